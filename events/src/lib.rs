@@ -1,0 +1,46 @@
+//! The vocabulary of Tidings: what can happen, and the record in which it is told.
+//!
+//! Everything else in the project either produces these events or is built from them, so this crate does no I/O and
+//! depends on nothing but serde, uuid, time and the cipher: another service can use it to read our log.
+//!
+//! Invariants: a released shape of an event never changes (a new version and an upcast come instead, see [`wire`]);
+//! what a person typed or is known by appears only inside [`Sealed`].
+
+mod claim;
+mod comment;
+mod commit;
+mod digest;
+mod follow;
+mod ids;
+mod key;
+mod keyring;
+mod like;
+mod post;
+mod saga;
+mod sealed;
+mod session;
+mod text;
+mod timestamp;
+mod user;
+pub mod wire;
+
+pub use claim::{ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved};
+pub use comment::{CommentAdded, CommentDeleted, CommentEvent};
+pub use commit::{Commit, Retention};
+pub use digest::{Digest, Fingerprint};
+pub use follow::{FollowEnded, FollowEvent, FollowStarted};
+pub use ids::{CommandId, CommentId, Incarnation, KeyId, PostId, SagaId, SessionId, UserId};
+pub use key::{Key, KeyError};
+pub use keyring::{Keyring, KeyringError, KeyringFuture, Secrets};
+pub use like::{LikeAdded, LikeEvent, LikeRemoved};
+pub use post::{PostDeleted, PostEdited, PostEvent, PostPublished};
+pub use saga::{
+    RegistrationData, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, SagaEvent,
+    SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
+};
+pub use sealed::{CipherKey, SealError, Sealable, Sealed};
+pub use session::{SessionClosed, SessionEvent, SessionOpened};
+pub use text::{Bio, CommentText, Content, Email, Hashtags, Mentions, PasswordHash, TextError, Username, text_limits};
+pub use timestamp::Timestamp;
+pub use user::{BioChanged, UserCreated, UserEvent};
+pub use wire::{Event, WireError};

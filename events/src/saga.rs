@@ -1,0 +1,180 @@
+//! The course of a process of several steps: the log is its memory and its outbox.
+//!
+//! A step is requested in the log before it is sent, so that a restart finds what is still to be done; the command that
+//! carries a step out is derived from the saga's data and the step's name and has the same id at every attempt.
+
+use crate::{Digest, Email, PasswordHash, SagaId, Sealed, Timestamp, UserId, Username};
+use serde::{Deserialize, Serialize};
+
+/// A step, by its stable name (`CLAIM_EMAIL`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Step(pub std::borrow::Cow<'static, str>);
+
+impl Step {
+    /// A step that the code names.
+    pub const fn named(name: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(name))
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What happens to a saga.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SagaEvent {
+    /// It has begun, with all that its steps need.
+    Started(SagaStarted),
+    /// A step, or the compensation of one, is to be carried out.
+    StepRequested(StepRequested),
+    /// An attempt brought no answer; another follows.
+    StepRetried(StepRetried),
+    /// The step took effect.
+    StepCompleted(StepCompleted),
+    /// The step was refused and took no effect.
+    StepRefused(StepRefused),
+    /// What the step may have done is undone.
+    StepUndone(StepUndone),
+    /// It cannot be completed; what was done is being undone.
+    Compensating(SagaCompensating),
+    /// It ended with all its steps done.
+    Completed(SagaCompleted),
+    /// It ended with nothing of it left.
+    Compensated(SagaCompensated),
+    /// A compensation could not be carried out: a person must look.
+    CompensationFailed(SagaCompensationFailed),
+}
+
+/// What a saga works on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "process")]
+pub enum SagaData {
+    /// A person registers.
+    #[serde(rename = "USER_REGISTRATION")]
+    Registration(RegistrationData),
+}
+
+/// What a registration needs to run to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationData {
+    /// The user to be.
+    pub user: UserId,
+    /// The address.
+    pub email: Sealed<Email>,
+    /// The name.
+    pub username: Sealed<Username>,
+    /// The hash of the password.
+    pub password: Sealed<PasswordHash>,
+    /// The claim of the address.
+    pub email_claim: Digest,
+    /// The claim of the name.
+    pub username_claim: Digest,
+}
+
+/// `saga.started`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaStarted {
+    /// Which saga.
+    pub saga: SagaId,
+    /// What it works on.
+    pub data: SagaData,
+}
+
+/// `saga.step_requested`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRequested {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step; for a compensation the step that it undoes.
+    pub step: Step,
+    /// Whether this undoes the step.
+    pub compensation: bool,
+    /// When to send it.
+    pub due: Timestamp,
+}
+
+/// `saga.step_retried`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRetried {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step.
+    pub step: Step,
+    /// Whether this undoes the step.
+    pub compensation: bool,
+    /// How often it was tried so far.
+    pub attempts: u32,
+    /// When to send it again.
+    pub due: Timestamp,
+    /// What came instead of an answer.
+    pub error: String,
+}
+
+/// `saga.step_completed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepCompleted {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step.
+    pub step: Step,
+    /// The version that the target reported, where it has one (a claim's).
+    pub version: Option<u64>,
+}
+
+/// `saga.step_refused`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRefused {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step.
+    pub step: Step,
+    /// Why.
+    pub reason: String,
+}
+
+/// `saga.step_undone`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepUndone {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step.
+    pub step: Step,
+}
+
+/// `saga.compensating`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaCompensating {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Why it cannot be completed.
+    pub reason: String,
+}
+
+/// `saga.completed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaCompleted {
+    /// Which saga.
+    pub saga: SagaId,
+}
+
+/// `saga.compensated`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaCompensated {
+    /// Which saga.
+    pub saga: SagaId,
+}
+
+/// `saga.compensation_failed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaCompensationFailed {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step could not be undone.
+    pub step: Step,
+    /// Why.
+    pub error: String,
+}

@@ -1,0 +1,21 @@
+//! The durable log: what it promises ([`Journal`]), how two writers are told apart ([`chain`]), and who may write
+//! ([`Ownership`]).
+//!
+//! Invariants: a record that was reported as appended stays where it is, with its bytes; of two records that extend the
+//! same head the first one is valid and the other never happened; nothing here knows what an event means.
+
+pub mod chain;
+mod error;
+mod ownership;
+mod partition;
+mod port;
+mod reader;
+mod record;
+
+pub use chain::{Anchor, Chain, Checkpoint, Head, Verdict};
+pub use error::{AppendError, JournalError};
+pub use ownership::{Assignment, Ownership};
+pub use partition::{Offset, Partition, Position, partition_of};
+pub use port::{Appender, Journal, Receipt};
+pub use reader::{DecodedCommit, Reader};
+pub use record::{Draft, Kind, Record};

@@ -1,0 +1,163 @@
+//! Reading a partition as everybody must read it: the chain rule applied, void records left out, damage reported.
+
+use crate::chain::{Anchor, Chain, Checkpoint, Verdict};
+use crate::error::JournalError;
+use crate::partition::{Offset, Partition, Position};
+use crate::port::Journal;
+use crate::record::{Kind, Record};
+use events::{Commit, Key};
+use std::sync::Arc;
+
+/// How many records one read asks for.
+pub(crate) const READ_RECORDS_MAX: usize = 4_096;
+
+/// A valid commit with its key and its place.
+#[derive(Clone, Debug)]
+pub struct DecodedCommit {
+    /// Where it stands.
+    pub position: Position,
+    /// What it is about.
+    pub key: Key,
+    /// The decision.
+    pub commit: Commit,
+    /// Where a reader stands that has read this commit and nothing after it.
+    pub after: Checkpoint,
+}
+
+/// A reader of one partition's valid records, in order.
+pub struct Reader {
+    journal: Arc<dyn Journal>,
+    partition: Partition,
+    chain: Chain,
+    anchor: Option<Anchor>,
+}
+
+impl Reader {
+    /// A reader at the beginning of the partition.
+    pub async fn from_start(journal: Arc<dyn Journal>, partition: Partition) -> Result<Self, JournalError> {
+        let chain = Chain::genesis(journal.log(), partition);
+        Self::with(journal, partition, chain).await
+    }
+
+    /// A reader that goes on from a checkpoint: reads the record of its head again and compares.
+    ///
+    /// [`JournalError::Diverged`] if the log no longer holds that record there.
+    pub async fn resume(
+        journal: Arc<dyn Journal>,
+        partition: Partition,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, JournalError> {
+        let reader = Self::with(journal, partition, Chain::resume(partition, checkpoint)).await?;
+        reader.compare().await?;
+        Ok(reader)
+    }
+
+    async fn with(journal: Arc<dyn Journal>, partition: Partition, chain: Chain) -> Result<Self, JournalError> {
+        let anchor = journal.anchor(partition).await?;
+        Ok(Self { journal, partition, chain, anchor })
+    }
+
+    /// Whether the log still holds what this reader has read last.
+    pub async fn compare(&self) -> Result<(), JournalError> {
+        let at = self.chain.checkpoint();
+        let diverged = |offset, what: &str| {
+            Err(JournalError::Diverged { partition: self.partition, offset, what: what.to_owned() })
+        };
+        let end = self.journal.end(self.partition).await?;
+        if end < at.next {
+            return diverged(end, &format!("the log ends here, but was read up to {}", at.next));
+        }
+        let Some(offset) = at.head_offset else { return Ok(()) };
+        let found = self.journal.read(self.partition, offset, 1).await?;
+        match found.first() {
+            Some(record) if record.draft.chain == at.head => Ok(()),
+            _ => diverged(offset, "another record stands where this reader has read before"),
+        }
+    }
+
+    /// Which partition this is.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// Where the reader stands.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.chain.checkpoint()
+    }
+
+    /// The first offset that was not read.
+    pub fn next(&self) -> Offset {
+        self.chain.next()
+    }
+
+    /// The next valid records, claims included, each with the checkpoint after it; empty at the end of the log.
+    ///
+    /// Void records are passed over; the reader's own checkpoint moves past them too. At the end, and where an anchor
+    /// was noted, what was read is compared with the anchor.
+    pub async fn records(&mut self) -> Result<Vec<(Record, Checkpoint)>, JournalError> {
+        let mut valid = Vec::new();
+        while valid.is_empty() {
+            let batch = self.journal.read(self.partition, self.chain.next(), READ_RECORDS_MAX).await?;
+            if batch.is_empty() {
+                self.end_of_log()?;
+                break;
+            }
+            valid.reserve(batch.len());
+            for record in batch {
+                let verdict = self.chain.admit(&record)?;
+                if let Some(anchor) = &self.anchor {
+                    self.chain.agree(anchor)?;
+                }
+                if verdict == Verdict::Valid {
+                    valid.push((record, self.chain.checkpoint()));
+                }
+            }
+        }
+        Ok(valid)
+    }
+
+    /// The next valid commits, decoded; empty only at the end of the log.
+    pub async fn commits(&mut self) -> Result<Vec<DecodedCommit>, JournalError> {
+        loop {
+            let records = self.records().await?;
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let commits = records
+                .into_iter()
+                .filter(|(record, _)| record.draft.kind == Kind::Commit)
+                .map(|(record, after)| decode(self.partition, &record, after))
+                .collect::<Result<Vec<_>, _>>()?;
+            if !commits.is_empty() {
+                return Ok(commits);
+            }
+        }
+    }
+
+    /// Waits until there may be more to read, at most about a second.
+    pub async fn wait(&self) -> Result<(), JournalError> {
+        // `wait_past(o)` returns once the end lies past `o`, that is once a record stands at `o`.
+        self.journal.wait_past(self.partition, self.chain.next()).await
+    }
+
+    fn end_of_log(&self) -> Result<(), JournalError> {
+        match &self.anchor {
+            Some(anchor) if self.chain.next() < anchor.count => Err(JournalError::Damaged {
+                position: Position { partition: self.partition, offset: self.chain.next() },
+                what: format!("the log ends here, but it held {} records", anchor.count),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn decode(partition: Partition, record: &Record, after: Checkpoint) -> Result<DecodedCommit, JournalError> {
+    let position = Position { partition, offset: record.offset };
+    let unreadable = |source| JournalError::Unreadable { position, source };
+    let key = std::str::from_utf8(&record.draft.key)
+        .map_err(|error| error.to_string())
+        .and_then(|text| text.parse::<Key>().map_err(|error| error.to_string()))
+        .map_err(|error| unreadable(events::WireError::Malformed(error)))?;
+    let commit = Commit::decode(&record.draft.value).map_err(unreadable)?;
+    Ok(DecodedCommit { position, key, commit, after })
+}
