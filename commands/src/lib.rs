@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The write side: what may happen (aggregates), and who decides it (the owner, the only writer of a partition).
+//!
+//! Invariants: a decision is made against all decisions before it, durable or not; nothing is answered before it is
+//! true; whatever is in memory here can be folded from the log again. Read models are unknown here.
+
+mod aggregates;
+mod answer;
+mod command;
+mod owner;
+mod process;
+mod request;
+mod router;
+mod rules;
+mod state;
+
+pub use aggregates::{
+    Claim, ClaimCommand, Comment, CommentCommand, Fact, Follow, FollowCommand, Like, LikeCommand, Post, PostCommand,
+    Session, SessionCommand, User, UserCommand,
+};
+pub use answer::{Answer, Ended, Receipt, Refusal};
+pub use command::Command;
+pub use owner::{Delivery, Mailbox, Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
+pub use process::{Next, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
+pub use request::{Clock, Request};
+pub use router::{LocalOwners, REQUEST_DEADLINE_MAX, Router, Transport};
+pub use rules::Rules;
+pub use state::{Decision, State};

@@ -3,7 +3,7 @@
 //! A step is requested in the log before it is sent, so that a restart finds what is still to be done; the command that
 //! carries a step out is derived from the saga's data and the step's name and has the same id at every attempt.
 
-use crate::{Digest, Email, PasswordHash, SagaId, Sealed, Timestamp, UserId, Username};
+use crate::{Digest, Email, Key, PasswordHash, SagaId, Sealed, Timestamp, UserId, Username};
 use serde::{Deserialize, Serialize};
 
 /// A step, by its stable name (`CLAIM_EMAIL`).
@@ -56,6 +56,15 @@ pub enum SagaData {
     /// A person registers.
     #[serde(rename = "USER_REGISTRATION")]
     Registration(RegistrationData),
+}
+
+impl SagaData {
+    /// The key that the saga is on: the one that it mainly changes.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Registration(data) => Key::User(data.user),
+        }
+    }
 }
 
 /// What a registration needs to run to its end.

@@ -111,6 +111,27 @@ event_types! {
     "saga.compensation_failed" 1 => Saga SagaEvent CompensationFailed SagaCompensationFailed;
 }
 
+macro_rules! groups {
+    ($($group:ident $family:ident;)*) => {
+        $(impl From<$family> for Event {
+            fn from(event: $family) -> Self {
+                Self::$group(event)
+            }
+        })*
+    };
+}
+
+groups! {
+    User UserEvent;
+    Session SessionEvent;
+    Follow FollowEvent;
+    Post PostEvent;
+    Comment CommentEvent;
+    Like LikeEvent;
+    Claim ClaimEvent;
+    Saga SagaEvent;
+}
+
 /// One step up: from a released version of an event to the next.
 type Upcast = fn(Value) -> Value;
 

@@ -1,0 +1,88 @@
+//! What the write side answers. Every answer but [`Answer::Unknown`] and [`Answer::Overloaded`] is true: it was decided
+//! over durable, valid decisions by an owner that was the owner when it answered.
+
+use events::Timestamp;
+use journal::Position;
+
+/// Where and when a command took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The commit.
+    pub position: Position,
+    /// The commit's time.
+    pub time: Timestamp,
+    /// The version that the target has now, where it counts versions (a claim).
+    pub version: Option<u64>,
+}
+
+/// How a saga ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With all its steps done.
+    Completed,
+    /// With nothing of it left, and why.
+    Compensated {
+        /// The step that was refused, if it was a refusal.
+        refused: Option<events::Step>,
+        /// What stood in the way.
+        reason: String,
+    },
+    /// It cannot go on: a compensation failed, and a person must look.
+    Stuck {
+        /// What came of the compensation.
+        error: String,
+    },
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It took effect: the commit is durable and valid.
+    Accepted(Receipt),
+    /// The same command took effect before; this is where.
+    Repeated(Receipt),
+    /// Things were already as asked since then; nothing was written.
+    Unchanged(Receipt),
+    /// The saga that the command started has ended; the receipt is of its last commit.
+    Ended(Receipt, Ended),
+    /// It took no effect, for this reason.
+    Refused(Refusal),
+    /// Its deadline had passed before it was decided; it took no effect.
+    Expired,
+    /// The queue of the partition is full; it took no effect. Ask again later.
+    Overloaded,
+    /// It may have taken effect or may yet. Ask again with the same id.
+    Unknown,
+}
+
+/// Why a command took no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What it is about is not there.
+    #[error("not found")]
+    NotFound,
+    /// It belongs to somebody else.
+    #[error("not allowed")]
+    Forbidden,
+    /// Nobody follows themselves.
+    #[error("one cannot follow oneself")]
+    SelfFollow,
+    /// The address or name belongs to somebody, or is being taken by somebody.
+    #[error("taken")]
+    Taken,
+    /// The password was changed after it had been checked.
+    #[error("the credentials were changed meanwhile")]
+    StaleCredentials,
+    /// The id was used for another request.
+    #[error("the key was used for another request")]
+    KeyReused,
+    /// A compensation came before the step that it undoes.
+    #[error("undone before it came")]
+    Undone,
+    /// The decision would not fit into a record.
+    #[error("too large: {0} bytes, {max} at most", max = events::Commit::ENCODED_MAX)]
+    TooLarge(usize),
+    /// Deciding failed; a bug of ours.
+    #[error("the command cannot be decided: {0}")]
+    Fault(String),
+}

@@ -1,0 +1,48 @@
+//! Everything that can be asked of the write side.
+
+use crate::aggregates::{
+    ClaimCommand, CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
+};
+use crate::process::SagaCommand;
+
+/// What is asked; the request says by whom and on which key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Of an account.
+    User(UserCommand),
+    /// Of a session.
+    Session(SessionCommand),
+    /// Of a follow.
+    Follow(FollowCommand),
+    /// Of a post.
+    Post(PostCommand),
+    /// Of a comment.
+    Comment(CommentCommand),
+    /// Of a like.
+    Like(LikeCommand),
+    /// Of the claim to an address or a name.
+    Claim(ClaimCommand),
+    /// Of a saga.
+    Saga(SagaCommand),
+}
+
+macro_rules! into_command {
+    ($($variant:ident($command:ty)),*) => {
+        $(impl From<$command> for Command {
+            fn from(command: $command) -> Self {
+                Self::$variant(command)
+            }
+        })*
+    };
+}
+
+into_command!(
+    User(UserCommand),
+    Session(SessionCommand),
+    Follow(FollowCommand),
+    Post(PostCommand),
+    Comment(CommentCommand),
+    Like(LikeCommand),
+    Claim(ClaimCommand),
+    Saga(SagaCommand)
+);

@@ -1,0 +1,274 @@
+//! The owner: the only writer of a partition.
+//!
+//! It folds the partition's state from the log, claims the partition, and from then on decides what waits in its
+//! mailbox: each command against the state including the decisions that are not durable yet, the commits sent
+//! pipelined, each answer given when it has become true. Whenever something shows that it may no longer be the owner
+//! (another record where its own should be, no receipt, a longer log than it wrote) it forgets everything, tells who
+//! waits "unknown", and begins again from the log.
+//!
+//! It runs on any journal, transport and clock: the simulation runs this very type.
+
+mod driver;
+mod tenure;
+
+use crate::answer::Answer;
+use crate::process::Processes;
+use crate::request::{Clock, Request};
+use crate::router::Router;
+use crate::rules::Rules;
+use crate::state::State;
+use bytes::Bytes;
+use events::Incarnation;
+use journal::{Appender, Draft, Head, Journal, JournalError, Kind, Offset, Ownership, Partition, Reader};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tenure::{End, Tenure};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+/// The owner's limits.
+pub mod limits {
+    use std::time::Duration;
+
+    /// Requests that wait for a partition; one more is answered `Overloaded`.
+    pub const MAILBOX: usize = 4_096;
+    /// Requests decided in one go.
+    pub const BATCH_MAX: usize = 512;
+    /// Commits sent and not yet known to be valid. Well below the run of void records at which readers stop.
+    pub const WINDOW_MAX: usize = 4_096;
+    /// Answers held back until they are known to be true.
+    pub const HELD_MAX: usize = 8_192;
+    /// Saga steps that are being sent at one time.
+    pub const STEPS_SENDING_MAX: usize = 256;
+    /// How long a saga waits for the answer to one attempt of a step.
+    pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long a new owner waits for the receipt of its claim.
+    pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The wait before a lost partition is claimed again; up to this and half of it again.
+    pub const RECLAIM_DELAY: Duration = Duration::from_millis(50);
+    /// The wait after the log did not answer.
+    pub const UNAVAILABLE_DELAY: Duration = Duration::from_millis(250);
+    /// How long a stopping owner waits for what is in flight.
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+}
+
+/// A request in a mailbox, and where its answer goes.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// Where the answer goes; dropped, it means "unknown".
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// The way to an owner in the same process; bounded by [`limits::MAILBOX`].
+pub type Mailbox = mpsc::Sender<Delivery>;
+
+/// What an owner is made of.
+pub struct OwnerOptions {
+    /// Which partition.
+    pub partition: Partition,
+    /// The log.
+    pub journal: Arc<dyn Journal>,
+    /// Who is meant to own what.
+    pub ownership: Arc<dyn Ownership>,
+    /// The way to the owners of other keys, for the steps of sagas.
+    pub router: Router,
+    /// The kinds of sagas.
+    pub processes: Processes,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Random ids, for incarnations.
+    pub random: Arc<dyn Fn() -> Uuid + Send + Sync>,
+    /// All of them, outside tests.
+    pub rules: Rules,
+}
+
+/// A partition's state and the place up to which it was folded: where an owner begins that does not begin at offset 0.
+pub struct Recovered {
+    /// Folded from everything that `reader` has read.
+    pub state: State,
+    /// Stands where the state ends.
+    pub reader: Reader,
+}
+
+/// What an owner is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Folding the log, at this offset.
+    Folding(Offset),
+    /// Waiting until its claim is valid.
+    Claiming,
+    /// Deciding.
+    Owning,
+    /// Not meant to own the partition.
+    Idle,
+    /// Ended.
+    Stopped,
+}
+
+/// What an owner is doing, for health.
+pub type OwnerStatus = watch::Receiver<Phase>;
+
+/// The owner of one partition.
+pub struct Owner {
+    pub(crate) options: OwnerOptions,
+    pub(crate) inbox: mpsc::Receiver<Delivery>,
+    phase: watch::Sender<Phase>,
+}
+
+/// The value of a claim's record.
+#[derive(Serialize)]
+struct ClaimValue {
+    #[serde(rename = "type")]
+    name: &'static str,
+    incarnation: Incarnation,
+    time: events::Timestamp,
+}
+
+impl Owner {
+    /// A mailbox and the end of it that its owner reads.
+    pub fn mailbox() -> (Mailbox, mpsc::Receiver<Delivery>) {
+        mpsc::channel(limits::MAILBOX)
+    }
+
+    /// An owner that reads from this mailbox.
+    pub fn new(options: OwnerOptions, inbox: mpsc::Receiver<Delivery>) -> Self {
+        Self { options, inbox, phase: watch::Sender::new(Phase::Folding(0)) }
+    }
+
+    /// What it is doing, as it changes.
+    pub fn status(&self) -> OwnerStatus {
+        self.phase.subscribe()
+    }
+
+    /// Owns the partition until told to stop, then finishes what is in flight.
+    ///
+    /// An error means that the partition cannot be served: the log is damaged, has diverged, or holds what this program
+    /// cannot read. It is final; nothing was skipped. Dropping the future is a crash: nothing acknowledged is lost.
+    pub async fn run(mut self, recovered: Option<Recovered>, stop: CancellationToken) -> Result<(), JournalError> {
+        let mut recovered = recovered;
+        while !stop.is_cancelled() {
+            let tenure = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                tenure = self.begin(recovered.take()) => tenure,
+            };
+            let ended = match tenure {
+                Ok(Some(tenure)) => {
+                    self.phase.send_replace(Phase::Owning);
+                    tenure.serve(&mut self, &stop).await
+                }
+                Ok(None) => End::Lost("it is assigned to another node, or another one claimed it".to_owned()),
+                Err(error) => End::Failed(error),
+            };
+            match ended {
+                End::Stopped => break,
+                End::Lost(why) => {
+                    info!(partition = self.options.partition.0, "partition {} lost: {why}", self.options.partition);
+                    metrics::counter!("tidings_owner_lost_total").increment(1);
+                    self.pause(limits::RECLAIM_DELAY, &stop).await;
+                }
+                End::Failed(JournalError::Unavailable(error)) => {
+                    warn!(partition = self.options.partition.0, "the log does not answer: {error}");
+                    self.pause(limits::UNAVAILABLE_DELAY, &stop).await;
+                }
+                End::Failed(error) => {
+                    self.phase.send_replace(Phase::Stopped);
+                    return Err(error);
+                }
+            }
+        }
+        self.phase.send_replace(Phase::Stopped);
+        Ok(())
+    }
+
+    /// Waits for about so long, at random, so that two owners that fight do not meet again.
+    async fn pause(&self, about: Duration, stop: &CancellationToken) {
+        let spread = u32::try_from((self.options.random)().as_u128() % 1_000).expect("below 1,000");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(about + about / 2_000 * spread) => {}
+        }
+    }
+
+    /// Confirms the assignment, folds the log to its end and claims the partition.
+    async fn begin(&self, recovered: Option<Recovered>) -> Result<Option<Tenure>, JournalError> {
+        let OwnerOptions { partition, journal, ownership, .. } = &self.options;
+        if !ownership.confirm(*partition).await? {
+            self.phase.send_replace(Phase::Idle);
+            return Ok(None);
+        }
+        let Recovered { mut state, mut reader } = match recovered {
+            Some(recovered) => recovered,
+            None => {
+                let reader = Reader::from_start(Arc::clone(journal), *partition).await?;
+                Recovered { state: State::default(), reader }
+            }
+        };
+        self.fold(&mut state, &mut reader).await?;
+        self.phase.send_replace(Phase::Claiming);
+        let appender = journal.appender(*partition)?;
+        self.claim(state, reader, appender).await
+    }
+
+    async fn fold(&self, state: &mut State, reader: &mut Reader) -> Result<(), JournalError> {
+        loop {
+            self.phase.send_replace(Phase::Folding(reader.next()));
+            let commits = reader.commits().await?;
+            if commits.is_empty() {
+                return Ok(());
+            }
+            for decoded in &commits {
+                state.apply(&decoded.key, decoded.position, &decoded.commit);
+            }
+            // Folding a long log must not keep a worker thread from everything else.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Appends a claim and looks whether it is the record that extends the head.
+    async fn claim(
+        &self,
+        state: State,
+        mut reader: Reader,
+        mut appender: Box<dyn Appender>,
+    ) -> Result<Option<Tenure>, JournalError> {
+        let incarnation = Incarnation((self.options.random)());
+        let claim = ClaimValue { name: "journal.claimed", incarnation, time: (self.options.clock)() };
+        let value = Bytes::from(serde_json::to_vec(&claim).expect("a claim is plain data"));
+        let head = reader.checkpoint().head;
+        let expected = reader.next();
+        let draft = Draft::extending(head, Kind::Claim, incarnation, Bytes::new(), value);
+        let mine = draft.chain;
+        let receipt = timeout(limits::CLAIM_TIMEOUT, appender.append(draft)).await;
+        if !matches!(receipt, Ok(Ok(offset)) if offset == expected) {
+            // Another offset or no receipt: only the log knows. Records of a former owner that arrived first are void
+            // and do no harm; another claim that came first makes this one void.
+            while !reader.records().await?.is_empty() {}
+            if reader.checkpoint().head != mine {
+                return Ok(None);
+            }
+        } else if let Ok(Ok(offset)) = receipt {
+            return Ok(Some(self.tenure(state, incarnation, mine, offset + 1, appender)));
+        }
+        Ok(Some(self.tenure(state, incarnation, mine, reader.next(), appender)))
+    }
+
+    fn tenure(
+        &self,
+        state: State,
+        incarnation: Incarnation,
+        head: Head,
+        next: Offset,
+        appender: Box<dyn Appender>,
+    ) -> Tenure {
+        info!(partition = self.options.partition.0, next, "partition {} claimed", self.options.partition);
+        metrics::counter!("tidings_owner_claims_total").increment(1);
+        Tenure::new(state, incarnation, head, next, appender)
+    }
+}

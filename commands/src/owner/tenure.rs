@@ -1,0 +1,398 @@
+//! One tenure: from a valid claim until something shows that it is over.
+//!
+//! What must stay true: an acceptance leaves only when its commit is valid; any other answer leaves only when everything
+//! it was decided over is valid and the log was seen to end, after the request was read, where this owner's own records
+//! end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
+
+use super::driver::{Attempt, Driver};
+use super::{Delivery, Owner, limits};
+use crate::answer::{Answer, Ended, Receipt, Refusal};
+use crate::command::Command;
+use crate::process::{SagaStatus, StepPhase};
+use crate::request::Request;
+use crate::state::{Decision, State, saga_in, saga_of};
+use bytes::Bytes;
+use events::{Commit, Event, Incarnation, SagaEvent, SagaId};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
+use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// How a tenure ended.
+pub(super) enum End {
+    /// It was told to stop, and nothing is in flight.
+    Stopped,
+    /// It is, or may be, no longer the owner.
+    Lost(String),
+    /// The log cannot be used.
+    Failed(JournalError),
+}
+
+/// Where an answer goes; `None` for the owner's own requests.
+type Reply = Option<oneshot::Sender<Answer>>;
+
+/// A commit that was sent.
+struct Sent {
+    /// Where it must land.
+    offset: Offset,
+    request: Arc<Request>,
+    receipt: Receipt,
+    reply: Reply,
+    /// What it says about sagas, which the driver acts upon once it is valid.
+    sagas: Vec<SagaEvent>,
+}
+
+/// An answer that is not yet known to be true.
+struct Held {
+    request: Arc<Request>,
+    answer: Answer,
+    reply: Reply,
+    /// Everything below this was there when it was decided.
+    decided_at: Offset,
+    /// The log was, or will be, seen to hold nothing foreign below this, by a look that began after the request was read
+    /// or by a commit that was sent after it.
+    fence: Option<Offset>,
+}
+
+/// A look at the log's end, under way.
+struct Look {
+    end: BoxFuture<'static, Result<Offset, JournalError>>,
+    /// How many held answers, from the front, it is for.
+    covers: usize,
+}
+
+/// Somebody who waits until a saga has ended.
+struct Waiter {
+    reply: oneshot::Sender<Answer>,
+}
+
+pub(super) struct Tenure {
+    state: State,
+    incarnation: Incarnation,
+    /// The chain of the newest record that was sent.
+    head: Head,
+    /// Where the next record must land.
+    next: Offset,
+    /// Everything below is known to be valid.
+    valid: Offset,
+    appender: Box<dyn Appender>,
+    sent: VecDeque<Sent>,
+    receipts: FuturesOrdered<journal::Receipt>,
+    held: VecDeque<Held>,
+    look: Option<Look>,
+    driver: Driver,
+    waiters: HashMap<SagaId, Vec<Waiter>>,
+}
+
+impl Tenure {
+    pub(super) fn new(
+        state: State,
+        incarnation: Incarnation,
+        head: Head,
+        next: Offset,
+        appender: Box<dyn Appender>,
+    ) -> Self {
+        let driver = Driver::resume(&state);
+        Self {
+            state,
+            incarnation,
+            head,
+            next,
+            valid: next,
+            appender,
+            sent: VecDeque::new(),
+            receipts: FuturesOrdered::new(),
+            held: VecDeque::new(),
+            look: None,
+            driver,
+            waiters: HashMap::new(),
+        }
+    }
+
+    /// Serves until the end, whatever it is. Whoever still waits is then told "unknown", by the drop of the reply.
+    pub(super) async fn serve(mut self, owner: &mut Owner, stop: &CancellationToken) -> End {
+        let mut batch = Vec::with_capacity(limits::BATCH_MAX);
+        loop {
+            if self.held.iter().any(|held| held.fence.is_none()) && self.look.is_none() {
+                self.begin_look(owner);
+            }
+            let room = self.sent.len() < limits::WINDOW_MAX && self.held.len() < limits::HELD_MAX;
+            let due = self.driver.next_due((owner.options.clock)());
+            let stepped = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.drain(owner).await,
+                Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
+                end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
+                    self.looked(end)
+                }
+                Some(attempt) = self.driver.attempted(), if room => self.record_attempt(owner, attempt),
+                () = due => { self.driver.send_due(&self.state, &owner.options); Ok(()) }
+                taken = owner.inbox.recv_many(&mut batch, limits::BATCH_MAX), if room => {
+                    if taken == 0 {
+                        return self.drain(owner).await;
+                    }
+                    for Delivery { request, reply } in batch.drain(..) {
+                        self.decide(owner, request, Some(reply));
+                    }
+                    Ok(())
+                }
+            };
+            if let Err(end) = stepped {
+                return end;
+            }
+        }
+    }
+
+    /// Decides a request: sends a commit, or holds the answer back until it is known to be true.
+    fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply) {
+        if request.deadline < Instant::now() {
+            return self.hold(owner, request, Answer::Expired, reply);
+        }
+        let answer = match self.state.decide(&request, &owner.options.processes) {
+            Decision::Happens(events) => match self.send(owner, &request, events) {
+                Ok(sent) => return self.sent(owner, sent, request, reply),
+                Err(refusal) => Answer::Refused(refusal),
+            },
+            Decision::Unchanged(receipt) => Answer::Unchanged(receipt),
+            Decision::Repeated(receipt) => Answer::Repeated(receipt),
+            Decision::Refused(refusal) => Answer::Refused(refusal),
+        };
+        self.hold(owner, request, answer, reply);
+    }
+
+    fn sent(
+        &mut self,
+        owner: &Owner,
+        (receipt, sagas): (Receipt, Vec<SagaEvent>),
+        request: Arc<Request>,
+        reply: Reply,
+    ) {
+        // Whatever is held and has no fence yet gets one: if this commit is valid, nothing foreign came before it.
+        for held in self.held.iter_mut().filter(|held| held.fence.is_none()) {
+            held.fence = Some(self.next);
+        }
+        let mut reply = reply;
+        if !owner.options.rules.acknowledge_after_validity {
+            answer(reply.take(), Answer::Accepted(receipt));
+        }
+        self.sent.push_back(Sent { offset: receipt.position.offset, request, receipt, reply, sagas });
+    }
+
+    /// Encodes the commit, applies it to the state and hands it to the log.
+    fn send(
+        &mut self,
+        owner: &Owner,
+        request: &Request,
+        events: Vec<Event>,
+    ) -> Result<(Receipt, Vec<SagaEvent>), Refusal> {
+        let commit = Commit {
+            command: request.id,
+            ordinal: self.state.commits(),
+            incarnation: self.incarnation,
+            time: request.time.max(self.state.last_time()),
+            actor: request.actor,
+            correlation: request.correlation,
+            causation: request.causation,
+            retention: request.retention,
+            fingerprint: request.fingerprint,
+            undoes: request.undoes,
+            events,
+        };
+        let value = commit.encode();
+        if value.len() > Commit::ENCODED_MAX {
+            return Err(Refusal::TooLarge(value.len()));
+        }
+        let key = Bytes::from(request.key.to_string());
+        let draft = Draft::extending(self.head, Kind::Commit, self.incarnation, key, Bytes::from(value));
+        let position = Position { partition: owner.options.partition, offset: self.next };
+        self.head = draft.chain;
+        self.next += 1;
+        self.receipts.push_back(self.appender.append(draft));
+        self.state.apply(&request.key, position, &commit);
+        metrics::counter!("tidings_commits_total").increment(1);
+        let sagas = commit.events.into_iter().filter_map(|event| match event {
+            Event::Saga(event) => Some(event),
+            _ => None,
+        });
+        Ok((Receipt { position, time: commit.time, version: self.version_of(request) }, sagas.collect()))
+    }
+
+    fn version_of(&self, request: &Request) -> Option<u64> {
+        matches!(request.command, Command::Claim(_)).then(|| self.state.claim_version(&request.key)).flatten()
+    }
+
+    fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, reply: Reply) {
+        if !owner.options.rules.fence_refusals {
+            return self.release(&request, answer, reply);
+        }
+        self.held.push_back(Held { request, answer, reply, decided_at: self.next, fence: None });
+    }
+
+    fn begin_look(&mut self, owner: &Owner) {
+        let (journal, partition) = (Arc::clone(&owner.options.journal), owner.options.partition);
+        let end = Box::pin(async move { journal.end(partition).await });
+        self.look = Some(Look { end, covers: self.held.len() });
+    }
+
+    /// A look has found the log's end. If it lies past what was sent, somebody else has written.
+    fn looked(&mut self, end: Result<Offset, JournalError>) -> Result<(), End> {
+        let covers = self.look.take().map_or(0, |look| look.covers);
+        match end {
+            Ok(end) if end > self.next => {
+                Err(End::Lost(format!("the log ends at {end}, but this owner wrote up to {}", self.next)))
+            }
+            Ok(end) => {
+                for held in self.held.iter_mut().take(covers) {
+                    held.fence = Some(held.fence.map_or(end, |fence| fence.min(end)));
+                }
+                self.release_held();
+                Ok(())
+            }
+            Err(error) => Err(End::Failed(error)),
+        }
+    }
+
+    /// A receipt has come, in the order of sending.
+    fn landed(&mut self, owner: &Owner, landed: Result<Offset, AppendError>) -> Result<(), End> {
+        let Some(sent) = self.sent.pop_front() else { return Ok(()) };
+        match landed {
+            Ok(offset) if offset == sent.offset => self.valid = offset + 1,
+            Ok(offset) => return Err(End::Lost(format!("a record for {} landed at {offset}", sent.offset))),
+            Err(error) => return Err(End::Lost(error.to_string())),
+        }
+        self.tell_sagas(owner, &sent);
+        self.release(&sent.request, Answer::Accepted(sent.receipt), sent.reply);
+        self.release_held();
+        Ok(())
+    }
+
+    /// Acts upon what a valid commit says about sagas.
+    fn tell_sagas(&mut self, owner: &Owner, sent: &Sent) {
+        for event in &sent.sagas {
+            self.driver.note(event);
+            let id = saga_in(event);
+            if self.state.saga(id).is_some_and(|saga| saga.ended()) && ends(event) {
+                let ended = self.ended(id);
+                for waiter in self.waiters.remove(&id).unwrap_or_default() {
+                    answer(Some(waiter.reply), Answer::Ended(sent.receipt, ended.clone()));
+                }
+            }
+        }
+        self.driver.send_due(&self.state, &owner.options);
+    }
+
+    fn ended(&self, id: SagaId) -> Ended {
+        let reason = || self.state.saga(id).and_then(|saga| saga.reason.clone()).unwrap_or_default();
+        match self.state.saga(id).map(|saga| saga.status) {
+            Some(SagaStatus::Completed) | None => Ended::Completed,
+            Some(SagaStatus::CompensationFailed) => Ended::Stuck { error: reason() },
+            Some(_) => {
+                let refused = self.state.saga(id).and_then(|saga| {
+                    saga.steps.iter().find(|state| state.phase == StepPhase::Refused).map(|state| state.step.clone())
+                });
+                Ended::Compensated { refused, reason: reason() }
+            }
+        }
+    }
+
+    /// Lets go of every held answer that is known to be true by now. They become true in the order of deciding.
+    fn release_held(&mut self) {
+        let valid = self.valid;
+        let known = |held: &Held| held.decided_at <= valid && held.fence.is_some_and(|fence| fence <= valid);
+        while self.held.front().is_some_and(known) {
+            if let Some(held) = self.held.pop_front() {
+                if let Some(look) = &mut self.look {
+                    look.covers = look.covers.saturating_sub(1);
+                }
+                self.release(&held.request, held.answer, held.reply);
+            }
+        }
+    }
+
+    /// Answers, or lets the asker wait for the end of the saga.
+    fn release(&mut self, request: &Request, given: Answer, reply: Reply) {
+        let Some(reply) = reply else {
+            if let Answer::Refused(refusal) = given {
+                warn!(saga = %request.correlation, "the outcome of a saga's step was refused: {refusal}");
+            }
+            return;
+        };
+        let waits_for = match (&request.command, &given) {
+            (Command::Saga(command), Answer::Accepted(_) | Answer::Repeated(_) | Answer::Unchanged(_))
+                if request.until_saga_ends =>
+            {
+                saga_of(command)
+            }
+            _ => return answer(Some(reply), given),
+        };
+        match self.state.saga_changed(waits_for) {
+            Some(last) if self.has_ended(waits_for) && last.position.offset < self.valid => {
+                answer(Some(reply), Answer::Ended(last, self.ended(waits_for)));
+            }
+            _ => {
+                let waiters = self.waiters.entry(waits_for).or_default();
+                waiters.retain(|waiter| !waiter.reply.is_closed());
+                waiters.push(Waiter { reply });
+            }
+        }
+    }
+
+    fn has_ended(&self, id: SagaId) -> bool {
+        self.state.saga(id).is_some_and(|saga| saga.ended())
+    }
+
+    /// Puts what came of a saga's step to the saga.
+    fn record_attempt(&mut self, owner: &Owner, attempt: Attempt) -> Result<(), End> {
+        if let Some(request) = self.driver.outcome(&self.state, attempt, (owner.options.clock)()) {
+            self.decide(owner, Arc::new(request), None);
+        }
+        self.driver.send_due(&self.state, &owner.options);
+        Ok(())
+    }
+
+    /// Finishes what was accepted: decides what waits, then waits for the receipts, within a limit.
+    async fn drain(mut self, owner: &mut Owner) -> End {
+        owner.inbox.close();
+        while let Ok(Delivery { request, reply }) = owner.inbox.try_recv() {
+            self.decide(owner, request, Some(reply));
+        }
+        let finish = async {
+            while !self.sent.is_empty() || !self.held.is_empty() {
+                if self.look.is_none() && !self.held.is_empty() {
+                    self.begin_look(owner);
+                }
+                let stepped = tokio::select! {
+                    biased;
+                    Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
+                    end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
+                        self.looked(end)
+                    }
+                };
+                if stepped.is_err() {
+                    break;
+                }
+            }
+        };
+        if timeout(limits::DRAIN_TIMEOUT, finish).await.is_err() {
+            warn!(partition = owner.options.partition.0, "stopped with commits in flight: their askers must ask again");
+        }
+        End::Stopped
+    }
+}
+
+fn ends(event: &SagaEvent) -> bool {
+    matches!(event, SagaEvent::Completed(_) | SagaEvent::Compensated(_) | SagaEvent::CompensationFailed(_))
+}
+
+/// Whoever has gone away needs no answer.
+fn answer(reply: Reply, answer: Answer) {
+    if let Some(reply) = reply {
+        let _ = reply.send(answer);
+    }
+}

@@ -1,0 +1,59 @@
+//! A command on its way to the owner of its key.
+
+use crate::command::Command;
+use events::{CommandId, Fingerprint, Key, Retention, Timestamp, UserId};
+use std::sync::Arc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// The wall clock, injected, so that a simulation can turn it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A command with all that deciding it needs: time, ids and randomness come in with it, so deciding is deterministic.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command's id; sent again with the same id it takes effect at most once.
+    pub id: CommandId,
+    /// What it is about; says which partition decides.
+    pub key: Key,
+    /// What is asked.
+    pub command: Command,
+    /// On whose behalf; `None` for the system itself.
+    pub actor: Option<UserId>,
+    /// The request or process that it belongs to.
+    pub correlation: Uuid,
+    /// What led to it.
+    pub causation: Option<Uuid>,
+    /// How long the id is remembered.
+    pub retention: Retention,
+    /// The MAC of what the client sent, if the client chose the id.
+    pub fingerprint: Option<Fingerprint>,
+    /// The command that this one undoes.
+    pub undoes: Option<CommandId>,
+    /// The sender's clock when it was made.
+    pub time: Timestamp,
+    /// Past it the command is not decided any more. At most [`crate::REQUEST_DEADLINE_MAX`] from now.
+    pub deadline: Instant,
+    /// Answer when the saga that the command starts has ended, rather than when it has begun.
+    pub until_saga_ends: bool,
+}
+
+impl Request {
+    /// A request of a client or of the system with nothing unusual about it.
+    pub fn new(id: CommandId, key: Key, command: impl Into<Command>, time: Timestamp, deadline: Instant) -> Self {
+        Self {
+            id,
+            key,
+            command: command.into(),
+            actor: None,
+            correlation: id.0,
+            causation: None,
+            retention: Retention::Short,
+            fingerprint: None,
+            undoes: None,
+            time,
+            deadline,
+            until_saga_ends: false,
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! What the owner of a partition knows: the aggregates, the open sagas and the ids of what was carried out, folded from
+//! the partition's commits and from nothing else.
+
+use crate::aggregates::{Claim, Comment, Fact, Follow, Like, Post, Session, User};
+use crate::aggregates::{CommentCommand, FollowCommand, LikeCommand, SessionCommand};
+use crate::answer::{Receipt, Refusal};
+use crate::command::Command;
+use crate::process::{Processes, Saga, SagaCommand};
+use crate::request::Request;
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
+use events::{
+    ClaimEvent, CommandId, CommentEvent, CommentId, Commit, Digest, Event, Fingerprint, FollowEvent, Key, LikeEvent,
+    PostEvent, PostId, Retention, SagaEvent, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
+};
+use futures::FutureExt;
+use journal::Position;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// How long ids that a client or a saga chose are remembered, by commit time.
+pub(crate) const LONG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long generated ids are remembered, by commit time.
+pub(crate) const SHORT_RETENTION: Duration = Duration::from_secs(120);
+
+/// What was decided on a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// These things happen, in one commit.
+    Happens(Vec<Event>),
+    /// Things are already as asked, since then.
+    Unchanged(Receipt),
+    /// The command took effect before, there.
+    Repeated(Receipt),
+    /// Nothing happens.
+    Refused(Refusal),
+}
+
+/// The state of one partition.
+#[derive(Default)]
+pub struct State {
+    users: Store<UserId, User>,
+    sessions: Store<SessionId, Session>,
+    follows: Store<(UserId, UserId), Follow>,
+    posts: Store<PostId, Post>,
+    comments: Store<CommentId, Comment>,
+    likes: Store<(PostId, UserId), Like>,
+    claims: Store<ClaimKey, Claim>,
+    sagas: Store<SagaId, Saga>,
+    /// Sagas that have not ended, in an order that does not depend on the process.
+    open_sagas: BTreeSet<SagaId>,
+    commands: Commands,
+    commits: u64,
+    last_time: Timestamp,
+}
+
+/// A digest of an address is never that of a name, but the two are kept apart all the same.
+type ClaimKey = (bool, Digest);
+
+/// An aggregate and the commit that changed it last.
+struct Entry<A> {
+    aggregate: A,
+    changed: Receipt,
+}
+
+/// The aggregates of one type. Whoever is in its default state is not in the map.
+struct Store<K, A>(HashMap<K, Entry<A>>);
+
+impl<K, A> Default for Store<K, A> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash + Copy, A: Aggregate<Error = Refusal> + Clone + PartialEq> Store<K, A> {
+    fn get(&self, id: K) -> A {
+        self.0.get(&id).map(|entry| entry.aggregate.clone()).unwrap_or_default()
+    }
+
+    /// Decides on a clone: a refusal leaves no trace.
+    fn decide<E>(&self, id: K, command: A::Command, services: &A::Services) -> Result<Vec<Event>, Refusal>
+    where
+        A: Aggregate<Event = Fact<E>>,
+        E: Into<Event>,
+    {
+        let mut aggregate = self.get(id);
+        let sink = EventSink::default();
+        let decided = async {
+            aggregate.handle(command, services, &sink).await?;
+            Ok(sink.collect().await)
+        };
+        let events = decided.now_or_never().expect("handlers do no I/O, so they never wait")?;
+        Ok(events.into_iter().map(|Fact(event)| event.into()).collect())
+    }
+
+    fn apply<E: Clone>(&mut self, id: K, event: &E, receipt: Receipt)
+    where
+        A: Aggregate<Event = Fact<E>>,
+    {
+        let mut entry = self.0.remove(&id).unwrap_or_else(|| Entry { aggregate: A::default(), changed: receipt });
+        entry.aggregate.apply(Fact(event.clone()));
+        entry.changed = receipt;
+        if entry.aggregate != A::default() {
+            self.0.insert(id, entry);
+        }
+    }
+
+    fn changed(&self, id: K) -> Option<Receipt> {
+        self.0.get(&id).map(|entry| entry.changed)
+    }
+}
+
+impl State {
+    /// How many commits were folded.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// The time of the newest commit.
+    pub fn last_time(&self) -> Timestamp {
+        self.last_time
+    }
+
+    /// A saga, if it is known here.
+    pub fn saga(&self, id: SagaId) -> Option<&Saga> {
+        self.sagas.0.get(&id).map(|entry| &entry.aggregate)
+    }
+
+    /// Sagas that have not ended, in the order of their ids.
+    pub fn open_sagas(&self) -> impl Iterator<Item = (SagaId, &Saga)> {
+        self.open_sagas.iter().filter_map(|id| self.saga(*id).map(|saga| (*id, saga)))
+    }
+
+    /// Where a saga was changed last.
+    pub(crate) fn saga_changed(&self, id: SagaId) -> Option<Receipt> {
+        self.sagas.changed(id)
+    }
+
+    /// The version of a claim, if the key is one.
+    pub(crate) fn claim_version(&self, key: &Key) -> Option<u64> {
+        claim_of(key).map(|claim| self.claims.get(claim).version())
+    }
+
+    /// Claims that somebody holds. For checks, not for decisions.
+    pub fn held_claims(&self) -> impl Iterator<Item = UserId> {
+        self.claims.0.values().filter_map(|entry| entry.aggregate.user())
+    }
+
+    /// Decides a request. A panic in a handler is a refusal: it would be one again at every retry.
+    pub fn decide(&self, request: &Request, processes: &Processes) -> Decision {
+        if let Some(known) = self.commands.find(request.id, self.last_time.max(request.time)) {
+            return match known {
+                Known::Undone => Decision::Refused(Refusal::Undone),
+                Known::Done { fingerprint, .. } if *fingerprint != request.fingerprint => {
+                    Decision::Refused(Refusal::KeyReused)
+                }
+                Known::Done { receipt, .. } => Decision::Repeated(*receipt),
+            };
+        }
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide_command(request, processes)));
+        match decided {
+            Ok(Ok(events)) if events.is_empty() => match self.unchanged_since(&request.key, &request.command) {
+                Some(receipt) => Decision::Unchanged(Receipt { version: self.claim_version(&request.key), ..receipt }),
+                None => Decision::Refused(Refusal::Fault("it changes nothing that is there".to_owned())),
+            },
+            Ok(Ok(events)) => Decision::Happens(events),
+            Ok(Err(refusal)) => Decision::Refused(refusal),
+            Err(panic) => Decision::Refused(Refusal::Fault(panic_text(panic.as_ref()))),
+        }
+    }
+
+    fn decide_command(&self, request: &Request, processes: &Processes) -> Result<Vec<Event>, Refusal> {
+        let misplaced = || Refusal::Fault(format!("the command does not belong on {}", request.key));
+        match (request.command.clone(), request.key) {
+            (Command::User(command), Key::User(user)) => self.users.decide(user, command, &()),
+            (Command::Session(command), Key::User(user)) => {
+                self.sessions.decide(session_of(&command), command, &self.users.get(user))
+            }
+            (Command::Follow(command), Key::User(user)) => {
+                self.follows.decide(follow_of(&command), command, &self.users.get(user))
+            }
+            (Command::Post(command), Key::Post(post)) => self.posts.decide(post, command, &()),
+            (Command::Comment(command), Key::Post(post)) => {
+                self.comments.decide(comment_of(&command), command, &self.posts.get(post))
+            }
+            (Command::Like(command), Key::Post(post)) => {
+                self.likes.decide(like_of(&command), command, &self.posts.get(post))
+            }
+            (Command::Claim(command), key) => {
+                let claim = claim_of(&key).ok_or_else(misplaced)?;
+                self.claims.decide(claim, command, &())
+            }
+            (Command::Saga(command), _) => self.decide_saga(command, processes),
+            _ => Err(misplaced()),
+        }
+    }
+
+    /// A saga's own events, each followed by what it does to the saga's key.
+    fn decide_saga(&self, command: SagaCommand, processes: &Processes) -> Result<Vec<Event>, Refusal> {
+        let id = saga_of(&command);
+        let mut saga = self.sagas.get(id);
+        let mut all = Vec::new();
+        for event in self.sagas.decide(id, command, processes)? {
+            if let Event::Saga(event) = &event {
+                saga.apply(Fact(event.clone()));
+                let effects = saga.effects(processes, event);
+                all.push(Event::Saga(event.clone()));
+                all.extend(effects);
+            }
+        }
+        Ok(all)
+    }
+
+    fn unchanged_since(&self, key: &Key, command: &Command) -> Option<Receipt> {
+        match (command, key) {
+            (Command::User(_), Key::User(user)) => self.users.changed(*user),
+            (Command::Session(command), _) => self.sessions.changed(session_of(command)),
+            (Command::Follow(command), _) => self.follows.changed(follow_of(command)),
+            (Command::Post(_), Key::Post(post)) => self.posts.changed(*post),
+            (Command::Comment(command), _) => self.comments.changed(comment_of(command)),
+            (Command::Like(command), _) => self.likes.changed(like_of(command)),
+            (Command::Claim(_), key) => claim_of(key).and_then(|claim| self.claims.changed(claim)),
+            (Command::Saga(command), _) => self.sagas.changed(saga_of(command)),
+            _ => None,
+        }
+    }
+
+    /// Folds a commit in. `position` is where it stands, or will stand once it is durable.
+    pub fn apply(&mut self, key: &Key, position: Position, commit: &Commit) {
+        self.commits += 1;
+        self.last_time = self.last_time.max(commit.time);
+        let mut receipt = Receipt { position, time: commit.time, version: None };
+        for event in &commit.events {
+            if let Event::Claim(ClaimEvent::Reserved(reserved)) = event {
+                receipt.version = Some(reserved.version);
+            }
+            self.apply_event(key, event, receipt);
+        }
+        self.commands.remember(commit, receipt);
+    }
+
+    fn apply_event(&mut self, key: &Key, event: &Event, receipt: Receipt) {
+        match event {
+            Event::User(event) => self.users.apply(user_in(event), event, receipt),
+            Event::Session(event) => self.sessions.apply(session_in(event), event, receipt),
+            Event::Follow(event) => self.follows.apply(follow_in(event), event, receipt),
+            Event::Post(event) => self.posts.apply(post_in(event), event, receipt),
+            Event::Comment(event) => self.comments.apply(comment_in(event), event, receipt),
+            Event::Like(event) => self.likes.apply(like_in(event), event, receipt),
+            Event::Claim(event) => {
+                if let Some(claim) = claim_of(key) {
+                    self.claims.apply(claim, event, receipt);
+                }
+            }
+            Event::Saga(event) => {
+                let id = saga_in(event);
+                self.sagas.apply(id, event, receipt);
+                match self.saga(id) {
+                    Some(saga) if !saga.ended() => self.open_sagas.insert(id),
+                    _ => self.open_sagas.remove(&id),
+                };
+            }
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
+}
+
+/// Which commands were carried out, as long as they are remembered.
+#[derive(Default)]
+struct Commands {
+    known: HashMap<CommandId, Known>,
+    long: VecDeque<(Timestamp, CommandId)>,
+    short: VecDeque<(Timestamp, CommandId)>,
+}
+
+enum Known {
+    /// It took effect.
+    Done { fingerprint: Option<Fingerprint>, receipt: Receipt, until: Timestamp },
+    /// Its compensation came first; it must not take effect any more.
+    Undone,
+}
+
+impl Commands {
+    /// What is known of a command; an id past its time is as good as forgotten even while it is still in the map.
+    fn find(&self, id: CommandId, now: Timestamp) -> Option<&Known> {
+        self.known.get(&id).filter(|known| !matches!(known, Known::Done { until, .. } if *until < now))
+    }
+
+    fn remember(&mut self, commit: &Commit, receipt: Receipt) {
+        self.forget(commit.time);
+        let (queue, retention) = match commit.retention {
+            Retention::Long => (&mut self.long, LONG_RETENTION),
+            Retention::Short => (&mut self.short, SHORT_RETENTION),
+        };
+        let until = commit.time.plus(retention);
+        queue.push_back((until, commit.command));
+        self.known.insert(commit.command, Known::Done { fingerprint: commit.fingerprint, receipt, until });
+        if let Some(undone) = commit.undoes {
+            self.long.push_back((commit.time.plus(LONG_RETENTION), undone));
+            self.known.entry(undone).or_insert(Known::Undone);
+        }
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        for queue in [&mut self.long, &mut self.short] {
+            while queue.front().is_some_and(|(until, _)| *until < now) {
+                if let Some((_, id)) = queue.pop_front() {
+                    self.known.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+// Which aggregate a command or an event is about.
+
+fn session_of(command: &SessionCommand) -> SessionId {
+    match command {
+        SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. } => *session,
+    }
+}
+
+fn follow_of(command: &FollowCommand) -> (UserId, UserId) {
+    match command {
+        FollowCommand::Start { follower, followee } | FollowCommand::End { follower, followee } => {
+            (*follower, *followee)
+        }
+    }
+}
+
+fn comment_of(command: &CommentCommand) -> CommentId {
+    match command {
+        CommentCommand::Add { comment, .. } | CommentCommand::Delete { comment, .. } => *comment,
+    }
+}
+
+fn like_of(command: &LikeCommand) -> (PostId, UserId) {
+    match command {
+        LikeCommand::Add { post, user } | LikeCommand::Remove { post, user } => (*post, *user),
+    }
+}
+
+fn claim_of(key: &Key) -> Option<ClaimKey> {
+    match key {
+        Key::Email(digest) => Some((true, *digest)),
+        Key::Username(digest) => Some((false, *digest)),
+        Key::User(_) | Key::Post(_) => None,
+    }
+}
+
+pub(crate) fn saga_of(command: &SagaCommand) -> SagaId {
+    match command {
+        SagaCommand::Start { saga, .. } | SagaCommand::Record { saga, .. } => *saga,
+    }
+}
+
+fn user_in(event: &UserEvent) -> UserId {
+    match event {
+        UserEvent::Created(e) => e.user,
+        UserEvent::BioChanged(e) => e.user,
+    }
+}
+
+fn session_in(event: &SessionEvent) -> SessionId {
+    match event {
+        SessionEvent::Opened(e) => e.session,
+        SessionEvent::Closed(e) => e.session,
+    }
+}
+
+fn follow_in(event: &FollowEvent) -> (UserId, UserId) {
+    match event {
+        FollowEvent::Started(e) => (e.follower, e.followee),
+        FollowEvent::Ended(e) => (e.follower, e.followee),
+    }
+}
+
+fn post_in(event: &PostEvent) -> PostId {
+    match event {
+        PostEvent::Published(e) => e.post,
+        PostEvent::Edited(e) => e.post,
+        PostEvent::Deleted(e) => e.post,
+    }
+}
+
+fn comment_in(event: &CommentEvent) -> CommentId {
+    match event {
+        CommentEvent::Added(e) => e.comment,
+        CommentEvent::Deleted(e) => e.comment,
+    }
+}
+
+fn like_in(event: &LikeEvent) -> (PostId, UserId) {
+    match event {
+        LikeEvent::Added(e) => (e.post, e.user),
+        LikeEvent::Removed(e) => (e.post, e.user),
+    }
+}
+
+pub(crate) fn saga_in(event: &SagaEvent) -> SagaId {
+    match event {
+        SagaEvent::Started(e) => e.saga,
+        SagaEvent::StepRequested(e) => e.saga,
+        SagaEvent::StepRetried(e) => e.saga,
+        SagaEvent::StepCompleted(e) => e.saga,
+        SagaEvent::StepRefused(e) => e.saga,
+        SagaEvent::StepUndone(e) => e.saga,
+        SagaEvent::Compensating(e) => e.saga,
+        SagaEvent::Completed(e) => e.saga,
+        SagaEvent::Compensated(e) => e.saga,
+        SagaEvent::CompensationFailed(e) => e.saga,
+    }
+}

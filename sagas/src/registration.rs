@@ -1,0 +1,269 @@
+//! USER_REGISTRATION: claim the address, claim the name, create the user, confirm both claims.
+//!
+//! A claim never lapses by time, so once both are reserved nothing can stand in the way any more: the user is created
+//! in the commit that records the second one, and from there on there is no way back.
+
+use commands::{ClaimCommand, Command, Next, Process, Saga};
+use events::{Event, Key, RegistrationData, SagaData, SagaEvent, SagaId, Step, StepCompleted, UserCreated};
+
+/// Reserves the address.
+pub const CLAIM_EMAIL: Step = Step::named("CLAIM_EMAIL");
+/// Reserves the name.
+pub const CLAIM_USERNAME: Step = Step::named("CLAIM_USERNAME");
+/// Keeps the address for good.
+pub const CONFIRM_EMAIL: Step = Step::named("CONFIRM_EMAIL");
+/// Keeps the name for good.
+pub const CONFIRM_USERNAME: Step = Step::named("CONFIRM_USERNAME");
+
+/// The process.
+pub struct Registration;
+
+impl Process for Registration {
+    fn runs(&self, data: &SagaData) -> bool {
+        matches!(data, SagaData::Registration(_))
+    }
+
+    fn next(&self, saga: &Saga, event: &SagaEvent) -> Vec<Next> {
+        match event {
+            SagaEvent::Started(_) => vec![Next::Request(CLAIM_EMAIL)],
+            SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_EMAIL => {
+                vec![Next::Request(CLAIM_USERNAME)]
+            }
+            SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_USERNAME => {
+                vec![Next::Request(CONFIRM_EMAIL), Next::Request(CONFIRM_USERNAME)]
+            }
+            SagaEvent::StepCompleted(_) if saga.done(&CONFIRM_EMAIL) && saga.done(&CONFIRM_USERNAME) => {
+                vec![Next::Complete]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event> {
+        match event {
+            SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_USERNAME => {
+                let version = |step| saga.step(step).and_then(|state| state.version).unwrap_or(FIRST_VERSION);
+                let Some(data) = data(saga).cloned() else { return Vec::new() };
+                vec![
+                    UserCreated {
+                        user: data.user,
+                        email: data.email,
+                        username: data.username,
+                        password: data.password,
+                        email_claim: data.email_claim,
+                        email_version: version(&CLAIM_EMAIL),
+                        username_claim: data.username_claim,
+                        username_version: version(&CLAIM_USERNAME),
+                    }
+                    .into(),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> (Key, Command) {
+        let data = data(saga).expect("`runs` has chosen a registration");
+        let claim = if *step == CLAIM_EMAIL || *step == CLAIM_USERNAME {
+            ClaimCommand::Reserve { saga: id, user: data.user }
+        } else {
+            ClaimCommand::Confirm { saga: id }
+        };
+        (target(data, step), claim.into())
+    }
+
+    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)> {
+        let reserves = *step == CLAIM_EMAIL || *step == CLAIM_USERNAME;
+        let data = data(saga).filter(|_| reserves)?;
+        Some((target(data, step), ClaimCommand::Release { saga: id }.into()))
+    }
+}
+
+/// A claim counts its reservations from 1.
+const FIRST_VERSION: u64 = 1;
+
+fn data(saga: &Saga) -> Option<&RegistrationData> {
+    match &saga.data {
+        Some(SagaData::Registration(data)) => Some(data),
+        None => None,
+    }
+}
+
+fn target(data: &RegistrationData, step: &Step) -> Key {
+    if *step == CLAIM_EMAIL || *step == CONFIRM_EMAIL {
+        Key::Email(data.email_claim)
+    } else {
+        Key::Username(data.username_claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::processes;
+    use commands::{Fact, Outcome, SagaCommand};
+    use cqrs_es::test::TestFramework;
+    use events::{
+        CipherKey, Digest, Email, PasswordHash, SagaCompensated, SagaCompensating, SagaCompleted, SagaStarted, Sealed,
+        StepRefused, StepRequested, StepRetried, StepUndone, Timestamp, UserId, Username,
+    };
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn saga() -> SagaId {
+        SagaId(Uuid::from_u128(1_000))
+    }
+
+    fn registration() -> SagaData {
+        let user = UserId(Uuid::from_u128(1));
+        let key = CipherKey::new(user.into(), &[1; 32]);
+        SagaData::Registration(RegistrationData {
+            user,
+            email: Sealed::seal(&Email::parse("ada@example.com").unwrap(), &key),
+            username: Sealed::seal(&Username::parse("ada").unwrap(), &key),
+            password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
+            email_claim: Digest([1; 32]),
+            username_claim: Digest([2; 32]),
+        })
+    }
+
+    fn started() -> Fact<SagaEvent> {
+        thread_local! { static DATA: SagaData = registration(); }
+        Fact(SagaStarted { saga: saga(), data: DATA.with(SagaData::clone) }.into())
+    }
+
+    fn requested(step: Step, compensation: bool, due: Timestamp) -> Fact<SagaEvent> {
+        Fact(StepRequested { saga: saga(), step, compensation, due }.into())
+    }
+
+    fn completed(step: Step) -> Fact<SagaEvent> {
+        Fact(StepCompleted { saga: saga(), step, version: Some(1) }.into())
+    }
+
+    fn refused(step: Step) -> Vec<Fact<SagaEvent>> {
+        let reason = "taken".to_owned();
+        vec![
+            Fact(StepRefused { saga: saga(), step, reason: reason.clone() }.into()),
+            Fact(SagaCompensating { saga: saga(), reason }.into()),
+        ]
+    }
+
+    fn record(step: Step, compensation: bool, outcome: Outcome) -> SagaCommand {
+        SagaCommand::Record { saga: saga(), step, compensation, outcome, now: NOW }
+    }
+
+    const DONE: Outcome = Outcome::Done { version: Some(1) };
+
+    fn taken() -> Outcome {
+        Outcome::Refused("taken".to_owned())
+    }
+
+    /// Everything up to the second claim's request.
+    fn email_claimed() -> Vec<Fact<SagaEvent>> {
+        vec![
+            started(),
+            requested(CLAIM_EMAIL, false, Timestamp::default()),
+            completed(CLAIM_EMAIL),
+            requested(CLAIM_USERNAME, false, NOW),
+        ]
+    }
+
+    fn framework() -> TestFramework<Saga> {
+        TestFramework::with(processes())
+    }
+
+    #[test]
+    fn it_begins_with_the_address() {
+        let Fact(SagaEvent::Started(SagaStarted { data, .. })) = started() else { unreachable!() };
+        framework()
+            .given_no_previous_events()
+            .when(SagaCommand::Start { saga: saga(), data })
+            .then_expect_events(vec![started(), requested(CLAIM_EMAIL, false, Timestamp::default())]);
+    }
+
+    #[test]
+    fn begun_twice_it_goes_on_as_it_was() {
+        framework()
+            .given(email_claimed())
+            .when(SagaCommand::Start { saga: saga(), data: registration() })
+            .then_expect_events(vec![]);
+    }
+
+    #[test]
+    fn after_the_address_comes_the_name_and_after_both_there_is_a_user() {
+        framework().given(email_claimed()).when(record(CLAIM_USERNAME, false, DONE)).then_expect_events(vec![
+            completed(CLAIM_USERNAME),
+            requested(CONFIRM_EMAIL, false, NOW),
+            requested(CONFIRM_USERNAME, false, NOW),
+        ]);
+        let mut saga = Saga::default();
+        for Fact(event) in email_claimed().into_iter().chain([completed(CLAIM_USERNAME)]) {
+            cqrs_es::Aggregate::apply(&mut saga, Fact(event));
+        }
+        let Fact(event) = completed(CLAIM_USERNAME);
+        assert!(matches!(Registration.effects(&saga, &event)[..], [Event::User(events::UserEvent::Created(_))]));
+    }
+
+    #[test]
+    fn it_is_complete_when_both_claims_are_confirmed() {
+        let mut given = email_claimed();
+        given.extend([
+            completed(CLAIM_USERNAME),
+            requested(CONFIRM_EMAIL, false, NOW),
+            requested(CONFIRM_USERNAME, false, NOW),
+            completed(CONFIRM_USERNAME),
+        ]);
+        let complete = Fact(SagaCompleted { saga: saga() }.into());
+        framework()
+            .given(given)
+            .when(record(CONFIRM_EMAIL, false, DONE))
+            .then_expect_events(vec![completed(CONFIRM_EMAIL), complete]);
+    }
+
+    #[test]
+    fn a_taken_address_ends_it_with_nothing_to_undo() {
+        let mut expected = refused(CLAIM_EMAIL);
+        expected.push(Fact(SagaCompensated { saga: saga() }.into()));
+        framework()
+            .given(vec![started(), requested(CLAIM_EMAIL, false, NOW)])
+            .when(record(CLAIM_EMAIL, false, taken()))
+            .then_expect_events(expected);
+    }
+
+    #[test]
+    fn a_taken_name_gives_the_address_back() {
+        let mut expected = refused(CLAIM_USERNAME);
+        expected.push(requested(CLAIM_EMAIL, true, NOW));
+        framework()
+            .given(email_claimed())
+            .when(record(CLAIM_USERNAME, false, taken()))
+            .then_expect_events(expected.clone());
+        let undone = Fact(StepUndone { saga: saga(), step: CLAIM_EMAIL }.into());
+        framework()
+            .given(email_claimed().into_iter().chain(expected).collect())
+            .when(record(CLAIM_EMAIL, true, DONE))
+            .then_expect_events(vec![undone, Fact(SagaCompensated { saga: saga() }.into())]);
+    }
+
+    #[test]
+    fn no_answer_is_tried_again_and_in_the_end_undone_as_if_it_had_taken_effect() {
+        let mut given = email_claimed();
+        for attempts in 1..8 {
+            let due = Timestamp(i64::from(attempts));
+            let error = "no answer".to_owned();
+            let retried = StepRetried { saga: saga(), step: CLAIM_USERNAME, compensation: false, attempts, due, error };
+            given.push(Fact(retried.into()));
+        }
+        let compensating = SagaCompensating { saga: saga(), reason: "no answer".to_owned() };
+        framework()
+            .given(given)
+            .when(record(CLAIM_USERNAME, false, Outcome::Unknown("no answer".to_owned())))
+            .then_expect_events(vec![Fact(compensating.into()), requested(CLAIM_USERNAME, true, NOW)]);
+    }
+
+    #[test]
+    fn an_outcome_that_is_told_twice_changes_nothing() {
+        framework().given(email_claimed()).when(record(CLAIM_EMAIL, false, DONE)).then_expect_events(vec![]);
+    }
+}
