@@ -191,6 +191,7 @@ impl Owner {
     async fn pause(&self, about: Duration, stop: &CancellationToken) {
         let spread = u32::try_from((self.options.random)().as_u128() % 1_000).expect("below 1,000");
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = sleep(about + about / 2_000 * spread) => {}
         }

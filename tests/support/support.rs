@@ -1,1 +1,2 @@
 //! What the test suites share.
+pub mod simulation;

@@ -179,7 +179,7 @@ impl Tenure {
         }
         let mut reply = reply;
         if !owner.options.rules.acknowledge_after_validity {
-            answer(reply.take(), Answer::Accepted(receipt));
+            self.release(&request, Answer::Accepted(receipt), reply.take());
         }
         self.sent.push_back(Sent { offset: receipt.position.offset, request, receipt, reply, sagas });
     }

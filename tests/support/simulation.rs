@@ -1,0 +1,21 @@
+//! A world in which everything that may go wrong does, from a seed: the real owner, saga driver and projection runner
+//! over a simulated log, network and clock.
+//!
+//! Only clock, network and store are simulated; the rest are the very types that `tidings serve` constructs. Time is
+//! tokio's paused clock on one thread, all chance comes from one [`Dice`], so a seed replays exactly.
+
+pub mod check;
+pub mod dice;
+pub mod keyring;
+pub mod log;
+pub mod network;
+pub mod nodes;
+pub mod story;
+pub mod world;
+
+pub use dice::Dice;
+pub use keyring::MemoryKeyring;
+pub use log::SimulatedLog;
+pub use network::Network;
+pub use story::{Fault, Story};
+pub use world::{Outcome, Settings, run};

@@ -1,0 +1,50 @@
+//! A keyring in memory, for worlds without a disk.
+
+use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Keys that are derived from their ids; what is destroyed stays so.
+pub struct MemoryKeyring {
+    keys: Mutex<HashMap<KeyId, Option<Arc<CipherKey>>>>,
+    secrets: Secrets,
+}
+
+impl Default for MemoryKeyring {
+    fn default() -> Self {
+        Self { keys: Mutex::default(), secrets: Secrets::derive(&[7; 32]) }
+    }
+}
+
+impl MemoryKeyring {
+    /// The key of this id, made now if there is none.
+    pub fn key(&self, id: KeyId) -> Result<Arc<CipherKey>, KeyringError> {
+        let mut secret = [0; 32];
+        secret[..16].copy_from_slice(id.0.as_bytes());
+        let mut keys = self.keys.lock();
+        let key = keys.entry(id).or_insert_with(|| Some(Arc::new(CipherKey::new(id, &secret))));
+        key.clone().ok_or(KeyringError::Destroyed(id))
+    }
+}
+
+impl Keyring for MemoryKeyring {
+    fn create(&self, id: KeyId) -> KeyringFuture<'_, Arc<CipherKey>> {
+        Box::pin(async move { self.key(id) })
+    }
+
+    fn find(&self, id: KeyId) -> KeyringFuture<'_, Option<Arc<CipherKey>>> {
+        Box::pin(async move { self.keys.lock().get(&id).cloned().ok_or(KeyringError::Unknown(id)) })
+    }
+
+    fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
+        Box::pin(async move {
+            self.keys.lock().insert(id, None);
+            Ok(())
+        })
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}

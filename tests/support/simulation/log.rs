@@ -1,0 +1,225 @@
+//! A log in memory that keeps every promise of the port and no other: records may be slow, lost, or there without a
+//! receipt; what a dropped appender has in flight may arrive later.
+
+use super::{Dice, Fault, Story};
+use async_trait::async_trait;
+use journal::{Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+/// How often the log misbehaves.
+#[derive(Clone, Copy, Debug)]
+pub struct LogFaults {
+    /// One in so many records is lost; 0 for none.
+    pub lost_one_in: usize,
+    /// One in so many receipts is lost; 0 for none.
+    pub receipt_lost_one_in: usize,
+    /// One in so many batches is slow; 0 for none.
+    pub slow_one_in: usize,
+}
+
+impl LogFaults {
+    /// A log that behaves.
+    pub const NONE: Self = Self { lost_one_in: 0, receipt_lost_one_in: 0, slow_one_in: 0 };
+}
+
+/// The log. Clones are the same log.
+#[derive(Clone)]
+pub struct SimulatedLog {
+    name: Arc<str>,
+    partitions: Arc<Vec<Stored>>,
+    dice: Dice,
+    story: Story,
+    faults: Arc<Mutex<LogFaults>>,
+}
+
+struct Stored {
+    records: Mutex<Vec<Draft>>,
+    /// The chain rule over what is there: what an anchor would say.
+    chain: Mutex<Chain>,
+    end: watch::Sender<Offset>,
+    /// While true, nothing lands.
+    held: watch::Sender<bool>,
+}
+
+impl SimulatedLog {
+    /// An empty log.
+    pub fn new(partitions: u32, dice: Dice, story: Story, faults: LogFaults) -> Self {
+        let name: Arc<str> = "simulated".into();
+        let stored = |n| Stored {
+            records: Mutex::default(),
+            chain: Mutex::new(Chain::genesis(&name, Partition(n))),
+            end: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+        };
+        let partitions = Arc::new((0..partitions).map(stored).collect());
+        Self { name, partitions, dice, story, faults: Arc::new(Mutex::new(faults)) }
+    }
+
+    /// From now on it misbehaves this often.
+    pub fn set_faults(&self, faults: LogFaults) {
+        *self.faults.lock() = faults;
+    }
+
+    /// Lets nothing land in a partition until it is let go again.
+    pub fn hold(&self, partition: Partition, held: bool) {
+        self.at(partition).held.send_replace(held);
+    }
+
+    /// How many records have landed.
+    pub fn landed(&self, partition: Partition) -> Offset {
+        *self.at(partition).end.borrow()
+    }
+
+    /// Changes what is stored, as no log should.
+    pub fn tamper(&self, partition: Partition, change: impl FnOnce(&mut Vec<Draft>)) {
+        let stored = self.at(partition);
+        let mut records = stored.records.lock();
+        change(&mut records);
+        stored.end.send_replace(records.len() as Offset);
+    }
+
+    fn at(&self, partition: Partition) -> &Stored {
+        &self.partitions[partition.0 as usize]
+    }
+
+    fn once_in(&self, times: usize) -> bool {
+        times > 0 && self.dice.once_in(times)
+    }
+
+    fn land(&self, partition: Partition, draft: Draft) -> Offset {
+        let stored = self.at(partition);
+        let mut records = stored.records.lock();
+        let offset = records.len() as Offset;
+        stored.chain.lock().admit(&draft.clone().at(offset)).expect("writers append what they have chained");
+        records.push(draft);
+        stored.end.send_replace(offset + 1);
+        offset
+    }
+
+    /// What one appender hands over, batch by batch, until it is dropped and all it had in flight has come or gone.
+    async fn take_in(self, partition: Partition, mut queue: mpsc::UnboundedReceiver<Handed>, fate: Arc<Fate>) {
+        let faults = || *self.faults.lock();
+        while let Some(first) = queue.recv().await {
+            let slow = self.once_in(faults().slow_one_in);
+            if slow {
+                self.story.fault(Fault::SlowAppend, format_args!("partition {partition}"));
+            }
+            sleep(if slow { self.dice.micros(20_000, 800_000) } else { self.dice.micros(50, 1_500) }).await;
+            let _ = self.at(partition).held.subscribe().wait_for(|held| !held).await;
+            let mut batch = vec![first];
+            let size = 1 + self.dice.below(16);
+            while batch.len() < size
+                && let Ok(next) = queue.try_recv()
+            {
+                batch.push(next);
+            }
+            let mut receipts = Vec::new();
+            for (draft, reply) in batch {
+                if fate.dropped.load(Ordering::Relaxed) {
+                    if fate.purged.load(Ordering::Relaxed) {
+                        continue;
+                    }
+                    self.story.fault(Fault::ZombieRecord, format_args!("partition {partition}"));
+                }
+                if self.once_in(faults().lost_one_in) {
+                    self.story.fault(Fault::RecordLost, format_args!("partition {partition}"));
+                    receipts.push((reply, Err(AppendError::Unknown("lost".to_owned()))));
+                    continue;
+                }
+                let offset = self.land(partition, draft);
+                if self.once_in(faults().receipt_lost_one_in) {
+                    self.story.fault(Fault::ReceiptLost, format_args!("partition {partition} offset {offset}"));
+                    receipts.push((reply, Err(AppendError::Unknown("timed out".to_owned()))));
+                } else {
+                    receipts.push((reply, Ok(offset)));
+                }
+            }
+            sleep(self.dice.micros(20, 600)).await;
+            for (reply, receipt) in receipts {
+                let _ = reply.send(receipt);
+            }
+        }
+    }
+}
+
+type Handed = (Draft, oneshot::Sender<Result<Offset, AppendError>>);
+
+/// What becomes of what an appender has in flight when it is dropped.
+#[derive(Default)]
+struct Fate {
+    dropped: AtomicBool,
+    purged: AtomicBool,
+}
+
+struct SimulatedAppender {
+    queue: mpsc::UnboundedSender<Handed>,
+    fate: Arc<Fate>,
+    dice: Dice,
+}
+
+impl Appender for SimulatedAppender {
+    fn append(&mut self, draft: Draft) -> Receipt {
+        let (reply, receipt) = Receipt::new();
+        let _ = self.queue.send((draft, reply));
+        receipt
+    }
+}
+
+impl Drop for SimulatedAppender {
+    fn drop(&mut self) {
+        self.fate.purged.store(self.dice.once_in(2), Ordering::Relaxed);
+        self.fate.dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Journal for SimulatedLog {
+    fn log(&self) -> &str {
+        &self.name
+    }
+
+    fn partitions(&self) -> u32 {
+        u32::try_from(self.partitions.len()).expect("a few partitions")
+    }
+
+    fn appender(&self, partition: Partition) -> Result<Box<dyn Appender>, JournalError> {
+        let (queue, handed) = mpsc::unbounded_channel();
+        let fate = Arc::new(Fate::default());
+        tokio::spawn(self.clone().take_in(partition, handed, Arc::clone(&fate)));
+        Ok(Box::new(SimulatedAppender { queue, fate, dice: self.dice.clone() }))
+    }
+
+    async fn read(&self, partition: Partition, from: Offset, records_max: usize) -> Result<Vec<Record>, JournalError> {
+        let records = self.at(partition).records.lock();
+        let end = records.len() as Offset;
+        if from > end {
+            let what = format!("the log ends at {end}");
+            return Err(JournalError::Diverged { partition, offset: from, what });
+        }
+        let first = usize::try_from(from).expect("fits in memory");
+        Ok(records[first..].iter().take(records_max).cloned().zip(from..).map(|(draft, at)| draft.at(at)).collect())
+    }
+
+    async fn end(&self, partition: Partition) -> Result<Offset, JournalError> {
+        sleep(self.dice.micros(10, 400)).await;
+        let end = self.landed(partition);
+        sleep(self.dice.micros(10, 400)).await;
+        Ok(end)
+    }
+
+    async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), JournalError> {
+        let mut end = self.at(partition).end.subscribe();
+        let _ = timeout(Duration::from_secs(1), end.wait_for(|end| *end > offset)).await;
+        Ok(())
+    }
+
+    async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
+        let chain = self.at(partition).chain.lock();
+        Ok(Some(Anchor { count: chain.next(), head: chain.head() }))
+    }
+}

@@ -1,0 +1,81 @@
+//! What happened in a simulation: how often each kind of fault fired, and, for a failing seed, the order of things.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The kinds of faults.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fault {
+    /// An owner was dropped in the middle of everything and another one started.
+    OwnerCrash,
+    /// An owner stood still while another one took over, and woke up later.
+    OwnerPause,
+    /// A second owner started while the first one went on.
+    TwoOwners,
+    /// A request never arrived.
+    RequestLost,
+    /// An answer never arrived.
+    AnswerLost,
+    /// A request arrived twice.
+    RequestDoubled,
+    /// A request was delivered to a former owner.
+    StaleRoute,
+    /// A record never arrived in the log.
+    RecordLost,
+    /// A record arrived, but its writer was told that it is not known.
+    ReceiptLost,
+    /// A record took long.
+    SlowAppend,
+    /// What a dead owner had in flight arrived after its end.
+    ZombieRecord,
+    /// A projection runner was dropped and another one went on from the checkpoints.
+    ProjectionCrash,
+    /// A projection runner stood still.
+    ProjectionPause,
+    /// The wall clock jumped.
+    ClockJump,
+}
+
+/// The record of one simulation; shared by everybody in it.
+#[derive(Clone)]
+pub struct Story(Arc<Mutex<Inner>>);
+
+struct Inner {
+    begun: Instant,
+    lines: Vec<String>,
+    faults: BTreeMap<Fault, usize>,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Inner { begun: Instant::now(), lines: Vec::new(), faults: BTreeMap::new() })))
+    }
+}
+
+impl Story {
+    /// Notes that something happened.
+    pub fn tell(&self, what: impl fmt::Display) {
+        let mut inner = self.0.lock();
+        let line = format!("{:>9.3} ms  {what}", inner.begun.elapsed().as_secs_f64() * 1e3);
+        inner.lines.push(line);
+    }
+
+    /// Notes that a fault fired.
+    pub fn fault(&self, fault: Fault, what: impl fmt::Display) {
+        *self.0.lock().faults.entry(fault).or_default() += 1;
+        self.tell(format_args!("{fault:?}: {what}"));
+    }
+
+    /// How often each fault fired.
+    pub fn faults(&self) -> BTreeMap<Fault, usize> {
+        self.0.lock().faults.clone()
+    }
+
+    /// All that happened, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().lines.clone()
+    }
+}

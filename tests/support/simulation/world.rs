@@ -1,0 +1,389 @@
+//! One simulation: clients that ask for things at random, and a fate that breaks things at random.
+
+use super::check::{self, Asked};
+use super::log::LogFaults;
+use super::network::NetworkFaults;
+use super::nodes::{Cluster, Node};
+use super::{Dice, Fault, MemoryKeyring, Network, SimulatedLog, Story};
+use commands::{
+    Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, Rules,
+    SagaCommand, SessionCommand, UserCommand,
+};
+use events::{
+    Bio, CommandId, CommentId, CommentText, Content, Email, Fingerprint, Key, Keyring, PasswordHash, PostId,
+    RegistrationData, Retention, SagaData, SagaId, Sealed, SessionId, Timestamp, UserId, Username,
+};
+use journal::{Partition, partition_of};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What a simulation is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// All chance comes from it.
+    pub seed: u64,
+    /// How many commands the clients ask for, sagas' steps not counted.
+    pub commands: usize,
+    /// The owner's rules.
+    pub rules: Rules,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was promised and not kept; empty if all is well.
+    pub violations: Vec<String>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<Fault, usize>,
+    /// How many commands the clients asked for.
+    pub asked: usize,
+    /// How many of them were accepted.
+    pub accepted: usize,
+    /// How many were refused or changed nothing.
+    pub refused: usize,
+    /// All that happened.
+    pub lines: Vec<String>,
+}
+
+const PARTITIONS: u32 = 3;
+const CLIENTS: usize = 12;
+/// Registrations that compete for [`NAMES`] names.
+const REGISTRATIONS: usize = 16;
+const NAMES: usize = 7;
+/// How often a client asks again before it gives up; far more than any seed needs.
+const TRIES_MAX: usize = 60;
+
+/// How long a simulation may take by its own clock; they take seconds.
+const WORLD_MAX: Duration = Duration::from_secs(600);
+
+/// Runs the simulation of a seed on a clock of its own.
+pub fn run(settings: Settings) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime of one thread")
+        .block_on(World::new(settings).run())
+}
+
+/// Everything in one simulation.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) dice: Dice,
+    pub(super) story: Story,
+    pub(super) log: SimulatedLog,
+    network: Network,
+    cluster: Cluster,
+    router: Router,
+    clock: Clock,
+    /// How far the wall clock has jumped, in microseconds.
+    jumped: Arc<AtomicI64>,
+    keyring: Arc<MemoryKeyring>,
+    users: Arc<Mutex<Vec<UserId>>>,
+    posts: Arc<Mutex<Vec<PostId>>>,
+    comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
+    sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
+    pub(super) asked: Arc<Mutex<Vec<Asked>>>,
+    left: Arc<AtomicUsize>,
+}
+
+impl World {
+    fn new(settings: Settings) -> Self {
+        let dice = Dice::new(settings.seed);
+        let story = Story::default();
+        let log_faults = LogFaults { lost_one_in: 250, receipt_lost_one_in: 250, slow_one_in: 60 };
+        let network_faults = NetworkFaults { lost_one_in: 60, doubled_one_in: 25, stale_one_in: 3 };
+        let log = SimulatedLog::new(PARTITIONS, dice.clone(), story.clone(), log_faults);
+        let network = Network::new(PARTITIONS, dice.clone(), story.clone(), network_faults);
+        let jumped = Arc::new(AtomicI64::new(0));
+        let clock = clock(Arc::clone(&jumped));
+        let cluster =
+            Cluster::new(log.clone(), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
+        let router = cluster.router();
+        Self {
+            dice,
+            story,
+            log,
+            network,
+            cluster,
+            router,
+            clock,
+            jumped,
+            keyring: Arc::default(),
+            users: Arc::default(),
+            posts: Arc::default(),
+            comments: Arc::default(),
+            sessions: Arc::default(),
+            asked: Arc::default(),
+            left: Arc::new(AtomicUsize::new(settings.commands)),
+        }
+    }
+
+    async fn run(self) -> Outcome {
+        let mut nodes: Vec<Node> = (0..PARTITIONS).map(|n| self.cluster.start(Partition(n))).collect();
+        let mut clients = tokio::task::JoinSet::new();
+        for number in 0..REGISTRATIONS {
+            clients.spawn(self.clone().register(number));
+        }
+        for _ in 0..CLIENTS {
+            clients.spawn(self.clone().live());
+        }
+        let mut former = Vec::new();
+        let give_up = Instant::now() + WORLD_MAX;
+        while !clients.is_empty() {
+            if Instant::now() > give_up {
+                let asked = Asked::violation(format!("the world did not end within {WORLD_MAX:?}"));
+                self.asked.lock().push(asked);
+                break;
+            }
+            tokio::select! {
+                biased;
+                _ = clients.join_next() => {}
+                () = sleep(self.dice.micros(5_000, 250_000)) => self.strike(&mut nodes, &mut former),
+            }
+        }
+        self.log.set_faults(LogFaults::NONE);
+        self.network.set_faults(NetworkFaults::NONE);
+        let mut violations = self.settle(&nodes).await;
+        violations.extend(check::promises(&self, &self.cluster).await);
+        let asked = self.asked.lock();
+        let answered = |wanted: fn(&Answer) -> bool| asked.iter().filter(|asked| wanted(&asked.answer)).count();
+        Outcome {
+            violations,
+            faults: self.story.faults(),
+            asked: asked.len(),
+            accepted: answered(|answer| matches!(answer, Answer::Accepted(_) | Answer::Ended(..))),
+            refused: answered(|answer| matches!(answer, Answer::Refused(_) | Answer::Unchanged(_))),
+            lines: self.story.lines(),
+        }
+    }
+
+    /// Something breaks.
+    fn strike(&self, nodes: &mut [Node], former: &mut Vec<Node>) {
+        let node = &mut nodes[self.dice.below(PARTITIONS as usize)];
+        let partition = node.partition;
+        match self.dice.below(5) {
+            0 => {
+                self.story.fault(Fault::OwnerCrash, format_args!("partition {partition}"));
+                node.task.abort();
+                *node = self.cluster.start(partition);
+            }
+            1 | 2 => {
+                let pause = self.dice.micros(20_000, 1_500_000);
+                self.story.fault(Fault::OwnerPause, format_args!("partition {partition} for {pause:?}"));
+                node.gate.close_until(Instant::now() + pause);
+                former.push(std::mem::replace(node, self.cluster.start(partition)));
+            }
+            3 => {
+                self.story.fault(Fault::TwoOwners, format_args!("partition {partition}"));
+                former.push(std::mem::replace(node, self.cluster.start(partition)));
+            }
+            _ => {
+                let jump = i64::try_from(self.dice.below(4_000_000)).expect("small") - 2_000_000;
+                self.story.fault(Fault::ClockJump, format_args!("by {jump} µs"));
+                self.jumped.fetch_add(jump, Ordering::Relaxed);
+            }
+        }
+        if former.len() > 6 {
+            former.remove(0).task.abort();
+        }
+    }
+
+    /// Waits, without faults, until every saga has ended; says which have not.
+    async fn settle(&self, nodes: &[Node]) -> Vec<String> {
+        let give_up = Instant::now() + Duration::from_secs(300);
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            let open = check::open_sagas(&self.log).await;
+            if open.is_empty() {
+                return Vec::new();
+            }
+            if let Some(node) = nodes.iter().find(|node| node.task.is_finished()) {
+                return vec![format!("the owner of partition {} has ended by itself", node.partition)];
+            }
+            if Instant::now() > give_up {
+                return open.into_iter().map(|saga| format!("saga {saga} is still open")).collect();
+            }
+        }
+    }
+
+    /// A person registers, under a name that others want too, and asks until there is an answer.
+    async fn register(self, number: usize) {
+        sleep(self.dice.micros(0, 1_500_000)).await;
+        let user = UserId(self.dice.uuid());
+        let key = self.keyring.create(user.into()).await.expect("a fresh key");
+        let secrets = self.keyring.secrets();
+        let name = format!("name{}", number % NAMES);
+        let address = format!("{}@example.com", number % (NAMES + 4));
+        let data = SagaData::Registration(RegistrationData {
+            user,
+            email: Sealed::seal(&Email::parse(&address).expect("an address"), &key),
+            username: Sealed::seal(&Username::parse(&name).expect("a name"), &key),
+            password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
+            email_claim: secrets.claim("email", &address),
+            username_claim: secrets.claim("username", &name),
+        });
+        let saga = SagaId(self.dice.uuid());
+        let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data }.into());
+        request.until_saga_ends = true;
+        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
+            self.users.lock().push(user);
+        }
+    }
+
+    /// Asks for one thing after another until all commands of the simulation were asked for.
+    async fn live(self) {
+        sleep(self.dice.micros(20_000, 400_000)).await;
+        loop {
+            let Some((key, command)) = self.wish() else {
+                sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
+                return;
+            }
+            let request = self.request(key, command.clone());
+            let answer = self.ask(request.clone()).await;
+            self.note(&command, &answer);
+            self.ask_again(request, &answer).await;
+            sleep(self.dice.micros(100, 30_000)).await;
+        }
+    }
+
+    /// Now and then the same request comes again, or its id for another one.
+    async fn ask_again(&self, mut request: Request, first: &Answer) {
+        if self.dice.once_in(20) {
+            request.deadline = Instant::now() + Duration::from_secs(3);
+            let again = self.ask(request).await;
+            if let (Answer::Accepted(first) | Answer::Repeated(first), Answer::Accepted(_) | Answer::Refused(_)) =
+                (first, &again)
+            {
+                self.story.tell(format_args!("VIOLATION: accepted at {}, then asked again: {again:?}", first.position));
+                self.asked.lock().push(Asked::violation(format!("accepted at {}, asked again: {again:?}", first.position)));
+            }
+        } else if self.dice.once_in(40) && matches!(first, Answer::Accepted(_)) {
+            request.deadline = Instant::now() + Duration::from_secs(3);
+            request.fingerprint = Some(Fingerprint([9; 16]));
+            let again = self.ask(request).await;
+            if !matches!(again, Answer::Refused(commands::Refusal::KeyReused) | Answer::Unknown) {
+                self.asked.lock().push(Asked::violation(format!("a reused key was answered {again:?}")));
+            }
+        }
+    }
+
+    fn request(&self, key: Key, command: Command) -> Request {
+        let id = CommandId(self.dice.uuid());
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let mut request = Request::new(id, key, command, (self.clock)(), deadline);
+        request.fingerprint = Some(Fingerprint([1; 16]));
+        request.retention = Retention::Long;
+        request
+    }
+
+    /// Asks until there is an answer that is one.
+    async fn ask(&self, request: Request) -> Answer {
+        let partition = partition_of(&request.key, PARTITIONS);
+        for _ in 0..TRIES_MAX {
+            let mut attempt = request.clone();
+            attempt.deadline = Instant::now() + Duration::from_secs(3);
+            let from = self.log.landed(partition);
+            let answer = self.router.submit(attempt.clone()).await;
+            let to = self.log.landed(partition);
+            self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
+            if !matches!(answer, Answer::Unknown | Answer::Overloaded | Answer::Expired) {
+                self.asked.lock().push(Asked { request: attempt, partition, from, to, answer: answer.clone(), violation: None });
+                return answer;
+            }
+            sleep(self.dice.micros(1_000, 200_000)).await;
+        }
+        self.asked.lock().push(Asked::violation(format!("{} was never answered", request.id)));
+        Answer::Unknown
+    }
+
+    /// What a client wants, over few users and posts, so that many want the same; `None` while nobody is registered.
+    fn wish(&self) -> Option<(Key, Command)> {
+        let users = self.users.lock();
+        if users.is_empty() {
+            return None;
+        }
+        let user = *self.dice.one_of(&users);
+        let other = *self.dice.one_of(&users);
+        drop(users);
+        let key = self.keyring.key(user.into()).expect("nobody destroys keys");
+        let post = {
+            let posts = self.posts.lock();
+            if posts.is_empty() { PostId(self.dice.uuid()) } else { *self.dice.one_of(&posts) }
+        };
+        let text = format!("text {}", self.dice.below(1_000));
+        let content = Sealed::seal(&Content::parse(&text).expect("short"), &key);
+        let (on_user, on_post) = (Key::User(user), Key::Post(post));
+        Some(match self.dice.below(100) {
+            0..10 => {
+                let post = PostId(self.dice.uuid());
+                let publish = PostCommand::Publish { post, author: user, content, hashtags: None, mentions: None };
+                (Key::Post(post), publish.into())
+            }
+            10..16 => {
+                (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into())
+            }
+            16..20 => (on_post, PostCommand::Delete { post, by: user }.into()),
+            20..40 => (on_post, LikeCommand::Add { post, user }.into()),
+            40..60 => (on_post, LikeCommand::Remove { post, user }.into()),
+            60..68 => {
+                let text = Sealed::seal(&CommentText::parse(&text).expect("short"), &key);
+                let comment = CommentId(self.dice.uuid());
+                (on_post, CommentCommand::Add { comment, post, author: user, text }.into())
+            }
+            68..73 => {
+                let comments = self.comments.lock();
+                match comments.is_empty() {
+                    true => (on_user, UserCommand::ChangeBio { user, bio: None }.into()),
+                    false => {
+                        let (post, comment) = *self.dice.one_of(&comments);
+                        (Key::Post(post), CommentCommand::Delete { comment, post, by: user }.into())
+                    }
+                }
+            }
+            73..81 => (on_user, FollowCommand::Start { follower: user, followee: other }.into()),
+            81..89 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
+            89..93 => {
+                let bio = Sealed::seal(&Bio::parse(&text).expect("short"), &key);
+                (on_user, UserCommand::ChangeBio { user, bio: Some(bio) }.into())
+            }
+            93..97 => {
+                let session = SessionId(self.dice.uuid());
+                (on_user, SessionCommand::Open { session, user, credentials: 1 }.into())
+            }
+            _ => {
+                let sessions = self.sessions.lock();
+                let any = if sessions.is_empty() { (user, SessionId(self.dice.uuid())) } else { *self.dice.one_of(&sessions) };
+                (Key::User(any.0), SessionCommand::Close { session: any.1, user: any.0 }.into())
+            }
+        })
+    }
+
+    fn note(&self, command: &Command, answer: &Answer) {
+        if !matches!(answer, Answer::Accepted(_) | Answer::Repeated(_)) {
+            return;
+        }
+        match command {
+            Command::Post(PostCommand::Publish { post, .. }) => self.posts.lock().push(*post),
+            Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
+            Command::Session(SessionCommand::Open { session, user, .. }) => self.sessions.lock().push((*user, *session)),
+            _ => {}
+        }
+    }
+}
+
+/// The simulated wall clock: the paused clock, from some day on, with its jumps.
+fn clock(jumped: Arc<AtomicI64>) -> Clock {
+    let begun = Instant::now();
+    Arc::new(move || {
+        let elapsed = i64::try_from(begun.elapsed().as_micros()).expect("short");
+        Timestamp(1_700_000_000_000_000 + elapsed + jumped.load(Ordering::Relaxed))
+    })
+}
