@@ -17,7 +17,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -87,7 +87,8 @@ pub(super) struct Tenure {
     held: VecDeque<Held>,
     look: Option<Look>,
     driver: Driver,
-    waiters: HashMap<SagaId, Vec<Waiter>>,
+    /// In order, so that a lost tenure lets go of them in the same order every time.
+    waiters: BTreeMap<SagaId, Vec<Waiter>>,
 }
 
 impl Tenure {
@@ -111,7 +112,7 @@ impl Tenure {
             held: VecDeque::new(),
             look: None,
             driver,
-            waiters: HashMap::new(),
+            waiters: BTreeMap::new(),
         }
     }
 

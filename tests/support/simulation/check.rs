@@ -117,7 +117,8 @@ fn exactly_once(commits: &[DecodedCommit]) -> Vec<String> {
 
 /// Whoever was told that a command took effect finds it in the log, where they were told.
 fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
-    let at: BTreeMap<Offset, &DecodedCommit> = commits.iter().map(|decoded| (decoded.position.offset, decoded)).collect();
+    let at: BTreeMap<Offset, &DecodedCommit> =
+        commits.iter().map(|decoded| (decoded.position.offset, decoded)).collect();
     let missing = |asked: &&Asked| {
         let id = asked.request.id;
         match &asked.answer {
@@ -198,7 +199,8 @@ fn says(state: &State, asked: &Asked, processes: &Processes) -> bool {
 /// Time and ordinals never go back.
 fn times(commits: &[DecodedCommit]) -> Vec<String> {
     let ordinals = commits.iter().zip(0..).filter(|(decoded, n)| decoded.commit.ordinal != *n);
-    let ordinals = ordinals.map(|(decoded, n)| format!("{} is commit {n}, not {}", decoded.position, decoded.commit.ordinal));
+    let ordinals =
+        ordinals.map(|(decoded, n)| format!("{} is commit {n}, not {}", decoded.position, decoded.commit.ordinal));
     let back = commits.windows(2).filter(|pair| pair[1].commit.time < pair[0].commit.time);
     let back = back.map(|pair| format!("time goes back at {}", pair[1].position));
     ordinals.chain(back).collect()

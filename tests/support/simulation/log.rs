@@ -96,6 +96,7 @@ impl SimulatedLog {
         let mut records = stored.records.lock();
         let offset = records.len() as Offset;
         stored.chain.lock().admit(&draft.clone().at(offset)).expect("writers append what they have chained");
+        self.story.tell(format_args!("landed {partition}@{offset} {:?} {}", draft.kind, draft.incarnation));
         records.push(draft);
         stored.end.send_replace(offset + 1);
         offset
@@ -206,6 +207,7 @@ impl Journal for SimulatedLog {
     }
 
     async fn end(&self, partition: Partition) -> Result<Offset, JournalError> {
+        self.story.tell(format_args!("look {partition}"));
         sleep(self.dice.micros(10, 400)).await;
         let end = self.landed(partition);
         sleep(self.dice.micros(10, 400)).await;

@@ -80,6 +80,7 @@ impl Network {
 
     async fn carry(self, partition: Partition, request: Arc<Request>) -> Answer {
         let faults = *self.faults.lock();
+        self.story.tell(format_args!("carry {}", request.id));
         sleep(self.dice.micros(20, 2_000)).await;
         if self.once_in(faults.lost_one_in) {
             self.story.fault(Fault::RequestLost, request.id);

@@ -67,7 +67,8 @@ pub fn run(settings: Settings) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime of one thread")
-        .block_on(World::new(settings).run())
+        // Inside, or the first instant would be the real clock's.
+        .block_on(async move { World::new(settings).run().await })
 }
 
 /// Everything in one simulation.
@@ -101,8 +102,7 @@ impl World {
         let network = Network::new(PARTITIONS, dice.clone(), story.clone(), network_faults);
         let jumped = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&jumped));
-        let cluster =
-            Cluster::new(log.clone(), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
+        let cluster = Cluster::new(log.clone(), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
         let router = cluster.router();
         Self {
             dice,
@@ -263,7 +263,9 @@ impl World {
                 (first, &again)
             {
                 self.story.tell(format_args!("VIOLATION: accepted at {}, then asked again: {again:?}", first.position));
-                self.asked.lock().push(Asked::violation(format!("accepted at {}, asked again: {again:?}", first.position)));
+                self.asked
+                    .lock()
+                    .push(Asked::violation(format!("accepted at {}, asked again: {again:?}", first.position)));
             }
         } else if self.dice.once_in(40) && matches!(first, Answer::Accepted(_)) {
             request.deadline = Instant::now() + Duration::from_secs(3);
@@ -295,7 +297,14 @@ impl World {
             let to = self.log.landed(partition);
             self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
             if !matches!(answer, Answer::Unknown | Answer::Overloaded | Answer::Expired) {
-                self.asked.lock().push(Asked { request: attempt, partition, from, to, answer: answer.clone(), violation: None });
+                self.asked.lock().push(Asked {
+                    request: attempt,
+                    partition,
+                    from,
+                    to,
+                    answer: answer.clone(),
+                    violation: None,
+                });
                 return answer;
             }
             sleep(self.dice.micros(1_000, 200_000)).await;
@@ -327,9 +336,7 @@ impl World {
                 let publish = PostCommand::Publish { post, author: user, content, hashtags: None, mentions: None };
                 (Key::Post(post), publish.into())
             }
-            10..16 => {
-                (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into())
-            }
+            10..16 => (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into()),
             16..20 => (on_post, PostCommand::Delete { post, by: user }.into()),
             20..40 => (on_post, LikeCommand::Add { post, user }.into()),
             40..60 => (on_post, LikeCommand::Remove { post, user }.into()),
@@ -360,7 +367,11 @@ impl World {
             }
             _ => {
                 let sessions = self.sessions.lock();
-                let any = if sessions.is_empty() { (user, SessionId(self.dice.uuid())) } else { *self.dice.one_of(&sessions) };
+                let any = if sessions.is_empty() {
+                    (user, SessionId(self.dice.uuid()))
+                } else {
+                    *self.dice.one_of(&sessions)
+                };
                 (Key::User(any.0), SessionCommand::Close { session: any.1, user: any.0 }.into())
             }
         })
@@ -373,7 +384,9 @@ impl World {
         match command {
             Command::Post(PostCommand::Publish { post, .. }) => self.posts.lock().push(*post),
             Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
-            Command::Session(SessionCommand::Open { session, user, .. }) => self.sessions.lock().push((*user, *session)),
+            Command::Session(SessionCommand::Open { session, user, .. }) => {
+                self.sessions.lock().push((*user, *session))
+            }
             _ => {}
         }
     }
