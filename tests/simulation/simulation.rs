@@ -1,6 +1,9 @@
 //! Seeds: what the owner, the driver and the runner promise must hold in each of them; with a rule taken away it must
 //! not.
 
+mod owner;
+mod registration;
+
 use commands::Rules;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

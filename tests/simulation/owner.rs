@@ -1,0 +1,200 @@
+//! The owner's own promises, one at a time, over a log that can be held still.
+
+use commands::{
+    Answer, Command, CommentCommand, Delivery, LikeCommand, Owner, PostCommand, Receipt, Refusal, Request, Rules,
+};
+use events::{
+    CipherKey, CommandId, CommentId, CommentText, Content, Fingerprint, Key, PostId, Sealed, Timestamp, UserId,
+};
+use futures::FutureExt;
+use journal::{Partition, Position};
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_tests::simulation::log::LogFaults;
+use tidings_tests::simulation::network::NetworkFaults;
+use tidings_tests::simulation::nodes::Cluster;
+use tidings_tests::simulation::{Dice, Network, SimulatedLog, Story};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+const P: Partition = Partition(0);
+
+/// One partition without faults.
+fn cluster() -> Cluster {
+    let (dice, story) = (Dice::new(1), Story::default());
+    let log = SimulatedLog::new(1, dice.clone(), story.clone(), LogFaults::NONE);
+    let network = Network::new(1, dice.clone(), story, NetworkFaults::NONE);
+    Cluster::new(log, network, Arc::new(|| Timestamp(1_000)), Rules::default(), dice)
+}
+
+fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+fn post() -> PostId {
+    PostId(Uuid::from_u128(100))
+}
+
+fn request(id: u128, command: impl Into<Command>) -> Request {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    Request::new(CommandId(Uuid::from_u128(id)), Key::Post(post()), command, Timestamp(1_000), deadline)
+}
+
+fn publish(id: u128) -> Request {
+    let content = Sealed::seal(&Content::parse("hello").unwrap(), &CipherKey::new(user(1).into(), &[1; 32]));
+    request(id, PostCommand::Publish { post: post(), author: user(1), content, hashtags: None, mentions: None })
+}
+
+fn like(id: u128) -> Request {
+    request(id, LikeCommand::Add { post: post(), user: user(2) })
+}
+
+fn unlike(id: u128) -> Request {
+    request(id, LikeCommand::Remove { post: post(), user: user(2) })
+}
+
+fn at(offset: u64) -> Position {
+    Position { partition: P, offset }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_commit_is_decided_over_the_first_undurable_one_and_neither_is_acknowledged() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(unlike(1)).await, Answer::Refused(Refusal::NotFound)), "the owner is up");
+
+    cluster.log.hold(P, true);
+    let first = tokio::spawn({
+        let (router, request) = (router.clone(), publish(2));
+        async move { router.submit(request).await }
+    });
+    sleep(Duration::from_millis(100)).await;
+    let mut second = Box::pin(router.submit(like(3)));
+    let mut refused = Box::pin(router.submit(request(4, PostCommand::Delete { post: post(), by: user(9) })));
+    tokio::select! {
+        _ = &mut second => panic!("acknowledged before it was durable"),
+        _ = &mut refused => panic!("refused over a post that is not durable"),
+        () = sleep(Duration::from_secs(2)) => {}
+    }
+    assert!(!first.is_finished(), "acknowledged before it was durable");
+    assert_eq!(cluster.log.landed(P), 1, "only the claim has landed");
+
+    cluster.log.hold(P, false);
+    assert!(matches!(first.await.unwrap(), Answer::Accepted(Receipt { position, .. }) if position == at(1)));
+    assert!(matches!(second.await, Answer::Accepted(Receipt { position, .. }) if position == at(2)));
+    assert_eq!(refused.await, Answer::Refused(Refusal::Forbidden));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_owner_that_wakes_up_tells_nobody_what_is_no_longer_true() {
+    let cluster = cluster();
+    let former = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+
+    // The request reaches the former owner, which is put to sleep before it can answer.
+    former.gate.close_until(Instant::now() + Duration::from_secs(3));
+    let mut late = Box::pin(router.submit(unlike(2)));
+    assert!((&mut late).now_or_never().is_none());
+    sleep(Duration::from_millis(50)).await;
+
+    // Meanwhile another one owns the partition, and the like is there.
+    let _newest = cluster.start(P);
+    assert!(matches!(router.submit(like(3)).await, Answer::Accepted(_)));
+
+    // The former owner wakes up with "not liked" on its lips. It may only be silent; the resend finds the like.
+    assert!(matches!(late.await, Answer::Accepted(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_sent_again_takes_effect_once() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    let Answer::Accepted(first) = router.submit(publish(1)).await else { panic!("not accepted") };
+    assert_eq!(router.submit(publish(1)).await, Answer::Repeated(first));
+    let _another = cluster.start(P);
+    assert_eq!(
+        router.submit(publish(1)).await,
+        Answer::Repeated(first),
+        "also by an owner that has read it in the log"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_is_not_taken_for_another_request() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    let other = Request { fingerprint: Some(Fingerprint([1; 16])), ..like(1) };
+    assert_eq!(router.submit(other).await, Answer::Refused(Refusal::KeyReused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_a_generated_kind_is_forgotten_after_two_minutes() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    assert!(matches!(router.submit(like(2)).await, Answer::Accepted(_)));
+    let after = |seconds: i64| Timestamp(1_000 + seconds * 1_000_000);
+    let within = router.submit(Request { time: after(119), ..like(2) }).await;
+    assert!(matches!(within, Answer::Repeated(_)));
+    let later = router.submit(Request { time: after(121), ..like(2) }).await;
+    assert!(matches!(later, Answer::Unchanged(_)), "decided anew: {later:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_its_deadline_is_not_decided() {
+    let cluster = cluster();
+    let node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    node.gate.close_until(Instant::now() + Duration::from_secs(2));
+    let answer = router.submit(Request { deadline: Instant::now() + Duration::from_secs(1), ..like(2) }).await;
+    assert_eq!(answer, Answer::Unknown, "nobody answered in time");
+    sleep(Duration::from_secs(2)).await;
+    assert!(matches!(router.submit(unlike(3)).await, Answer::Refused(Refusal::NotFound)), "the like was decided late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_mailbox_says_so() {
+    let cluster = cluster();
+    let (mailbox, inbox) = Owner::mailbox();
+    cluster.network.route(P, mailbox.clone());
+    for n in 0..commands::limits::MAILBOX {
+        let (reply, _) = oneshot::channel();
+        mailbox.try_send(Delivery { request: Arc::new(like(n as u128)), reply }).unwrap();
+    }
+    let local: Arc<dyn commands::Transport> = Arc::new(commands::LocalOwners::new(vec![mailbox]));
+    assert_eq!(commands::Router::new(local, 1).submit(like(0)).await, Answer::Overloaded);
+    drop(inbox);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_does_not_fit_is_refused_and_the_owner_goes_on() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    // A text that no request can carry, to stand for any decision that is too large.
+    let huge: CommentText = serde_json::from_value("x".repeat(600_000).into()).unwrap();
+    let text = Sealed::seal(&huge, &CipherKey::new(user(1).into(), &[1; 32]));
+    let comment = CommentId(Uuid::from_u128(7));
+    let add = CommentCommand::Add { comment, post: post(), author: user(1), text };
+    assert!(matches!(router.submit(request(2, add)).await, Answer::Refused(Refusal::TooLarge(_))));
+    assert!(matches!(router.submit(like(3)).await, Answer::Accepted(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_on_the_wrong_key_is_refused_and_the_owner_goes_on() {
+    let cluster = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    let misplaced = Request { key: Key::User(user(1)), ..like(1) };
+    assert!(matches!(router.submit(misplaced).await, Answer::Refused(Refusal::Fault(_))));
+    assert!(matches!(router.submit(publish(2)).await, Answer::Accepted(_)));
+}
