@@ -1,0 +1,150 @@
+//! What a run found, as text for people and as numbers for the caller.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::findings::{Findings, Summary};
+
+/// How many differences are shown.
+const SHOWN_MAX: usize = 50;
+
+/// The outcome of a run. The run has passed only if [`Report::differences`] is 0.
+#[derive(Debug)]
+pub struct Report {
+    phases: Vec<PhaseLine>,
+    kills: Vec<KillLine>,
+    acknowledged: u64,
+    requests: u64,
+    repeats: u64,
+    checks: u64,
+    found: Summary,
+}
+
+/// One phase of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct PhaseLine {
+    /// What was done.
+    pub name: &'static str,
+    /// Writes of the plan, or things that were verified.
+    pub items: u64,
+    /// HTTP requests, with those that were repeated or read something back.
+    pub requests: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// One kill of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct KillLine {
+    /// How many writes of the plan were finished.
+    pub after_steps: usize,
+    /// From the restart until the server was ready.
+    pub ready_again: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(
+        phases: Vec<PhaseLine>,
+        kills: Vec<KillLine>,
+        acknowledged: u64,
+        client: &Client,
+        findings: &Findings,
+    ) -> Self {
+        let (requests, repeats) = (client.requests(), client.repeats());
+        Self { phases, kills, acknowledged, requests, repeats, checks: findings.checks(), found: findings.summary() }
+    }
+
+    /// How many differences were found, lost and doubled writes among them.
+    pub fn differences(&self) -> u64 {
+        self.found.differences
+    }
+
+    /// How many acknowledged writes are not visible.
+    pub fn lost(&self) -> u64 {
+        self.found.lost
+    }
+
+    /// How many things stand twice, or stand there without a write that was acknowledged.
+    pub fn doubled(&self) -> u64 {
+        self.found.doubled
+    }
+
+    /// The differences in words: all, or the first 1000.
+    pub fn lines(&self) -> &[String] {
+        &self.found.lines
+    }
+
+    /// How many values were compared.
+    pub fn checks(&self) -> u64 {
+        self.checks
+    }
+
+    /// The phases, in order.
+    pub fn phases(&self) -> &[PhaseLine] {
+        &self.phases
+    }
+
+    /// The kills, in order.
+    pub fn kills(&self) -> &[KillLine] {
+        &self.kills
+    }
+
+    pub(crate) fn add_difference(&mut self, line: String) {
+        self.found.differences += 1;
+        self.found.lines.push(line);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for PhaseLine { name, items, requests, took } in &self.phases {
+            let seconds = took.as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
+            let rate = *requests as f64 / seconds.max(0.001);
+            writeln!(f, "{name:<16} {items:>9} in {seconds:>7.1} s, {requests:>9} requests, {rate:>6.0}/s")?;
+        }
+        for KillLine { after_steps, ready_again } in &self.kills {
+            writeln!(f, "killed after {after_steps} writes, ready again in {:.2} s", ready_again.as_secs_f64())?;
+        }
+        writeln!(f, "requests: {}, of them repeated: {}", self.requests, self.repeats)?;
+        writeln!(f, "writes acknowledged: {}", self.acknowledged)?;
+        writeln!(f, "values compared: {}", self.checks)?;
+        writeln!(f, "acknowledged writes lost: {}, doubled: {}", self.lost(), self.doubled())?;
+        write!(f, "differences: {}", self.differences())?;
+        for line in self.found.lines.iter().take(SHOWN_MAX) {
+            write!(f, "\n  {line}")?;
+        }
+        match self.differences().saturating_sub(SHOWN_MAX as u64) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(differences: usize) -> Report {
+        let findings = Findings::default();
+        (0..differences).for_each(|n| findings.differ(format!("number {n}")));
+        let client = Client::new("http://127.0.0.1:1", 1).unwrap();
+        let kills = vec![KillLine { after_steps: 9, ready_again: Duration::from_millis(250) }];
+        Report::new(Vec::new(), kills, 10, &client, &findings)
+    }
+
+    #[test]
+    fn a_clean_report_says_so() {
+        let text = report(0).to_string();
+        assert!(text.ends_with("acknowledged writes lost: 0, doubled: 0\ndifferences: 0"), "{text}");
+        assert!(text.contains("killed after 9 writes, ready again in 0.25 s"));
+    }
+
+    #[test]
+    fn the_first_fifty_differences_are_shown_and_the_others_counted() {
+        let text = report(53).to_string();
+        assert!(text.contains("differences: 53\n  number 0\n"));
+        assert!(text.ends_with("number 49\n  and 3 more"), "{text}");
+    }
+}
