@@ -129,6 +129,8 @@ pub struct Saga {
     pub status: SagaStatus,
     /// Its steps, in the order in which they were requested.
     pub steps: Vec<StepState>,
+    /// The step that was refused, if one was.
+    pub refused: Option<Step>,
     /// Why it is being undone.
     pub reason: Option<String>,
 }
@@ -238,8 +240,11 @@ impl Saga {
     }
 
     /// The next compensation, in reverse order, or the end.
+    ///
+    /// A refused step is undone too: it may have been delivered twice, and the second delivery may yet find the target
+    /// in another mood. Its compensation makes the target refuse it for good.
     fn undo(&self, id: SagaId, process: &dyn Process, due: Timestamp) -> SagaEvent {
-        let touched = |state: &&StepState| matches!(state.phase, StepPhase::Open | StepPhase::Done);
+        let touched = |state: &&StepState| !matches!(state.phase, StepPhase::Undoing | StepPhase::Undone);
         let next = self.steps.iter().rev().filter(touched).find(|s| process.compensation(id, self, &s.step).is_some());
         match next {
             Some(StepState { step, .. }) => {
@@ -304,7 +309,10 @@ impl Aggregate for Saga {
             SagaEvent::StepCompleted(StepCompleted { step, version, .. }) => {
                 self.set(&step, |state| (state.phase, state.version) = (StepPhase::Done, version));
             }
-            SagaEvent::StepRefused(StepRefused { step, .. }) => self.set(&step, |s| s.phase = StepPhase::Refused),
+            SagaEvent::StepRefused(StepRefused { step, .. }) => {
+                self.set(&step, |state| state.phase = StepPhase::Refused);
+                self.refused = Some(step);
+            }
             SagaEvent::StepUndone(StepUndone { step, .. }) => self.set(&step, |s| s.phase = StepPhase::Undone),
             SagaEvent::Compensating(SagaCompensating { reason, .. }) => {
                 self.status = SagaStatus::Compensating;

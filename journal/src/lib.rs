@@ -5,12 +5,14 @@
 //! same head the first one is valid and the other never happened; nothing here knows what an event means.
 
 pub mod chain;
+pub mod embedded;
 mod error;
 mod ownership;
 mod partition;
 mod port;
 mod reader;
 mod record;
+mod verify;
 
 pub use chain::{Anchor, Chain, Checkpoint, Head, Verdict};
 pub use error::{AppendError, JournalError};
@@ -19,3 +21,4 @@ pub use partition::{Offset, Partition, Position, partition_of};
 pub use port::{Appender, Journal, Receipt};
 pub use reader::{DecodedCommit, Reader};
 pub use record::{Draft, Kind, Record};
+pub use verify::{Verified, verify};

@@ -151,7 +151,7 @@ impl Reader {
     }
 }
 
-fn decode(partition: Partition, record: &Record, after: Checkpoint) -> Result<DecodedCommit, JournalError> {
+pub(crate) fn decode(partition: Partition, record: &Record, after: Checkpoint) -> Result<DecodedCommit, JournalError> {
     let position = Position { partition, offset: record.offset };
     let unreadable = |source| JournalError::Unreadable { position, source };
     let key = std::str::from_utf8(&record.draft.key)

@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The read side: read models built from the log and from nothing else, and the runner that feeds them.
+//!
+//! Invariants: only a runner writes read models; a read model reads the log and its own data, never another read model;
+//! data and checkpoint change together or not at all, so a worker that was paused can write nothing stale. A read model
+//! relies on order within a key only: partitions are applied in any interleaving. Everything here can be thrown away and
+//! built again.
+
+mod backoff;
+mod board;
+mod checkpoint;
+mod dated;
+pub mod feed;
+mod listing;
+mod opener;
+pub mod posts;
+mod projections;
+mod read_model;
+mod runner;
+pub mod sessions;
+mod store;
+mod text;
+pub mod users;
+
+pub use board::{Health, Progress, RunnerState};
+pub use checkpoint::{Checkpoint, Parked};
+pub use feed::Feed;
+pub use listing::{Listing, Page, Place};
+pub use opener::Opener;
+pub use posts::Posts;
+pub use projections::{Behind, Lag, ModelLag, ParkedKey, Projections, ProjectionsOptions, spawn};
+pub use read_model::{ApplyError, Batch, Entry, ReadModel};
+pub use runner::{Clock, RequestError, Runner, Stop, limits};
+pub use sessions::Sessions;
+pub use text::Text;
+pub use users::Users;

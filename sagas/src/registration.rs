@@ -221,29 +221,41 @@ mod tests {
             .then_expect_events(vec![completed(CONFIRM_EMAIL), complete]);
     }
 
+    fn undone(step: Step) -> Fact<SagaEvent> {
+        Fact(StepUndone { saga: saga(), step }.into())
+    }
+
+    fn compensated() -> Fact<SagaEvent> {
+        Fact(SagaCompensated { saga: saga() }.into())
+    }
+
     #[test]
-    fn a_taken_address_ends_it_with_nothing_to_undo() {
+    fn a_refused_step_is_undone_lest_a_second_delivery_takes_effect() {
         let mut expected = refused(CLAIM_EMAIL);
-        expected.push(Fact(SagaCompensated { saga: saga() }.into()));
+        expected.push(requested(CLAIM_EMAIL, true, NOW));
+        let given = vec![started(), requested(CLAIM_EMAIL, false, NOW)];
+        framework().given(given.clone()).when(record(CLAIM_EMAIL, false, taken())).then_expect_events(expected.clone());
         framework()
-            .given(vec![started(), requested(CLAIM_EMAIL, false, NOW)])
-            .when(record(CLAIM_EMAIL, false, taken()))
-            .then_expect_events(expected);
+            .given(given.into_iter().chain(expected).collect())
+            .when(record(CLAIM_EMAIL, true, DONE))
+            .then_expect_events(vec![undone(CLAIM_EMAIL), compensated()]);
     }
 
     #[test]
     fn a_taken_name_gives_the_address_back() {
-        let mut expected = refused(CLAIM_USERNAME);
-        expected.push(requested(CLAIM_EMAIL, true, NOW));
+        let mut given = email_claimed();
+        given.extend(refused(CLAIM_USERNAME));
+        given.push(requested(CLAIM_USERNAME, true, NOW));
+        let back = requested(CLAIM_EMAIL, true, NOW);
         framework()
-            .given(email_claimed())
-            .when(record(CLAIM_USERNAME, false, taken()))
-            .then_expect_events(expected.clone());
-        let undone = Fact(StepUndone { saga: saga(), step: CLAIM_EMAIL }.into());
+            .given(given.clone())
+            .when(record(CLAIM_USERNAME, true, DONE))
+            .then_expect_events(vec![undone(CLAIM_USERNAME), back.clone()]);
+        given.extend([undone(CLAIM_USERNAME), back]);
         framework()
-            .given(email_claimed().into_iter().chain(expected).collect())
+            .given(given)
             .when(record(CLAIM_EMAIL, true, DONE))
-            .then_expect_events(vec![undone, Fact(SagaCompensated { saga: saga() }.into())]);
+            .then_expect_events(vec![undone(CLAIM_EMAIL), compensated()]);
     }
 
     #[test]

@@ -1,1 +1,13 @@
-//! The contract suite.
+//! One contract suite per port, over every implementation.
+
+mod crash;
+mod directory;
+mod embedded;
+mod simulated;
+mod slots;
+
+tidings_tests::journal_contract!(embedded_log: crate::embedded::EmbeddedUnderTest);
+tidings_tests::journal_contract!(simulated_log: crate::simulated::SimulatedUnderTest);
+tidings_tests::keyring_contract!(embedded_keyring: crate::embedded::EmbeddedUnderTest);
+tidings_tests::keyring_contract!(memory_keyring: crate::simulated::MemoryUnderTest);
+tidings_tests::ownership_contract!(static_ownership: crate::embedded::StaticUnderTest);

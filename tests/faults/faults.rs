@@ -1,1 +1,3 @@
-//! The faults suite.
+//! The real program, killed without warning in the middle of things.
+
+mod registrations;

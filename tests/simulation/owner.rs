@@ -21,11 +21,12 @@ use uuid::Uuid;
 const P: Partition = Partition(0);
 
 /// One partition without faults.
-fn cluster() -> Cluster {
+fn cluster() -> (Cluster, SimulatedLog) {
     let (dice, story) = (Dice::new(1), Story::default());
     let log = SimulatedLog::new(1, dice.clone(), story.clone(), LogFaults::NONE);
     let network = Network::new(1, dice.clone(), story, NetworkFaults::NONE);
-    Cluster::new(log, network, Arc::new(|| Timestamp(1_000)), Rules::default(), dice)
+    let clock = Arc::new(|| Timestamp(1_000));
+    (Cluster::new(Arc::new(log.clone()), network, clock, Rules::default(), dice), log)
 }
 
 fn user(n: u128) -> UserId {
@@ -60,12 +61,12 @@ fn at(offset: u64) -> Position {
 
 #[tokio::test(start_paused = true)]
 async fn the_second_commit_is_decided_over_the_first_undurable_one_and_neither_is_acknowledged() {
-    let cluster = cluster();
+    let (cluster, log) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(unlike(1)).await, Answer::Refused(Refusal::NotFound)), "the owner is up");
 
-    cluster.log.hold(P, true);
+    log.hold(P, true);
     let first = tokio::spawn({
         let (router, request) = (router.clone(), publish(2));
         async move { router.submit(request).await }
@@ -79,9 +80,9 @@ async fn the_second_commit_is_decided_over_the_first_undurable_one_and_neither_i
         () = sleep(Duration::from_secs(2)) => {}
     }
     assert!(!first.is_finished(), "acknowledged before it was durable");
-    assert_eq!(cluster.log.landed(P), 1, "only the claim has landed");
+    assert_eq!(log.landed(P), 1, "only the claim has landed");
 
-    cluster.log.hold(P, false);
+    log.hold(P, false);
     assert!(matches!(first.await.unwrap(), Answer::Accepted(Receipt { position, .. }) if position == at(1)));
     assert!(matches!(second.await, Answer::Accepted(Receipt { position, .. }) if position == at(2)));
     assert_eq!(refused.await, Answer::Refused(Refusal::Forbidden));
@@ -89,7 +90,7 @@ async fn the_second_commit_is_decided_over_the_first_undurable_one_and_neither_i
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_owner_that_wakes_up_tells_nobody_what_is_no_longer_true() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let former = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
@@ -110,7 +111,7 @@ async fn a_paused_owner_that_wakes_up_tells_nobody_what_is_no_longer_true() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_that_is_sent_again_takes_effect_once() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     let Answer::Accepted(first) = router.submit(publish(1)).await else { panic!("not accepted") };
@@ -125,7 +126,7 @@ async fn a_command_that_is_sent_again_takes_effect_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_is_not_taken_for_another_request() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
@@ -135,7 +136,7 @@ async fn an_id_is_not_taken_for_another_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_a_generated_kind_is_forgotten_after_two_minutes() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
@@ -149,7 +150,7 @@ async fn an_id_of_a_generated_kind_is_forgotten_after_two_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_after_its_deadline_is_not_decided() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let node = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
@@ -162,7 +163,7 @@ async fn what_comes_after_its_deadline_is_not_decided() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_mailbox_says_so() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let (mailbox, inbox) = Owner::mailbox();
     cluster.network.route(P, mailbox.clone());
     for n in 0..commands::limits::MAILBOX {
@@ -176,7 +177,7 @@ async fn a_full_mailbox_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_does_not_fit_is_refused_and_the_owner_goes_on() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
@@ -191,7 +192,7 @@ async fn a_decision_that_does_not_fit_is_refused_and_the_owner_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_on_the_wrong_key_is_refused_and_the_owner_goes_on() {
-    let cluster = cluster();
+    let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
     let misplaced = Request { key: Key::User(user(1)), ..like(1) };

@@ -74,7 +74,10 @@ fn dependencies_between_our_crates_point_one_way() {
         }
     }
     for name in dependencies.keys() {
-        assert!(ours.contains(name.as_str()) || ["tests", "bench"].contains(&name.as_str()), "{name} is not on the map");
+        assert!(
+            ours.contains(name.as_str()) || ["tests", "bench"].contains(&name.as_str()),
+            "{name} is not on the map"
+        );
     }
 }
 

@@ -10,6 +10,7 @@ pub mod keyring;
 pub mod log;
 pub mod network;
 pub mod nodes;
+pub mod reading;
 pub mod story;
 pub mod world;
 
@@ -17,5 +18,6 @@ pub use dice::Dice;
 pub use keyring::MemoryKeyring;
 pub use log::SimulatedLog;
 pub use network::Network;
+pub use reading::Reading;
 pub use story::{Fault, Story};
 pub use world::{Outcome, Settings, run};

@@ -1,2 +1,5 @@
 //! What the test suites share.
+pub mod child;
+pub mod journal_contract;
+pub mod owner_contract;
 pub mod simulation;

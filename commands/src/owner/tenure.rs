@@ -8,7 +8,7 @@ use super::driver::{Attempt, Driver};
 use super::{Delivery, Owner, limits};
 use crate::answer::{Answer, Ended, Receipt, Refusal};
 use crate::command::Command;
-use crate::process::{SagaStatus, StepPhase};
+use crate::process::SagaStatus;
 use crate::request::Request;
 use crate::state::{Decision, State, saga_in, saga_of};
 use bytes::Bytes;
@@ -294,9 +294,7 @@ impl Tenure {
             Some(SagaStatus::Completed) | None => Ended::Completed,
             Some(SagaStatus::CompensationFailed) => Ended::Stuck { error: reason() },
             Some(_) => {
-                let refused = self.state.saga(id).and_then(|saga| {
-                    saga.steps.iter().find(|state| state.phase == StepPhase::Refused).map(|state| state.step.clone())
-                });
+                let refused = self.state.saga(id).and_then(|saga| saga.refused.clone());
                 Ended::Compensated { refused, reason: reason() }
             }
         }

@@ -2,11 +2,10 @@
 //!
 //! All is checked against the log, read once more by a plain reader, and against what each client was told.
 
-use super::nodes::Cluster;
 use super::world::World;
 use commands::{Answer, Decision, Ended, Processes, Receipt, Request, State};
-use events::{CommandId, Event, SagaEvent, SagaId, UserEvent};
-use journal::{DecodedCommit, Offset, Partition, Reader};
+use events::{CommandId, Event, LikeEvent, PostEvent, PostId, SagaEvent, SagaId, UserEvent, UserId};
+use journal::{DecodedCommit, Offset, Partition, Position, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,13 +28,27 @@ pub struct Asked {
 impl Asked {
     /// Something that a client saw to be wrong.
     pub fn violation(what: String) -> Self {
-        use events::{Key, Timestamp, UserId};
+        use events::{Key, Timestamp};
         let key = Key::User(UserId::default());
         let command = commands::UserCommand::ChangeBio { user: UserId::default(), bio: None };
         let now = tokio::time::Instant::now();
         let request = Request::new(CommandId::default(), key, command, Timestamp::default(), now);
         Self { request, partition: Partition(0), from: 0, to: 0, answer: Answer::Unknown, violation: Some(what) }
     }
+}
+
+/// What a client read after it was told that its like, or the end of it, took effect.
+pub struct Seen {
+    /// What it was told.
+    pub position: Position,
+    /// How many records had landed when it read.
+    pub to: Offset,
+    /// Which post.
+    pub post: PostId,
+    /// Who.
+    pub user: UserId,
+    /// What it read.
+    pub liked: bool,
 }
 
 /// The valid commits of a partition.
@@ -70,7 +83,7 @@ pub async fn open_sagas(log: &super::SimulatedLog) -> BTreeSet<SagaId> {
 }
 
 /// Everything that was promised and not kept.
-pub(super) async fn promises(world: &World, _cluster: &Cluster) -> Vec<String> {
+pub(super) async fn promises(world: &World) -> Vec<String> {
     let mut violations = Vec::new();
     let mut users = Vec::new();
     let mut claims = 0;
@@ -84,6 +97,7 @@ pub(super) async fn promises(world: &World, _cluster: &Cluster) -> Vec<String> {
         violations.extend(acceptances(&commits, &mine));
         violations.extend(refusals(&commits, &mine));
         violations.extend(times(&commits));
+        violations.extend(own_writes(&commits, &world.seen.lock()));
         let mut state = State::default();
         for decoded in &commits {
             state.apply(&decoded.key, decoded.position, &decoded.commit);
@@ -194,6 +208,31 @@ fn says(state: &State, asked: &Asked, processes: &Processes) -> bool {
         (Decision::Unchanged(decided), Answer::Unchanged(told)) => decided == *told,
         _ => false,
     }
+}
+
+/// Whoever wrote something read it, or what somebody made of it later.
+fn own_writes(commits: &[DecodedCommit], seen: &[Seen]) -> Vec<String> {
+    let partition = commits.first().map(|decoded| decoded.position.partition);
+    let missed = |seen: &&Seen| {
+        let mut liked = false;
+        for decoded in commits.iter().take_while(|decoded| decoded.position.offset < seen.to) {
+            for event in &decoded.commit.events {
+                match event {
+                    Event::Like(LikeEvent::Added(e)) if (e.post, e.user) == (seen.post, seen.user) => liked = true,
+                    Event::Like(LikeEvent::Removed(e)) if (e.post, e.user) == (seen.post, seen.user) => liked = false,
+                    // What lies under a deleted post is gone.
+                    Event::Post(PostEvent::Deleted(e)) if e.post == seen.post => liked = false,
+                    _ => {}
+                }
+            }
+            if decoded.position.offset >= seen.position.offset && liked == seen.liked {
+                return None;
+            }
+        }
+        let Seen { position, post, user, liked, .. } = seen;
+        Some(format!("told at {position}, {user} then read that liking {post} is {liked}"))
+    };
+    seen.iter().filter(|seen| Some(seen.position.partition) == partition).filter_map(|seen| missed(&seen)).collect()
 }
 
 /// Time and ordinals never go back.

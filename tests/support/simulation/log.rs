@@ -5,10 +5,11 @@ use super::{Dice, Fault, Story};
 use async_trait::async_trait;
 use journal::{Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record};
 use parking_lot::Mutex;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 /// How often the log misbehaves.
@@ -42,6 +43,8 @@ struct Stored {
     /// The chain rule over what is there: what an anchor would say.
     chain: Mutex<Chain>,
     end: watch::Sender<Offset>,
+    /// Wakes its waiters in the order in which they came, which a watch does not: a seed must replay exactly.
+    landed: Notify,
     /// While true, nothing lands.
     held: watch::Sender<bool>,
 }
@@ -54,6 +57,7 @@ impl SimulatedLog {
             records: Mutex::default(),
             chain: Mutex::new(Chain::genesis(&name, Partition(n))),
             end: watch::Sender::new(0),
+            landed: Notify::new(),
             held: watch::Sender::new(false),
         };
         let partitions = Arc::new((0..partitions).map(stored).collect());
@@ -99,6 +103,7 @@ impl SimulatedLog {
         self.story.tell(format_args!("landed {partition}@{offset} {:?} {}", draft.kind, draft.incarnation));
         records.push(draft);
         stored.end.send_replace(offset + 1);
+        stored.landed.notify_waiters();
         offset
     }
 
@@ -215,8 +220,12 @@ impl Journal for SimulatedLog {
     }
 
     async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), JournalError> {
-        let mut end = self.at(partition).end.subscribe();
-        let _ = timeout(Duration::from_secs(1), end.wait_for(|end| *end > offset)).await;
+        let mut landed = pin!(self.at(partition).landed.notified());
+        // Register before looking, or a wake-up is lost.
+        landed.as_mut().enable();
+        if self.landed(partition) <= offset {
+            let _ = timeout(Duration::from_secs(1), landed).await;
+        }
         Ok(())
     }
 

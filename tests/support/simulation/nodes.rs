@@ -1,9 +1,9 @@
 //! Owners as nodes that can be stopped, paused and doubled.
 
-use super::{Network, SimulatedLog};
+use super::Network;
 use async_trait::async_trait;
 use commands::{Clock, Owner, OwnerOptions, Router, Rules};
-use journal::{Assignment, JournalError, Ownership, Partition};
+use journal::{Assignment, Journal, JournalError, Ownership, Partition};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::collections::BTreeMap;
@@ -83,8 +83,8 @@ impl Ownership for NodeOwnership {
 /// What all nodes share.
 #[derive(Clone)]
 pub struct Cluster {
-    /// The log.
-    pub log: SimulatedLog,
+    /// The log, simulated or not.
+    pub journal: Arc<dyn Journal>,
     /// The network.
     pub network: Network,
     /// The wall clock.
@@ -109,13 +109,13 @@ pub struct Node {
 
 impl Cluster {
     /// A cluster without nodes.
-    pub fn new(log: SimulatedLog, network: Network, clock: Clock, rules: Rules, dice: super::Dice) -> Self {
-        Self { log, network, clock, rules, dice, assignments: Assignments::default(), nodes: Arc::default() }
+    pub fn new(journal: Arc<dyn Journal>, network: Network, clock: Clock, rules: Rules, dice: super::Dice) -> Self {
+        Self { journal, network, clock, rules, dice, assignments: Assignments::default(), nodes: Arc::default() }
     }
 
     /// The way to the owners.
     pub fn router(&self) -> Router {
-        Router::new(Arc::new(self.network.clone()), journal::Journal::partitions(&self.log))
+        Router::new(Arc::new(self.network.clone()), self.journal.partitions())
     }
 
     /// Starts a node, assigns the partition to it and sends requests there. Whoever owned it is not told.
@@ -132,7 +132,7 @@ impl Cluster {
         let random: Arc<dyn Fn() -> Uuid + Send + Sync> = Arc::new(move || dice.uuid());
         let options = OwnerOptions {
             partition,
-            journal: Arc::new(self.log.clone()),
+            journal: Arc::clone(&self.journal),
             ownership: Arc::new(NodeOwnership {
                 node,
                 table: self.assignments.clone(),

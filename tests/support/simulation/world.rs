@@ -1,10 +1,10 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
-use super::check::{self, Asked};
+use super::check::{self, Asked, Seen};
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
-use super::{Dice, Fault, MemoryKeyring, Network, SimulatedLog, Story};
+use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story};
 use commands::{
     Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, Rules,
     SagaCommand, SessionCommand, UserCommand,
@@ -84,11 +84,13 @@ pub(super) struct World {
     /// How far the wall clock has jumped, in microseconds.
     jumped: Arc<AtomicI64>,
     keyring: Arc<MemoryKeyring>,
+    reading: Reading,
     users: Arc<Mutex<Vec<UserId>>>,
     posts: Arc<Mutex<Vec<PostId>>>,
     comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
     sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
+    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     left: Arc<AtomicUsize>,
 }
 
@@ -102,8 +104,11 @@ impl World {
         let network = Network::new(PARTITIONS, dice.clone(), story.clone(), network_faults);
         let jumped = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&jumped));
-        let cluster = Cluster::new(log.clone(), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
+        let cluster =
+            Cluster::new(Arc::new(log.clone()), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
         let router = cluster.router();
+        let keyring = Arc::new(MemoryKeyring::default());
+        let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock));
         Self {
             dice,
             story,
@@ -113,12 +118,14 @@ impl World {
             router,
             clock,
             jumped,
-            keyring: Arc::default(),
+            keyring,
+            reading,
             users: Arc::default(),
             posts: Arc::default(),
             comments: Arc::default(),
             sessions: Arc::default(),
             asked: Arc::default(),
+            seen: Arc::default(),
             left: Arc::new(AtomicUsize::new(settings.commands)),
         }
     }
@@ -149,7 +156,10 @@ impl World {
         self.log.set_faults(LogFaults::NONE);
         self.network.set_faults(NetworkFaults::NONE);
         let mut violations = self.settle(&nodes).await;
-        violations.extend(check::promises(&self, &self.cluster).await);
+        violations.extend(check::promises(&self).await);
+        let (users, posts) = (self.users.lock().clone(), self.posts.lock().clone());
+        let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
+        violations.extend(self.reading.compare(&users, &posts, &sessions).await);
         let asked = self.asked.lock();
         let answered = |wanted: fn(&Answer) -> bool| asked.iter().filter(|asked| wanted(&asked.answer)).count();
         Outcome {
@@ -166,7 +176,7 @@ impl World {
     fn strike(&self, nodes: &mut [Node], former: &mut Vec<Node>) {
         let node = &mut nodes[self.dice.below(PARTITIONS as usize)];
         let partition = node.partition;
-        match self.dice.below(5) {
+        match self.dice.below(7) {
             0 => {
                 self.story.fault(Fault::OwnerCrash, format_args!("partition {partition}"));
                 node.task.abort();
@@ -181,6 +191,16 @@ impl World {
             3 => {
                 self.story.fault(Fault::TwoOwners, format_args!("partition {partition}"));
                 former.push(std::mem::replace(node, self.cluster.start(partition)));
+            }
+            4 => {
+                let keep = self.dice.once_in(2);
+                self.story.fault(Fault::ProjectionCrash, if keep { "the models stay" } else { "the models are gone" });
+                self.reading.crash(keep);
+            }
+            5 => {
+                let pause = self.dice.micros(1_000, 400_000);
+                self.story.fault(Fault::ProjectionPause, format_args!("for {pause:?}"));
+                self.reading.pause(pause);
             }
             _ => {
                 let jump = i64::try_from(self.dice.below(4_000_000)).expect("small") - 2_000_000;
@@ -249,9 +269,26 @@ impl World {
             let request = self.request(key, command.clone());
             let answer = self.ask(request.clone()).await;
             self.note(&command, &answer);
+            self.look(&command, &answer).await;
             self.ask_again(request, &answer).await;
             sleep(self.dice.micros(100, 30_000)).await;
         }
+    }
+
+    /// Whoever was told that they like a post, or do so no longer, sees it.
+    async fn look(&self, command: &Command, answer: &Answer) {
+        let Answer::Accepted(receipt) = answer else { return };
+        let (post, user) = match command {
+            Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => (*post, *user),
+            _ => return,
+        };
+        let position = receipt.position;
+        let liked = self.reading.see("posts", position, |models| models.posts.liked(user, &[post])[0]).await;
+        let Some(liked) = liked else {
+            let asked = Asked::violation(format!("the posts never passed {position}"));
+            return self.asked.lock().push(asked);
+        };
+        self.seen.lock().push(Seen { position, to: self.log.landed(position.partition), post, user, liked });
     }
 
     /// Now and then the same request comes again, or its id for another one.

@@ -1,0 +1,293 @@
+//! The keyring in two files of a directory of its own: the server's root secret, and one slot of 64 bytes per key.
+//!
+//! A key is durable before `create` returns and overwritten where it stands before `destroy` returns. One thread does
+//! both, so that calls which arrive while it syncs share the next `fdatasync`. Overwriting in place erases on file
+//! systems and disks that write in place; where they do not, the disk itself must be encrypted.
+//!
+//! Secrets are kept in memory as they are on disk; a cipher is made when it is asked for, which takes microseconds,
+//! while a million ready ones would take gigabytes.
+
+mod slot;
+
+use super::directory::{Directory, sync_directory};
+use aws_lc_rs::rand;
+use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use parking_lot::RwLock;
+use slot::{SLOT, Slot, State};
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+const SECRETS: &str = "secrets";
+const KEYS: &str = "keys";
+const MAGIC: &[u8; 16] = b"tidings secrets\x01";
+/// Magic, log id, root, checksum.
+const SECRETS_BYTES: usize = 16 + 16 + 32 + 32;
+/// How many calls may wait for the disk; further ones wait for their turn to wait.
+const CALLS_MAX: usize = 1_024;
+
+type Slots = HashMap<KeyId, (u32, Slot)>;
+
+/// The keys of one data directory.
+///
+/// Dropping it waits for what it is writing. It keeps the directory locked.
+#[derive(Debug)]
+pub struct EmbeddedKeyring {
+    secrets: Secrets,
+    slots: Arc<RwLock<Slots>>,
+    calls: Option<mpsc::Sender<Call>>,
+    thread: Option<JoinHandle<()>>,
+    _directory: Arc<Directory>,
+}
+
+#[derive(Debug)]
+enum Call {
+    Create(KeyId, oneshot::Sender<Result<Slot, KeyringError>>),
+    Destroy(KeyId, oneshot::Sender<Result<Slot, KeyringError>>),
+}
+
+impl EmbeddedKeyring {
+    /// Makes an empty keyring for a log, with a fresh root secret.
+    pub(super) fn create_files(path: &Path, log: Uuid) -> Result<(), KeyringError> {
+        let mut root = [0; 32];
+        rand::fill(&mut root).map_err(|_| KeyringError::Unavailable("no randomness".to_owned()))?;
+        let made = DirBuilder::new().mode(0o700).create(path).and_then(|()| {
+            let mut secrets = private().create_new(true).open(path.join(SECRETS))?;
+            secrets.write_all(&encode_secrets(log, &root))?;
+            secrets.sync_all()?;
+            private().create_new(true).open(path.join(KEYS))?.sync_all()?;
+            sync_directory(path)
+        });
+        made.map_err(|error| KeyringError::Unavailable(format!("cannot make {}: {error}", path.display())))
+    }
+
+    pub(super) fn open(directory: Arc<Directory>) -> Result<Self, KeyringError> {
+        let path = directory.keyring();
+        let root = read_secrets(&path.join(SECRETS), directory.id())?;
+        let (file, slots) = KeysFile::open(path.join(KEYS))?;
+        let slots = Arc::new(RwLock::new(slots));
+        let (calls, waiting) = mpsc::channel(CALLS_MAX);
+        let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed: None };
+        let thread = thread::Builder::new().name("keyring".to_owned()).spawn(move || writer.run(waiting));
+        let thread = Some(thread.map_err(|error| KeyringError::Unavailable(error.to_string()))?);
+        Ok(Self { secrets: Secrets::derive(&root), slots, calls: Some(calls), thread, _directory: directory })
+    }
+
+    async fn call(
+        &self,
+        call: impl FnOnce(oneshot::Sender<Result<Slot, KeyringError>>) -> Call,
+    ) -> Result<Slot, KeyringError> {
+        let gone = || KeyringError::Unavailable("the keyring is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.calls.as_ref().ok_or_else(gone)?.send(call(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn known(&self, id: KeyId) -> Option<Slot> {
+        self.slots.read().get(&id).map(|(_, slot)| *slot)
+    }
+}
+
+impl Drop for EmbeddedKeyring {
+    fn drop(&mut self) {
+        self.calls = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Keyring for EmbeddedKeyring {
+    fn create(&self, id: KeyId) -> KeyringFuture<'_, Arc<CipherKey>> {
+        Box::pin(async move {
+            let slot = match self.known(id) {
+                Some(slot) => slot,
+                None => self.call(|reply| Call::Create(id, reply)).await?,
+            };
+            slot.cipher().ok_or(KeyringError::Destroyed(id))
+        })
+    }
+
+    fn find(&self, id: KeyId) -> KeyringFuture<'_, Option<Arc<CipherKey>>> {
+        Box::pin(async move { self.known(id).map(|slot| slot.cipher()).ok_or(KeyringError::Unknown(id)) })
+    }
+
+    fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
+        Box::pin(async move {
+            match self.known(id) {
+                Some(Slot { state: State::Destroyed, .. }) => Ok(()),
+                _ => self.call(|reply| Call::Destroy(id, reply)).await.map(drop),
+            }
+        })
+    }
+
+    fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+/// The one that writes the file. After a failed write or sync it writes no more: it cannot know what is on the disk.
+struct KeysWriter {
+    file: KeysFile,
+    slots: Arc<RwLock<Slots>>,
+    failed: Option<KeyringError>,
+}
+
+impl KeysWriter {
+    fn run(&mut self, mut waiting: mpsc::Receiver<Call>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut calls = vec![first];
+            while calls.len() < CALLS_MAX
+                && let Ok(call) = waiting.try_recv()
+            {
+                calls.push(call);
+            }
+            self.carry_out(calls);
+        }
+    }
+
+    fn carry_out(&mut self, calls: Vec<Call>) {
+        let mut changed = Slots::new();
+        let mut answers = Vec::with_capacity(calls.len());
+        let mut next = self.file.slots;
+        for call in calls {
+            let (Call::Create(id, _) | Call::Destroy(id, _)) = call;
+            let known = changed.get(&id).copied().or_else(|| self.slots.read().get(&id).copied());
+            let (slot, reply) = match (call, known) {
+                (Call::Create(_, reply), Some((_, slot))) => (Ok(slot), reply),
+                (Call::Create(_, reply), None) => {
+                    let slot = Slot::random(id);
+                    if let Ok(slot) = slot {
+                        changed.insert(id, (next, slot));
+                        next += 1;
+                    }
+                    (slot, reply)
+                }
+                (Call::Destroy(_, reply), None) => (Err(KeyringError::Unknown(id)), reply),
+                (Call::Destroy(_, reply), Some((index, _))) => {
+                    let slot = Slot::destroyed(id);
+                    changed.insert(id, (index, slot));
+                    (Ok(slot), reply)
+                }
+            };
+            answers.push((reply, slot));
+        }
+        let written = match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.file.write(&changed),
+        };
+        match &written {
+            Ok(()) => self.slots.write().extend(changed),
+            Err(error) => self.failed = Some(error.clone()),
+        }
+        for (reply, slot) in answers {
+            let _ = reply.send(written.clone().and(slot));
+        }
+    }
+}
+
+/// The file of slots.
+#[derive(Debug)]
+struct KeysFile {
+    path: PathBuf,
+    file: File,
+    slots: u32,
+}
+
+impl KeysFile {
+    fn open(path: PathBuf) -> Result<(Self, Slots), KeyringError> {
+        let unavailable = |error: io::Error| KeyringError::Unavailable(format!("{}: {error}", path.display()));
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KeyringError::Damaged(format!("{} is missing", path.display())));
+            }
+            bytes => bytes.map_err(unavailable)?,
+        };
+        let file = private().open(&path).map_err(unavailable)?;
+        let (all, _) = bytes.as_chunks::<SLOT>();
+        // What a crash leaves of slots that were being appended, and nobody was told of: zeros, or a part of one.
+        let whole = all.iter().rposition(|slot| slot.iter().any(|byte| *byte != 0)).map_or(0, |last| last + 1);
+        let mut slots = Slots::with_capacity(whole);
+        for (bytes, index) in all[..whole].iter().zip(0u32..) {
+            let damaged = |what: &str| KeyringError::Damaged(format!("{}: slot {index} {what}", path.display()));
+            let slot = Slot::decode(index, bytes).ok_or_else(|| damaged("does not match its checksum"))?;
+            if slots.insert(slot.id, (index, slot)).is_some() {
+                return Err(damaged("repeats an earlier one"));
+            }
+        }
+        if whole * SLOT < bytes.len() {
+            tracing::warn!(
+                "cutting {} bytes of an unfinished write from {}",
+                bytes.len() - whole * SLOT,
+                path.display()
+            );
+            file.set_len((whole * SLOT) as u64).and_then(|()| file.sync_all()).map_err(unavailable)?;
+        }
+        let slots_in_file = u32::try_from(whole).map_err(|_| KeyringError::Damaged("too many keys".to_owned()))?;
+        Ok((Self { path, file, slots: slots_in_file }, slots))
+    }
+
+    /// Writes the slots where they belong and brings them to the disk.
+    fn write(&mut self, slots: &Slots) -> Result<(), KeyringError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut slots: Vec<_> = slots.values().copied().collect();
+        slots.sort_by_key(|(index, _)| *index);
+        let written = slots.iter().try_for_each(|(index, slot)| {
+            self.file.write_all_at(&slot.encode(*index), u64::from(*index) * SLOT as u64)
+        });
+        written.and_then(|()| self.file.sync_data()).map_err(|error| {
+            let what =
+                format!("writing {} failed: {error}; start again when the disk can be written", self.path.display());
+            tracing::error!("{what}");
+            KeyringError::Unavailable(what)
+        })?;
+        self.slots = self.slots.max(slots.last().map_or(0, |(index, _)| index + 1));
+        Ok(())
+    }
+}
+
+/// How files with secrets are opened: readable for their owner only.
+fn private() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).mode(0o600);
+    options
+}
+
+fn encode_secrets(log: Uuid, root: &[u8; 32]) -> Vec<u8> {
+    let mut bytes = [&MAGIC[..], log.as_bytes(), root].concat();
+    let checksum = blake3::hash(&bytes);
+    bytes.extend_from_slice(checksum.as_bytes());
+    bytes
+}
+
+fn read_secrets(path: &Path, log: Uuid) -> Result<[u8; 32], KeyringError> {
+    let damaged = |what: &str| KeyringError::Damaged(format!("{}: {what}", path.display()));
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
+        bytes => bytes.map_err(|error| KeyringError::Unavailable(format!("{}: {error}", path.display())))?,
+    };
+    let bytes: [u8; SECRETS_BYTES] = bytes.try_into().map_err(|_| damaged("it has another length than it should"))?;
+    let (content, checksum) = bytes.split_at(SECRETS_BYTES - 32);
+    if blake3::hash(content).as_bytes() != checksum {
+        return Err(damaged("it does not match its checksum"));
+    }
+    if content[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1] && content[MAGIC.len() - 1] > MAGIC[MAGIC.len() - 1] {
+        return Err(damaged("it was written by a newer program"));
+    }
+    if !content.starts_with(MAGIC) {
+        return Err(damaged("it holds no secrets of ours"));
+    }
+    if content[16..32] != *log.as_bytes() {
+        let owner = Uuid::from_bytes(content[16..32].try_into().expect("16 bytes"));
+        return Err(damaged(&format!("it belongs to the log {owner}, not to {log}")));
+    }
+    Ok(content[32..].try_into().expect("32 bytes"))
+}

@@ -1,0 +1,210 @@
+//! A look at the store's files before the store sees them.
+//!
+//! When it opens, the store mends: it cuts a journal at the first entry that it cannot parse, makes anew what has no
+//! marker, and deletes what it has no record of. That is right for what a crash leaves behind and wrong for damage: the
+//! records behind a flipped bit would be gone from the disk as well. So a damaged directory is refused here, as it is.
+//!
+//! It knows the store's files (format 3) as far as needed for that; what is inside the entries the store's own checksums
+//! protect, and whether the last commit is there, the anchors tell.
+
+use super::store::unusable;
+use crate::error::JournalError;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const KEYSPACES: &str = "keyspaces";
+/// What a crash in the middle of a commit may leave behind is never followed by a whole one.
+const START: u8 = 1;
+const ITEM: u8 = 2;
+const END: u8 = 3;
+const TRAILER: &[u8] = b"FJL\x03";
+/// Tag, number of items, sequence number.
+const START_BYTES: usize = 1 + 4 + 8;
+/// Tag, kind of value, compression, keyspace, and the lengths of key, value, and value on disk.
+const ITEM_BYTES: usize = 1 + 1 + 1 + 8 + 2 + 4 + 4;
+/// Tag, checksum, trailer.
+const END_BYTES: usize = 1 + 8 + 4;
+const KEY_BYTES: usize = 8;
+/// No log has had so many commits: a larger sequence number is a flipped bit, and the store does not check it.
+const SEQUENCE_MAX: u64 = 1 << 48;
+
+/// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting.
+pub(super) fn check(path: &Path, partitions: u32) -> Result<(), JournalError> {
+    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
+    for file in ["version", KEYSPACES] {
+        if !path.join(file).exists() {
+            return Err(unusable(path, &format!("{file} is missing")));
+        }
+    }
+    // Keyspace 0 is the store's own; ours follow in the order in which they were made.
+    let known: Vec<_> = (0..=partitions).map(|n| n.to_string()).collect();
+    for keyspace in &known {
+        let marker = Path::new(KEYSPACES).join(keyspace).join("current");
+        if !path.join(&marker).exists() {
+            return Err(unusable(path, &format!("{} is missing", marker.display())));
+        }
+    }
+    for entry in fs::read_dir(path.join(KEYSPACES)).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if !known.iter().any(|keyspace| name == keyspace.as_str()) {
+            return Err(unusable(path, &format!("{KEYSPACES}/{} does not belong there", name.display())));
+        }
+    }
+    check_journals(path, partitions)
+}
+
+fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
+    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
+    let mut journals = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let file = entry.map_err(failed)?.path();
+        if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jnl")) {
+            let number = file.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+            let number = number.ok_or_else(|| unusable(path, &format!("{} does not belong there", file.display())))?;
+            journals.push((number, file));
+        }
+    }
+    journals.sort();
+    let Some((newest, _)) = journals.last().cloned() else {
+        return Err(unusable(path, "the journals are missing"));
+    };
+    let mut sequence = None;
+    for (expected, (number, file)) in (journals[0].0..).zip(&journals) {
+        // The oldest go first, so what is left has no gaps.
+        if *number != expected {
+            return Err(unusable(path, &format!("the journal {expected}.jnl is missing")));
+        }
+        let bytes = fs::read(file).map_err(failed)?;
+        let journal = Journal { bytes: &bytes, partitions };
+        journal.check(*number == newest, &mut sequence).map_err(|(at, what)| {
+            let file = PathBuf::from(file.file_name().unwrap_or_default());
+            unusable(path, &format!("{} at byte {at}: {what}", file.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// One journal: commits one after the other, then zeros, or what a crash has left of one commit.
+struct Journal<'a> {
+    bytes: &'a [u8],
+    partitions: u32,
+}
+
+impl Journal<'_> {
+    fn check(&self, newest: bool, sequence: &mut Option<u64>) -> Result<(), (usize, String)> {
+        let mut at = 0;
+        while let Some((next, number)) = self.commit(at) {
+            if sequence.is_some_and(|last| number <= last) || number > SEQUENCE_MAX {
+                return Err((at, format!("the commit has number {number}, which cannot follow the one before it")));
+            }
+            *sequence = Some(number);
+            at = next;
+        }
+        if self.bytes[at..].iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        if !newest {
+            return Err((at, "not a commit, in a journal that was closed".to_owned()));
+        }
+        match (at + 1..self.bytes.len()).find(|later| self.commit(*later).is_some()) {
+            Some(later) => Err((at, format!("not a commit, although one follows at byte {later}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the commit that begins here ends, and its sequence number; `None` if no whole one does.
+    fn commit(&self, at: usize) -> Option<(usize, u64)> {
+        let start = self.bytes.get(at..at + START_BYTES)?;
+        let items = u32::from_le_bytes(start[1..5].try_into().ok()?);
+        if start[0] != START || items == 0 {
+            return None;
+        }
+        let mut at = at + START_BYTES;
+        for _ in 0..items {
+            at = self.item(at)?;
+        }
+        let end = self.bytes.get(at..at + END_BYTES)?;
+        let whole = end[0] == END && end.ends_with(TRAILER);
+        whole.then_some((at + END_BYTES, u64::from_le_bytes(start[5..].try_into().ok()?)))
+    }
+
+    /// Where the item that begins here ends: a record of ours, uncompressed, under an 8-byte key.
+    fn item(&self, at: usize) -> Option<usize> {
+        let head = self.bytes.get(at..at + ITEM_BYTES)?;
+        let keyspace = u64::from_le_bytes(head[3..11].try_into().ok()?);
+        let key = usize::from(u16::from_le_bytes(head[11..13].try_into().ok()?));
+        let value = u32::from_le_bytes(head[13..17].try_into().ok()?);
+        let on_disk = u32::from_le_bytes(head[17..21].try_into().ok()?);
+        let ours = head[..3] == [ITEM, 0, 0]
+            && (1..=u64::from(self.partitions)).contains(&keyspace)
+            && key == KEY_BYTES
+            && value == on_disk;
+        ours.then_some(at + ITEM_BYTES + key + value as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(number: u64, values: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = vec![START];
+        bytes.extend((values.len() as u32).to_le_bytes());
+        bytes.extend(number.to_le_bytes());
+        for value in values {
+            bytes.extend([ITEM, 0, 0]);
+            bytes.extend(1u64.to_le_bytes());
+            bytes.extend(8u16.to_le_bytes());
+            bytes.extend([value.len() as u32; 2].map(u32::to_le_bytes).concat());
+            bytes.extend([7; 8]);
+            bytes.extend(*value);
+        }
+        bytes.push(END);
+        bytes.extend([9; 8]);
+        bytes.extend(TRAILER);
+        bytes
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), usize> {
+        Journal { bytes, partitions: 1 }.check(true, &mut None).map_err(|(at, _)| at)
+    }
+
+    #[test]
+    fn a_commit_cut_anywhere_at_the_end_is_what_a_crash_leaves() {
+        let first = commit(1, &[b"a", b"b"]);
+        let second = commit(2, &[b"c"]);
+        for length in 0..=second.len() {
+            for zeros in [0, 100] {
+                assert_eq!(check(&[&first, &second[..length], &vec![0; zeros]].concat()), Ok(()), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_broken_with_a_commit_behind_it_is_damage() {
+        let bytes = [commit(1, &[b"a"]), commit(2, &[b"b"]), commit(3, &[b"c"])].concat();
+        let length = bytes.len() / 3;
+        let payload = |at: usize| {
+            let inside = at % length;
+            let item = START_BYTES + ITEM_BYTES;
+            (item..item + 9).contains(&inside) || (length - END_BYTES + 1..length - TRAILER.len()).contains(&inside)
+        };
+        // What is protected by the store's checksum need not be noticed here; all else must be, before the last commit.
+        for at in (0..length * 2).filter(|at| !payload(*at)) {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(check(&flipped).is_err(), "byte {at} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_in_the_middle_are_damage() {
+        let mut bytes = [commit(1, &[b"a"]), commit(2, &[b"b"]), commit(3, &[b"c"])].concat();
+        let length = bytes.len() / 3;
+        bytes[length..2 * length].fill(0);
+        assert_eq!(check(&bytes), Err(length));
+    }
+}

@@ -1,0 +1,183 @@
+//! Posts with what lies under them: comments and likes.
+//!
+//! All of it is on the post's key, so it comes in order. What lies under a deleted post is gone with it. A post or
+//! comment whose author's key was destroyed counts as deleted.
+
+mod threads;
+
+use crate::checkpoint::Checkpoint;
+use crate::dated;
+use crate::listing::{Listing, Page, Place};
+use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::store::Store;
+use crate::text::Text;
+use events::{CommentId, PostId, Timestamp, UserId};
+use journal::Partition;
+use std::sync::Arc;
+use threads::{Change, Remark, Thread, Threads};
+
+/// The read model of posts.
+#[derive(Default)]
+pub struct Posts {
+    store: Store<Threads>,
+}
+
+/// A published post.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Post {
+    /// Which.
+    pub id: PostId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// What it says.
+    pub content: Text,
+    /// Folded, distinct, in the order of first appearance.
+    pub hashtags: Arc<[Text]>,
+    /// Distinct, in the order of first appearance.
+    pub mentions: Arc<[UserId]>,
+    /// When it was published.
+    pub created_at: Timestamp,
+    /// When its content was replaced last.
+    pub edited_at: Option<Timestamp>,
+    /// How many entries [`Posts::likes`] has.
+    pub likes_count: usize,
+    /// How many entries [`Posts::comments`] has.
+    pub comments_count: usize,
+}
+
+/// A comment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Comment {
+    /// Which.
+    pub id: CommentId,
+    /// Under which post.
+    pub post: PostId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// What it says.
+    pub text: Text,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// A like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Like {
+    /// Of which post.
+    pub post: PostId,
+    /// Who likes it.
+    pub user: UserId,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl Posts {
+    /// Its name.
+    pub const NAME: &'static str = "posts";
+
+    /// An empty read model of another build than the default one.
+    pub fn with_generation(generation: u64) -> Self {
+        Self { store: Store::with_generation(generation) }
+    }
+
+    /// A post; `None` if there is none, or none any more.
+    pub fn post(&self, post: PostId) -> Option<Post> {
+        self.store.read().get(post).map(|thread| shown(post, thread))
+    }
+
+    /// Those of `posts` that there are, in the order asked for.
+    pub fn posts(&self, posts: &[PostId]) -> Vec<Post> {
+        let threads = self.store.read();
+        posts.iter().filter_map(|post| threads.get(*post).map(|thread| shown(*post, thread))).collect()
+    }
+
+    /// Everybody's posts, or those of one author, newest first by (created_at, id).
+    pub fn latest(&self, author: Option<UserId>, page: Page) -> Listing<Post> {
+        let threads = self.store.read();
+        let order = match author {
+            None => Some(&threads.latest),
+            Some(author) => threads.by_author.get(&author),
+        };
+        let item = |(_, id): Place| threads.get(PostId(id)).map(|thread| shown(PostId(id), thread));
+        order.map(|order| Listing::of(page, dated::newest(order, page.after), item)).unwrap_or_default()
+    }
+
+    /// How many entries [`Self::latest`] has for this author.
+    pub fn count_of(&self, author: UserId) -> usize {
+        self.store.read().by_author.get(&author).map_or(0, |order| order.len())
+    }
+
+    /// What was said under a post, oldest first by (created_at, id). Empty if there is no such post.
+    pub fn comments(&self, post: PostId, page: Page) -> Listing<Comment> {
+        let threads = self.store.read();
+        let list = |thread: &Thread| {
+            let item = |(_, id): Place| thread.comments.get(id).map(|comment| said(post, CommentId(id), comment));
+            Listing::of(page, thread.comments.oldest(page.after), item)
+        };
+        threads.get(post).map(list).unwrap_or_default()
+    }
+
+    /// One comment under a post.
+    pub fn comment(&self, post: PostId, comment: CommentId) -> Option<Comment> {
+        let threads = self.store.read();
+        threads.get(post)?.comments.get(comment.0).map(|row| said(post, comment, row))
+    }
+
+    /// Who likes a post, newest first by (created_at, user). Empty if there is no such post.
+    pub fn likes(&self, post: PostId, page: Page) -> Listing<Like> {
+        let threads = self.store.read();
+        let item = |(created_at, id)| Some(Like { post, user: UserId(id), created_at });
+        threads.get(post).map(|thread| Listing::of(page, thread.likes.newest(page.after), item)).unwrap_or_default()
+    }
+
+    /// For each of `posts`, in their order, whether `user` likes it.
+    pub fn liked(&self, user: UserId, posts: &[PostId]) -> Vec<bool> {
+        let threads = self.store.read();
+        posts.iter().map(|post| threads.get(*post).is_some_and(|thread| thread.likes.contains(user.0))).collect()
+    }
+}
+
+fn shown(id: PostId, thread: &Thread) -> Post {
+    Post {
+        id,
+        author: thread.author,
+        content: thread.content.clone(),
+        hashtags: Arc::clone(&thread.hashtags),
+        mentions: Arc::clone(&thread.mentions),
+        created_at: thread.created_at,
+        edited_at: thread.edited_at,
+        likes_count: thread.likes.len(),
+        comments_count: thread.comments.len(),
+    }
+}
+
+fn said(post: PostId, id: CommentId, (created_at, remark): (Timestamp, &Remark)) -> Comment {
+    Comment { id, post, author: remark.author, text: remark.text.clone(), created_at }
+}
+
+impl ReadModel for Posts {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
+    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
+        self.store.checkpoint(partition)
+    }
+
+    fn apply_batch(
+        &self,
+        partition: Partition,
+        expected: &Checkpoint,
+        batch: &Batch<'_>,
+        new: Checkpoint,
+    ) -> Result<(), ApplyError> {
+        let changes = batch.changes(Change::of)?;
+        self.store.write(partition, expected, new, |threads| {
+            changes.into_iter().for_each(|change| threads.apply(change));
+        })
+    }
+}

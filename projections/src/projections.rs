@@ -1,0 +1,300 @@
+//! All read models of a node with their runners, as the rest of the program sees them: how far they are, what is parked,
+//! and waiting for a position.
+
+use crate::board::{Board, Health, Progress};
+use crate::checkpoint::Parked;
+use crate::read_model::ReadModel;
+use crate::runner::{Clock, Discard, Request, RequestError, Runner, Stop, limits};
+use events::{Commit, Key, Keyring, Timestamp};
+use journal::{Journal, JournalError, Kind, Offset, Partition, Position, partition_of};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// What projections are made of.
+pub struct ProjectionsOptions {
+    /// The log.
+    pub journal: Arc<dyn Journal>,
+    /// The keys of people.
+    pub keyring: Arc<dyn Keyring>,
+    /// Every read model that is fed; no two have one name.
+    pub models: Vec<Arc<dyn ReadModel>>,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// The read models and what their runners show.
+pub struct Projections {
+    journal: Arc<dyn Journal>,
+    models: Vec<Arc<dyn ReadModel>>,
+    clock: Clock,
+    /// By partition.
+    boards: Vec<Arc<Board>>,
+}
+
+/// How far a read model is behind in a partition.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ModelLag {
+    /// Which read model.
+    pub model: &'static str,
+    /// In which partition.
+    pub partition: Partition,
+    /// The first offset that it has not passed.
+    pub next: Offset,
+    /// The log's end.
+    pub end: Offset,
+    /// How many records it has not passed.
+    pub records: u64,
+    /// How many commits wait behind parked keys.
+    pub parked: usize,
+    /// The age of the oldest commit that is not applied, parked ones included; `None` if there is none, or none whose
+    /// time can be read.
+    pub oldest: Option<Duration>,
+}
+
+impl ModelLag {
+    /// Whether nothing is missing from the read model.
+    pub fn is_complete(&self) -> bool {
+        self.records == 0 && self.parked == 0
+    }
+}
+
+/// A key that stopped in a read model.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ParkedKey {
+    /// Which read model.
+    pub model: &'static str,
+    /// Which key.
+    pub key: Key,
+    /// The commit that failed.
+    pub position: Position,
+    /// Why it failed.
+    pub error: String,
+    /// When it was committed.
+    pub since: Timestamp,
+    /// How many commits wait, with the one that failed.
+    pub commits: usize,
+}
+
+/// Why positions were not passed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub struct Lag {
+    /// What was not passed in time.
+    pub behind: Vec<Behind>,
+    /// What was passed, but waits behind a parked key and is not in the read model.
+    pub parked: Vec<ParkedKey>,
+}
+
+/// A read model that has not passed a position.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Behind {
+    /// Which read model.
+    pub model: String,
+    /// The position that was waited for.
+    pub position: Position,
+    /// How far the read model is.
+    pub progress: Progress,
+}
+
+impl fmt::Display for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Behind { model, position, progress } in &self.behind {
+            write!(f, "{model} has not passed {position} but is at {}; ", progress.next)?;
+        }
+        for ParkedKey { model, key, position, .. } in &self.parked {
+            write!(f, "{model} has parked {key} at {position}; ")?;
+        }
+        f.write_str("the answer may be stale")
+    }
+}
+
+/// Runs all runners. Each end is reported with its partition; a panic comes as the set's error.
+pub fn spawn(runners: Vec<Runner>, stop: &CancellationToken) -> JoinSet<(Partition, Result<(), Stop>)> {
+    let mut running = JoinSet::new();
+    for runner in runners {
+        let stop = stop.clone();
+        running.spawn(async move { (runner.partition(), runner.run(stop).await) });
+    }
+    running
+}
+
+impl Projections {
+    /// The projections and the runner of each partition, by partition, which are still to be run.
+    pub fn new(options: ProjectionsOptions) -> (Self, Vec<Runner>) {
+        let ProjectionsOptions { journal, keyring, models, clock } = options;
+        let runner = |n| {
+            let (journal, keyring) = (Arc::clone(&journal), Arc::clone(&keyring));
+            Runner::new(Partition(n), journal, keyring, models.clone(), Arc::clone(&clock))
+        };
+        let runners = (0..journal.partitions()).map(runner).collect::<Vec<_>>();
+        let boards = runners.iter().map(Runner::board).collect();
+        (Self { journal, models, clock, boards }, runners)
+    }
+
+    /// How far a read model is in a partition, as it changes; `None` if there is no such read model or partition.
+    pub fn progress(&self, model: &str, partition: Partition) -> Option<watch::Receiver<Progress>> {
+        let model = self.index(model)?;
+        self.board(partition).map(|board| board.progress[model].subscribe())
+    }
+
+    /// Waits until each of the read models has passed each of the positions, at most until the deadline.
+    ///
+    /// Passed means that its checkpoint lies behind the position. An error says who is behind, or which parked key
+    /// keeps a passed position out of the read model; for those, and for runners that have ended, it does not wait.
+    pub async fn wait_for(&self, models: &[&str], positions: &[Position], deadline: Instant) -> Result<(), Lag> {
+        let mut lag = Lag { behind: Vec::new(), parked: Vec::new() };
+        for model in models {
+            for position in positions {
+                let progress = self.pass(model, *position, deadline).await;
+                if progress.next <= position.offset {
+                    lag.behind.push(Behind { model: (*model).to_owned(), position: *position, progress });
+                } else {
+                    lag.parked.extend(self.parked_at(model, *position));
+                }
+            }
+        }
+        if lag.behind.is_empty() && lag.parked.is_empty() { Ok(()) } else { Err(lag) }
+    }
+
+    /// How far the read model is once it has passed the position, stopped, or the deadline has come.
+    async fn pass(&self, model: &str, position: Position, deadline: Instant) -> Progress {
+        let Some(mut progress) = self.progress(model, position.partition) else {
+            return Progress { next: 0, stopped: true };
+        };
+        let passed = progress.wait_for(|progress| progress.stopped || progress.next > position.offset);
+        let _ = timeout_at(deadline, passed).await;
+        *progress.borrow()
+    }
+
+    /// The parked key behind which a position waits.
+    fn parked_at(&self, model: &str, position: Position) -> Option<ParkedKey> {
+        let model = &self.models[self.index(model)?];
+        let checkpoint = model.checkpoint(position.partition)?;
+        let waits = |offsets: &[Offset]| offsets.binary_search(&position.offset).is_ok();
+        let (key, parked) = checkpoint.parked.into_iter().find(|(_, parked)| waits(&parked.offsets))?;
+        Some(ParkedKey::of(model.name(), position.partition, key, parked))
+    }
+
+    /// The log's end in every partition, for [`Self::is_caught_up`].
+    pub async fn ends(&self) -> Result<BTreeMap<Partition, Offset>, JournalError> {
+        let mut ends = BTreeMap::new();
+        for n in 0..self.journal.partitions() {
+            ends.insert(Partition(n), self.journal.end(Partition(n)).await?);
+        }
+        Ok(ends)
+    }
+
+    /// Whether every read model has passed all that lies before these ends.
+    pub fn is_caught_up(&self, ends: &BTreeMap<Partition, Offset>) -> bool {
+        ends.iter().all(|(partition, end)| {
+            self.board(*partition)
+                .is_some_and(|board| board.progress.iter().all(|progress| progress.borrow().next >= *end))
+        })
+    }
+
+    /// How far each read model is behind in each partition. Asks the log itself, so it is true also of a runner that
+    /// hangs or has ended.
+    pub async fn lag(&self) -> Result<Vec<ModelLag>, JournalError> {
+        let mut lags = Vec::new();
+        for (partition, board) in (0..).map(Partition).zip(&self.boards) {
+            let end = self.journal.end(partition).await?;
+            let mut times = BTreeMap::new();
+            for (model, progress) in self.models.iter().zip(&board.progress) {
+                let next = progress.borrow().next;
+                let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
+                if next < end && !times.contains_key(&next) {
+                    times.insert(next, self.time_of_next(partition, next).await?);
+                }
+                let unread = times.get(&next).copied().flatten();
+                let oldest = parked.values().map(|parked| parked.since).chain(unread).min();
+                lags.push(ModelLag {
+                    model: model.name(),
+                    partition,
+                    next,
+                    end,
+                    records: end.saturating_sub(next),
+                    parked: parked.values().map(|parked| parked.offsets.len()).sum(),
+                    oldest: oldest.map(|oldest| (self.clock)().since(oldest)),
+                });
+            }
+        }
+        Ok(lags)
+    }
+
+    /// When the first commit from there on was made, if it is near. Void records are not told apart: they are rare, and
+    /// their time is as good as that of their neighbours.
+    async fn time_of_next(&self, partition: Partition, next: Offset) -> Result<Option<Timestamp>, JournalError> {
+        let records = self.journal.read(partition, next, limits::OLDEST_RECORDS_MAX).await?;
+        let commit = |record: &journal::Record| Commit::decode(&record.draft.value).ok();
+        Ok(records.iter().filter(|record| record.draft.kind == Kind::Commit).find_map(commit).map(|commit| commit.time))
+    }
+
+    /// What each runner is doing, by partition.
+    pub fn health(&self) -> Vec<Health> {
+        self.boards.iter().map(|board| board.health()).collect()
+    }
+
+    /// Every key that stopped, by read model, partition and key.
+    pub fn parked(&self) -> Vec<ParkedKey> {
+        let mut all = Vec::new();
+        for model in &self.models {
+            for partition in (0..self.journal.partitions()).map(Partition) {
+                let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
+                all.extend(parked.into_iter().map(|(key, parked)| ParkedKey::of(model.name(), partition, key, parked)));
+            }
+        }
+        all
+    }
+
+    /// Has the key's queue applied again, in order. Returns when it is empty, or at what fails again.
+    pub async fn retry(&self, model: &str, key: Key) -> Result<(), RequestError> {
+        self.request(model, key, None).await
+    }
+
+    /// Gives up the commit at `offset`, which is the one that failed, and has the rest of the key's queue applied.
+    ///
+    /// It names the commit so that asking twice discards one. The reason is logged.
+    pub async fn discard(
+        &self,
+        model: &str,
+        key: Key,
+        offset: Offset,
+        reason: impl Into<String>,
+    ) -> Result<(), RequestError> {
+        self.request(model, key, Some(Discard { offset, reason: reason.into() })).await
+    }
+
+    async fn request(&self, model: &str, key: Key, discard: Option<Discard>) -> Result<(), RequestError> {
+        let model = self.index(model).ok_or(RequestError::NotParked)?;
+        let partition = partition_of(&key, self.journal.partitions());
+        let board = self.board(partition).ok_or(RequestError::NotParked)?;
+        let (reply, answer) = oneshot::channel();
+        board.requests.try_send(Request { model, key, discard, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => RequestError::Busy,
+            TrySendError::Closed(_) => RequestError::Stopped,
+        })?;
+        answer.await.unwrap_or(Err(RequestError::Stopped))
+    }
+
+    fn index(&self, model: &str) -> Option<usize> {
+        self.models.iter().position(|it| it.name() == model)
+    }
+
+    fn board(&self, partition: Partition) -> Option<&Board> {
+        self.boards.get(usize::try_from(partition.0).ok()?).map(Arc::as_ref)
+    }
+}
+
+impl ParkedKey {
+    fn of(model: &'static str, partition: Partition, key: Key, parked: Parked) -> Self {
+        let Parked { error, since, offsets } = parked;
+        let offset = offsets.first().copied().unwrap_or_default();
+        Self { model, key, position: Position { partition, offset }, error, since, commits: offsets.len() }
+    }
+}

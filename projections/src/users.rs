@@ -1,0 +1,179 @@
+//! Who has an account, who they are, how they sign in, and who follows whom.
+//!
+//! An account that is not here (not yet seen, or unreadable since its key was destroyed) is in no list and no count, so
+//! at every moment a list has exactly as many entries as its count says. A follow may be seen before the account that it
+//! is of: it counts from the moment at which the account appears.
+
+mod directory;
+
+use crate::checkpoint::Checkpoint;
+use crate::listing::{Listing, Page};
+use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::store::Store;
+use crate::text::Text;
+use directory::{Account, Change, Directory};
+use events::{Digest, PasswordHash, Timestamp, UserId};
+use journal::Partition;
+
+/// The read model of users.
+#[derive(Default)]
+pub struct Users {
+    store: Store<Directory>,
+}
+
+/// What its owner sees of an account; others see it without `email`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Profile {
+    /// Whose.
+    pub id: UserId,
+    /// The address.
+    pub email: Text,
+    /// The name as written by its owner.
+    pub username: Text,
+    /// What it says about its owner.
+    pub bio: Option<Text>,
+    /// Always `None`: there are no uploads yet.
+    pub avatar_url: Option<Text>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// How many entries [`Users::followers`] has.
+    pub follower_count: usize,
+    /// How many entries [`Users::following`] has.
+    pub following_count: usize,
+}
+
+/// What stands beside something that a person wrote or did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Author {
+    /// Who.
+    pub id: UserId,
+    /// The name as written by its owner.
+    pub username: Text,
+    /// Always `None`: there are no uploads yet.
+    pub avatar_url: Option<Text>,
+}
+
+/// What a login is checked against.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Credentials {
+    /// Whose.
+    pub user: UserId,
+    /// The hash of the password.
+    pub password: PasswordHash,
+    /// Counts the passwords of the account, from 1. The owner refuses a login that was checked against an older one.
+    pub version: u64,
+}
+
+/// How two people stand to each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Relation {
+    /// Whether the viewer follows the other.
+    pub following: bool,
+    /// Whether the other follows the viewer.
+    pub followed_by: bool,
+}
+
+/// An entry of a list of followers or followed ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Follow {
+    /// Whom the list names.
+    pub user: UserId,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl Users {
+    /// Its name.
+    pub const NAME: &'static str = "users";
+
+    /// An empty read model of another build than the default one.
+    pub fn with_generation(generation: u64) -> Self {
+        Self { store: Store::with_generation(generation) }
+    }
+
+    /// An account; `None` if there is none, or none that can be read.
+    pub fn profile(&self, user: UserId) -> Option<Profile> {
+        let directory = self.store.read();
+        let (node, account) = directory.account(user)?;
+        Some(Profile {
+            id: user,
+            email: account.email.clone(),
+            username: account.username.clone(),
+            bio: account.bio.clone(),
+            avatar_url: None,
+            created_at: account.created_at,
+            follower_count: node.followers.visible(),
+            following_count: node.following.visible(),
+        })
+    }
+
+    /// Those of `users` that there are, in the order asked for.
+    pub fn authors(&self, users: &[UserId]) -> Vec<Author> {
+        let directory = self.store.read();
+        let author = |user: &UserId| {
+            let (_, account) = directory.account(*user)?;
+            Some(Author { id: *user, username: account.username.clone(), avatar_url: None })
+        };
+        users.iter().filter_map(author).collect()
+    }
+
+    /// Who signs in with this address. Of two accounts with one address it is the one with the newer claim.
+    pub fn credentials(&self, email_claim: Digest) -> Option<Credentials> {
+        let directory = self.store.read();
+        let user = directory.emails.holder(email_claim)?;
+        let (_, account) = directory.account(user)?;
+        let Account { password, password_version, .. } = account;
+        Some(Credentials { user, password: password.clone(), version: *password_version })
+    }
+
+    /// Who has this name, by the digest of its folded form. Of two accounts it is the one with the newer claim.
+    pub fn by_username(&self, username_claim: Digest) -> Option<UserId> {
+        let directory = self.store.read();
+        directory.usernames.holder(username_claim).filter(|user| directory.account(*user).is_some())
+    }
+
+    /// How `viewer` and `other` stand to each other.
+    pub fn relation(&self, viewer: UserId, other: UserId) -> Relation {
+        let directory = self.store.read();
+        Relation { following: directory.follows(viewer, other), followed_by: directory.follows(other, viewer) }
+    }
+
+    /// Who follows `user`, newest first by (created_at, follower). Empty if there is no such account.
+    pub fn followers(&self, user: UserId, page: Page) -> Listing<Follow> {
+        let directory = self.store.read();
+        directory.account(user).map(|(node, _)| directory.list(&node.followers, page)).unwrap_or_default()
+    }
+
+    /// Whom `user` follows, newest first by (created_at, followed user). Empty if there is no such account.
+    pub fn following(&self, user: UserId, page: Page) -> Listing<Follow> {
+        let directory = self.store.read();
+        directory.account(user).map(|(node, _)| directory.list(&node.following, page)).unwrap_or_default()
+    }
+}
+
+impl ReadModel for Users {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
+    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
+        self.store.checkpoint(partition)
+    }
+
+    fn apply_batch(
+        &self,
+        partition: Partition,
+        expected: &Checkpoint,
+        batch: &Batch<'_>,
+        new: Checkpoint,
+    ) -> Result<(), ApplyError> {
+        let changes = batch.changes(Change::of)?;
+        self.store.write(partition, expected, new, |directory| {
+            changes.into_iter().for_each(|change| directory.apply(change));
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The real program as a child process: started, killed without warning, started again on the same directory.
+
+use anyhow::{Context, Result, bail, ensure};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it is ready.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// How long a client asks before it gives up.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// The built program, beside the test's own executable.
+pub fn tidings() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let built = test.parent().and_then(Path::parent).expect("target/debug/deps/test").join("tidings");
+    assert!(built.exists(), "{} is not built: run `cargo build --bin tidings` (`./dev test` does)", built.display());
+    built
+}
+
+/// A server in a process of its own; killed when dropped.
+pub struct Server {
+    data: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+impl Server {
+    /// Starts it on a free loopback port and waits until it is ready.
+    pub async fn start(data: &Path) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = spawn(data, port)?;
+        let server = Self { data: data.to_owned(), port, child };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// SIGKILL, and a new process on the same directory and port.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = spawn(&self.data, self.port)?;
+        self.ready().await
+    }
+
+    /// Where it serves.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let client = HttpClient::new(self.url());
+        let begun = Instant::now();
+        while begun.elapsed() < READY_MAX {
+            if matches!(client.send(Method::GET, "/readyz", None, &[]).await, Ok((StatusCode::OK, _))) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the server was not ready within {READY_MAX:?}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(data: &Path, port: u16) -> Result<Child> {
+    let log = std::fs::File::options().create(true).append(true).open(data.with_extension("log"))?;
+    Command::new(tidings())
+        .args(["serve", "--data"])
+        .arg(data)
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("starting tidings serve")
+}
+
+/// A plain client of the API.
+#[derive(Clone)]
+pub struct HttpClient {
+    url: String,
+    client: Client<HttpConnector, Full<bytes::Bytes>>,
+}
+
+impl HttpClient {
+    /// A client of the server at this address.
+    pub fn new(url: String) -> Self {
+        Self { url, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// One request; an error means that there is no answer.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<(StatusCode, Value)> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(|body| bytes::Bytes::from(body.to_string())).unwrap_or_default();
+        let answer = self.client.request(request.body(Full::new(bytes))?).await?;
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        Ok((parts.status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+
+    /// Asks with the same headers (and so the same `Idempotency-Key`) until there is an answer: no connection, 503 and
+    /// `InFlight` are none.
+    pub async fn until_answered(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<(StatusCode, Value)> {
+        let begun = Instant::now();
+        loop {
+            match self.send(method.clone(), path, body, headers).await {
+                Ok((status, body)) if status != StatusCode::SERVICE_UNAVAILABLE && body["error"] != "InFlight" => {
+                    return Ok((status, body));
+                }
+                _ => {}
+            }
+            ensure!(begun.elapsed() < ANSWER_MAX, "{method} {path}: no answer within {ANSWER_MAX:?}");
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+}
