@@ -11,3 +11,5 @@ tidings_tests::journal_contract!(simulated_log: crate::simulated::SimulatedUnder
 tidings_tests::keyring_contract!(embedded_keyring: crate::embedded::EmbeddedUnderTest);
 tidings_tests::keyring_contract!(memory_keyring: crate::simulated::MemoryUnderTest);
 tidings_tests::ownership_contract!(static_ownership: crate::embedded::StaticUnderTest);
+tidings_tests::owner_contract!(owners_of_embedded_log: crate::embedded::EmbeddedUnderTest);
+tidings_tests::owner_contract!(owners_of_simulated_log: crate::simulated::SimulatedUnderTest);

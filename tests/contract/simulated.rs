@@ -32,6 +32,10 @@ impl LogUnderTest for SimulatedUnderTest {
         self.journal()
     }
 
+    fn name_among_others(&self) -> Possible<String> {
+        Possible::NotHere("each simulated world has one log")
+    }
+
     async fn reopen(self) -> Result<Self, JournalError> {
         Ok(self)
     }

@@ -23,14 +23,15 @@ const LOG: &str = "in memory";
 
 /// The log. What is appended is there at once.
 pub(crate) struct MemoryLog {
-    partitions: Vec<Mutex<Stored>>,
+    pub(crate) partitions: Vec<Mutex<Stored>>,
     appended: watch::Sender<u64>,
     /// How many reads from now on find no answer.
     pub(crate) unavailable: AtomicU32,
 }
 
-struct Stored {
-    records: Vec<Record>,
+/// What stands in one partition.
+pub(crate) struct Stored {
+    pub(crate) records: Vec<Record>,
     chain: Chain,
 }
 
@@ -88,11 +89,6 @@ impl MemoryLog {
             Draft::extending(chain.head(), Kind::Commit, owner, key.to_string().into(), value(owner).into())
         });
         Position { partition, offset }
-    }
-
-    /// Changes what is stored, as no log should.
-    pub(crate) fn tamper(&self, partition: Partition, change: impl FnOnce(&mut Vec<Record>)) {
-        change(&mut self.partitions[partition.0 as usize].lock().records);
     }
 
     fn put(&self, partition: Partition, draft: impl FnOnce(&Chain) -> Draft) -> Offset {

@@ -1,1 +1,8 @@
-//! The properties suite.
+//! Properties over random histories: whatever the interleaving, the batches, the duplicates and the crashes, the read
+//! models answer every question as a plain fold over each key does.
+
+mod answers;
+mod fold;
+mod history;
+mod log;
+mod read_models;

@@ -4,6 +4,8 @@
 //! do to it what happens in the world: a crash, a lost tail, a flipped bit. What cannot be done to it, it says so, and
 //! the test prints that. [`journal_contract!`], [`keyring_contract!`] and [`ownership_contract!`] are the lists of tests.
 
+#![expect(clippy::unwrap_used, reason = "what fails here is a test")]
+
 pub mod damage;
 pub mod keyring;
 pub mod log;
@@ -48,6 +50,11 @@ pub trait LogUnderTest: Sized + Send + Sync + 'static {
 
     /// The log as another process has it, as far as there can be one.
     fn other(&self) -> Arc<dyn Journal>;
+
+    /// The log's name, if there are others that must have another one.
+    fn name_among_others(&self) -> Possible<String> {
+        Possible::Done(self.journal().log().to_owned())
+    }
 
     /// Closes the log as a process does that ends in order, and opens it again.
     async fn reopen(self) -> Result<Self, JournalError>;

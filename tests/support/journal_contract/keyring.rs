@@ -33,9 +33,9 @@ fn mark(key: &CipherKey) -> [u8; 32] {
 pub async fn to_create_a_key_twice_gives_the_same_key<K: KeyringUnderTest>() {
     let created = K::create().await;
     let keyring = created.keyring();
-    let first = mark(&*keyring.create(id(1)).await.unwrap());
-    assert_eq!(mark(&*keyring.create(id(1)).await.unwrap()), first);
-    assert_eq!(mark(&*keyring.find(id(1)).await.unwrap().unwrap()), first);
+    let first = mark(&keyring.create(id(1)).await.unwrap());
+    assert_eq!(mark(&keyring.create(id(1)).await.unwrap()), first);
+    assert_eq!(mark(&keyring.find(id(1)).await.unwrap().unwrap()), first);
 }
 
 /// Many at once, of many keys.
@@ -43,7 +43,7 @@ pub async fn racing_creations_give_the_same_key<K: KeyringUnderTest>() {
     let created = K::create().await;
     let racing = (0..400).map(|n| {
         let keyring = created.keyring();
-        tokio::spawn(async move { (n % 20, mark(&*keyring.create(id(n % 20)).await.unwrap())) })
+        tokio::spawn(async move { (n % 20, mark(&keyring.create(id(n % 20)).await.unwrap())) })
     });
     let marks: Vec<_> = join_all(racing).await.into_iter().map(Result::unwrap).collect();
     for (n, found) in &marks {
@@ -60,7 +60,7 @@ pub async fn keys_survive_a_reopen<K: KeyringUnderTest>() {
     drop(keyring);
     let Some(reopened) = created.reopen().await.done() else { return };
     for (before, n) in marks.into_iter().zip(0..) {
-        assert_eq!(mark(&*reopened.keyring().find(id(n)).await.unwrap().unwrap()), before, "key {n}");
+        assert_eq!(mark(&reopened.keyring().find(id(n)).await.unwrap().unwrap()), before, "key {n}");
     }
 }
 

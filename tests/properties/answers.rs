@@ -1,0 +1,205 @@
+//! Every question that can be put to the read models, with its whole answer.
+
+use crate::history::{CLAIMS, COMMENTS, POSTS, SESSIONS, USERS, claim, comment, post, session, user};
+use events::{CommentId, PostId, SessionId, Timestamp, UserId};
+use projections::sessions::SessionState;
+use projections::users::{Follow, Relation};
+use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sessions, Users};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The four read models.
+#[derive(Clone, Default)]
+pub(crate) struct Models {
+    pub(crate) users: Arc<Users>,
+    pub(crate) posts: Arc<Posts>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) feed: Arc<Feed>,
+}
+
+#[derive(Default, PartialEq, Debug)]
+pub(crate) struct Answers {
+    pub(crate) profiles: BTreeMap<UserId, ProfileAnswer>,
+    /// User and hash, by number of the claim.
+    pub(crate) credentials: BTreeMap<u8, (UserId, String)>,
+    pub(crate) usernames: BTreeMap<u8, UserId>,
+    pub(crate) followers: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
+    pub(crate) following: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
+    pub(crate) relations: BTreeMap<(UserId, UserId), (bool, bool)>,
+    pub(crate) posts: BTreeMap<PostId, PostAnswer>,
+    pub(crate) latest: Vec<PostId>,
+    pub(crate) latest_of: BTreeMap<UserId, Vec<PostId>>,
+    pub(crate) comments: BTreeMap<PostId, Vec<CommentAnswer>>,
+    pub(crate) likes: BTreeMap<PostId, Vec<(Timestamp, UserId)>>,
+    pub(crate) liked: BTreeMap<UserId, Vec<PostId>>,
+    pub(crate) sessions: BTreeMap<SessionId, SessionState>,
+    pub(crate) feeds: BTreeMap<UserId, Vec<PostId>>,
+}
+
+#[derive(PartialEq, Debug)]
+pub(crate) struct ProfileAnswer {
+    pub(crate) email: String,
+    pub(crate) username: String,
+    pub(crate) bio: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) followers: usize,
+    pub(crate) following: usize,
+}
+
+#[derive(PartialEq, Debug)]
+pub(crate) struct PostAnswer {
+    pub(crate) author: UserId,
+    pub(crate) content: String,
+    pub(crate) hashtags: Vec<String>,
+    pub(crate) mentions: Vec<UserId>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) edited_at: Option<Timestamp>,
+    pub(crate) likes: usize,
+    pub(crate) comments: usize,
+}
+
+pub(crate) type CommentAnswer = (Timestamp, CommentId, UserId, String);
+
+impl Answers {
+    /// Fails with the lines that differ.
+    pub(crate) fn check(&self, expected: &Self) {
+        if self != expected {
+            let (is, should_be) = (format!("{self:#?}"), format!("{expected:#?}"));
+            let lines = is.lines().zip(should_be.lines()).filter(|(is, should_be)| is != should_be).take(8);
+            panic!("(is, should be): {:#?}", lines.collect::<Vec<_>>());
+        }
+    }
+}
+
+impl Models {
+    pub(crate) fn all(&self) -> [Arc<dyn ReadModel>; 4] {
+        [
+            Arc::clone(&self.users) as _,
+            Arc::clone(&self.posts) as _,
+            Arc::clone(&self.sessions) as _,
+            Arc::clone(&self.feed) as _,
+        ]
+    }
+
+    /// All answers; lists are walked in pages of `limit`.
+    pub(crate) fn answers(&self, limit: usize) -> Answers {
+        let mut all = Answers { latest: self.posts_of(None, limit), ..Answers::default() };
+        for user in (0..USERS).map(user) {
+            self.answers_on_user(user, limit, &mut all);
+        }
+        for n in 0..CLAIMS {
+            if let Some(credentials) = self.users.credentials(claim(n)) {
+                assert_eq!(credentials.version, 1);
+                all.credentials.insert(n, (credentials.user, credentials.password.as_str().to_owned()));
+            }
+            all.usernames.extend(self.users.by_username(claim(n)).map(|user| (n, user)));
+        }
+        for post in (0..POSTS).map(post) {
+            self.answers_on_post(post, limit, &mut all);
+        }
+        all.sessions = (0..SESSIONS).map(session).map(|session| (session, self.sessions.state(session))).collect();
+        all
+    }
+
+    fn answers_on_user(&self, id: UserId, limit: usize, all: &mut Answers) {
+        if let Some(profile) = self.users.profile(id) {
+            let authors = self.users.authors(&[id]);
+            assert_eq!((authors[0].id, &authors[0].username), (id, &profile.username));
+            let answer = ProfileAnswer {
+                email: profile.email.to_string(),
+                username: profile.username.to_string(),
+                bio: profile.bio.map(|bio| bio.to_string()),
+                created_at: profile.created_at,
+                followers: profile.follower_count,
+                following: profile.following_count,
+            };
+            all.profiles.insert(id, answer);
+        } else {
+            assert!(self.users.authors(&[id]).is_empty());
+        }
+        let place = |follow: &Follow| (follow.created_at, follow.user.0);
+        let entry = |follow: Follow| (follow.created_at, follow.user);
+        let followers = walk(limit, |page| self.users.followers(id, page), place);
+        let following = walk(limit, |page| self.users.following(id, page), place);
+        all.followers.insert(id, followers.into_iter().map(entry).collect());
+        all.following.insert(id, following.into_iter().map(entry).collect());
+        for other in (0..USERS).map(user) {
+            let Relation { following, followed_by } = self.users.relation(id, other);
+            all.relations.insert((id, other), (following, followed_by));
+        }
+        let posts = self.posts_of(Some(id), limit);
+        assert_eq!(self.posts.count_of(id), posts.len());
+        all.latest_of.insert(id, posts);
+        let feed = walk(limit, |page| self.feed.latest(id, page), |post| self.place_of(*post));
+        all.feeds.insert(id, feed);
+        let posts = (0..POSTS).map(post).collect::<Vec<_>>();
+        let liked = self.posts.liked(id, &posts).into_iter().zip(posts);
+        all.liked.insert(id, liked.filter(|(liked, _)| *liked).map(|(_, post)| post).collect());
+    }
+
+    /// What the feed knows of a post is not shown; where the posts are behind, no place can be compared.
+    fn place_of(&self, post: PostId) -> Place {
+        self.posts.post(post).map(|post| (post.created_at, post.id.0)).unwrap_or_default()
+    }
+
+    fn posts_of(&self, author: Option<UserId>, limit: usize) -> Vec<PostId> {
+        let walked = walk(limit, |page| self.posts.latest(author, page), |post| (post.created_at, post.id.0));
+        let ids = walked.iter().map(|post| post.id).collect::<Vec<_>>();
+        assert_eq!(self.posts.posts(&ids), walked);
+        ids
+    }
+
+    fn answers_on_post(&self, id: PostId, limit: usize, all: &mut Answers) {
+        let comments = walk(limit, |page| self.posts.comments(id, page), |it| (it.created_at, it.id.0));
+        for n in 0..COMMENTS {
+            let one = comments.iter().find(|it| it.id == comment(n));
+            assert_eq!(self.posts.comment(id, comment(n)).as_ref(), one);
+        }
+        let comment = |it: projections::posts::Comment| (it.created_at, it.id, it.author, it.text.to_string());
+        all.comments.insert(id, comments.into_iter().map(comment).collect());
+        let likes = walk(limit, |page| self.posts.likes(id, page), |like| (like.created_at, like.user.0));
+        all.likes.insert(id, likes.into_iter().map(|like| (like.created_at, like.user)).collect());
+        let Some(post) = self.posts.post(id) else { return };
+        let answer = PostAnswer {
+            author: post.author,
+            content: post.content.to_string(),
+            hashtags: post.hashtags.iter().map(|tag| tag.to_string()).collect(),
+            mentions: post.mentions.to_vec(),
+            created_at: post.created_at,
+            edited_at: post.edited_at,
+            likes: post.likes_count,
+            comments: post.comments_count,
+        };
+        all.posts.insert(id, answer);
+    }
+
+    /// At every moment a list has as many entries as its count says.
+    pub(crate) fn check_counts(&self) {
+        let all = self.answers(2);
+        for (user, profile) in &all.profiles {
+            assert_eq!(profile.followers, all.followers[user].len(), "followers of {user}");
+            assert_eq!(profile.following, all.following[user].len(), "followed by {user}");
+        }
+        for (post, answer) in &all.posts {
+            assert_eq!(answer.likes, all.likes[post].len(), "likes of {post}");
+            assert_eq!(answer.comments, all.comments[post].len(), "comments of {post}");
+        }
+    }
+}
+
+/// The whole list. Every page but the last is full, and the last one says so.
+fn walk<T>(limit: usize, list: impl Fn(Page) -> Listing<T>, place: impl Fn(&T) -> Place) -> Vec<T> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let Listing { items, next } = list(Page { limit, after });
+        let last = items.last().map(&place);
+        assert!(items.len() == limit || next.is_none(), "only the last page is short");
+        assert!(!items.is_empty() || after.is_none(), "the page before said that there was more");
+        all.extend(items);
+        if next.is_none() {
+            return all;
+        }
+        assert!(next == last || last == Some(Place::default()), "a page goes on where the one before ended");
+        after = next;
+    }
+}

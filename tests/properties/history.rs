@@ -1,0 +1,216 @@
+//! Random histories as the write side could have written them, and the logs that hold them.
+
+use crate::log::{MemoryLog, key_of};
+use events::{
+    Bio, BioChanged, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Digest, Email, Event, FollowEnded,
+    FollowStarted, Hashtags, Key, LikeAdded, LikeRemoved, Mentions, PasswordHash, PostDeleted, PostEdited, PostId,
+    PostPublished, Sealed, SessionClosed, SessionId, SessionOpened, Timestamp, UserCreated, UserId, Username,
+};
+use journal::{Journal, Partition, Position};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The last of the users never gets an account.
+pub(crate) const USERS: u8 = 6;
+pub(crate) const POSTS: u8 = 6;
+pub(crate) const COMMENTS: u8 = 4;
+/// Two for each who registers.
+pub(crate) const SESSIONS: u8 = 2 * (USERS - 1);
+/// Fewer than users: some are claimed twice.
+pub(crate) const CLAIMS: u8 = 4;
+
+/// A decision: what happened on a key, when.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) key: Key,
+    pub(crate) time: Timestamp,
+    pub(crate) events: Vec<Event>,
+    /// How many void records, and whether a claim, stand before it.
+    noise: u8,
+}
+
+/// Ids whose order has nothing to do with that of their numbers.
+fn id(kind: u128, n: u8) -> Uuid {
+    Uuid::from_u128((kind * 256 + u128::from(n) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
+pub(crate) fn user(n: u8) -> UserId {
+    UserId(id(1, n % USERS))
+}
+
+pub(crate) fn post(n: u8) -> PostId {
+    PostId(id(2, n % POSTS))
+}
+
+pub(crate) fn comment(n: u8) -> CommentId {
+    CommentId(id(3, n % COMMENTS))
+}
+
+pub(crate) fn session(n: u8) -> SessionId {
+    SessionId(id(4, n % SESSIONS))
+}
+
+pub(crate) fn claim(n: u8) -> Digest {
+    Digest([n % CLAIMS; 32])
+}
+
+/// A history of about `length` decisions.
+pub(crate) fn histories(length: usize) -> impl Strategy<Value = Vec<Decision>> {
+    let wish = (0..14_u8, any::<u8>(), any::<u8>(), any::<u8>());
+    prop::collection::vec(wish, 0..length).prop_map(|wishes| {
+        let mut writer = Writer::default();
+        wishes.into_iter().filter_map(|wish| writer.decide(wish)).collect()
+    })
+}
+
+/// What the write side knows, as far as it keeps it from deciding what cannot be.
+#[derive(Default)]
+struct Writer {
+    time: Timestamp,
+    accounts: BTreeSet<UserId>,
+    follows: BTreeSet<(UserId, UserId)>,
+    /// The author, and whether it is still there.
+    posts: BTreeMap<PostId, (UserId, bool)>,
+    comments: BTreeMap<(PostId, CommentId), (UserId, bool)>,
+    likes: BTreeSet<(PostId, UserId)>,
+    sessions: BTreeSet<SessionId>,
+}
+
+impl Writer {
+    fn decide(&mut self, (what, a, b, c): (u8, u8, u8, u8)) -> Option<Decision> {
+        // Many commits of one time, and now and then a pause after which sessions are forgotten.
+        let pause = if c < 8 { Duration::from_secs(2_400) } else { Duration::from_micros(u64::from(c % 3) / 2) };
+        self.time = self.time.plus(pause);
+        let (person, other) = (user(a), user(b));
+        let (thread, remark) = (post(b), comment(c));
+        let alive = self.posts.get(&thread).filter(|(_, alive)| *alive).map(|(author, _)| *author);
+        let (key, events): (Key, Vec<Event>) = match what {
+            0 | 1 => {
+                // The last user never registers.
+                let n = a % (USERS - 1);
+                let person = user(n);
+                if !self.accounts.insert(person) {
+                    return None;
+                }
+                self.sessions.insert(session(n));
+                let opened = SessionOpened { session: session(n), user: person };
+                let events = vec![created(n).into(), opened.into()];
+                (Key::User(person), events)
+            }
+            _ if !self.accounts.contains(&person) => return None,
+            2 => {
+                let bio = (b > 60).then(|| seal(person, &Bio::parse(&format!("bio {b}")).unwrap()));
+                (Key::User(person), vec![BioChanged { user: person, bio }.into()])
+            }
+            3 | 4 => {
+                if person == other || !self.follows.insert((person, other)) {
+                    return None;
+                }
+                (Key::User(person), vec![FollowStarted { follower: person, followee: other }.into()])
+            }
+            5 => {
+                if !self.follows.remove(&(person, other)) {
+                    return None;
+                }
+                (Key::User(person), vec![FollowEnded { follower: person, followee: other }.into()])
+            }
+            6 | 7 => {
+                if self.posts.contains_key(&thread) {
+                    return None;
+                }
+                self.posts.insert(thread, (person, true));
+                let content = seal(person, &Content::parse(&format!("post {c}")).unwrap());
+                let hashtags = (c % 2 == 0).then(|| seal(person, &Hashtags(vec![format!("tag{c}")])));
+                let mentions = (c % 3 == 0).then(|| seal(person, &Mentions(vec![other])));
+                let published = PostPublished { post: thread, author: person, content, hashtags, mentions };
+                let mut events = vec![published.into()];
+                if c % 5 == 0 && self.likes.insert((thread, person)) {
+                    events.push(LikeAdded { post: thread, user: person }.into());
+                }
+                (Key::Post(thread), events)
+            }
+            8 => {
+                let author = alive?;
+                let content = seal(author, &Content::parse(&format!("edited {c}")).unwrap());
+                let edited = PostEdited { post: thread, author, content, hashtags: None, mentions: None };
+                (Key::Post(thread), vec![edited.into()])
+            }
+            9 => {
+                let author = alive.filter(|_| c < 100)?;
+                self.posts.insert(thread, (author, false));
+                (Key::Post(thread), vec![PostDeleted { post: thread, author }.into()])
+            }
+            10 => {
+                alive?;
+                if let Some((author, there)) = self.comments.get_mut(&(thread, remark)) {
+                    if !*there {
+                        return None;
+                    }
+                    *there = false;
+                    let deleted = CommentDeleted { comment: remark, post: thread, author: *author };
+                    (Key::Post(thread), vec![deleted.into()])
+                } else {
+                    self.comments.insert((thread, remark), (person, true));
+                    let text = seal(person, &CommentText::parse(&format!("comment {a}")).unwrap());
+                    let added = CommentAdded { comment: remark, post: thread, author: person, text };
+                    (Key::Post(thread), vec![added.into()])
+                }
+            }
+            11 | 12 => {
+                alive?;
+                let like = (thread, person);
+                if self.likes.remove(&like) {
+                    (Key::Post(thread), vec![LikeRemoved { post: thread, user: person }.into()])
+                } else {
+                    self.likes.insert(like);
+                    (Key::Post(thread), vec![LikeAdded { post: thread, user: person }.into()])
+                }
+            }
+            _ => {
+                // A session never changes hands.
+                let (session, user) = (session(b), user(b % SESSIONS % (USERS - 1)));
+                if !self.accounts.contains(&user) {
+                    return None;
+                }
+                if self.sessions.remove(&session) {
+                    (Key::User(user), vec![SessionClosed { session, user }.into()])
+                } else {
+                    self.sessions.insert(session);
+                    (Key::User(user), vec![SessionOpened { session, user }.into()])
+                }
+            }
+        };
+        Some(Decision { key, time: self.time, events, noise: c / 16 })
+    }
+}
+
+fn created(n: u8) -> UserCreated {
+    let user = user(n);
+    UserCreated {
+        user,
+        email: seal(user, &Email::parse(&format!("u{n}@example.com")).unwrap()),
+        username: seal(user, &Username::parse(&format!("user_{n}")).unwrap()),
+        password: seal(user, &PasswordHash::new(format!("hash {n}"))),
+        email_claim: claim(n),
+        email_version: u64::from(n / CLAIMS) + 1,
+        username_claim: claim(n),
+        username_version: u64::from(n / CLAIMS) + 1,
+    }
+}
+
+fn seal<T: events::Sealable>(user: UserId, value: &T) -> Sealed<T> {
+    Sealed::seal(value, &key_of(user))
+}
+
+/// Appends a decision, with what may stand before it.
+pub(crate) fn append(log: &MemoryLog, decision: &Decision) -> Position {
+    let partition: Partition = journal::partition_of(&decision.key, log.partitions());
+    match decision.noise {
+        0 => log.claim(partition),
+        1 | 2 => (0..decision.noise).for_each(|_| log.void(partition)),
+        _ => {}
+    }
+    log.append(decision.key, decision.time, decision.events.clone())
+}

@@ -1,0 +1,320 @@
+//! The memory read models against the plain fold: fed by hand, to reach every interleaving, and by the real runners.
+
+use crate::answers::Models;
+use crate::fold::fold;
+use crate::history::{Decision, USERS, append, histories, user};
+use crate::log::{MemoryKeys, MemoryLog};
+use events::{Timestamp, UserId};
+use futures::FutureExt;
+use journal::{DecodedCommit, Partition, Position, Reader};
+use parking_lot::Mutex;
+use projections::{ApplyError, Batch, Checkpoint, Entry, Opener, Projections, ProjectionsOptions, ReadModel, spawn};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+const PARTITIONS: u32 = 3;
+const MODELS: usize = 4;
+
+/// Something that happens to the workers.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A worker applies the next commits of a partition to those of the models that the mask names.
+    Apply { partition: u8, commits: usize, models: u8 },
+    /// A worker that was paused carries out what it was about to do back then, or does it once more.
+    Stale { call: prop::sample::Index },
+    /// A model crashes and comes back as it was after this many of its writes.
+    Crash { model: usize, writes: prop::sample::Index },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let apply = (0..PARTITIONS as u8, 0..6_usize, 0..16_u8);
+    let step = prop_oneof![
+        6 => apply.prop_map(|(partition, commits, models)| Step::Apply { partition, commits, models }),
+        2 => any::<prop::sample::Index>().prop_map(|call| Step::Stale { call }),
+        1 => (0..MODELS, any::<prop::sample::Index>()).prop_map(|(model, writes)| Step::Crash { model, writes }),
+    ];
+    prop::collection::vec(step, 0..40)
+}
+
+/// One attempt to write.
+#[derive(Clone)]
+struct Call {
+    model: usize,
+    partition: Partition,
+    expected: Checkpoint,
+    commits: Range<usize>,
+    new: Checkpoint,
+}
+
+struct Workers {
+    models: Models,
+    /// By partition: all commits, and where a reader stands that has read all.
+    log: Vec<(Vec<DecodedCommit>, journal::Checkpoint)>,
+    opener: Opener,
+    /// Every attempt so far, also those that a crash has undone.
+    calls: Vec<Call>,
+    /// What each model holds.
+    held: [Vec<Call>; MODELS],
+}
+
+impl Workers {
+    fn new(log: &Arc<MemoryLog>, keys: &MemoryKeys) -> Self {
+        let read = |n| {
+            let mut reader = now(Reader::from_start(Arc::clone(log) as _, Partition(n))).unwrap();
+            let commits = now(reader.commits()).unwrap();
+            assert!(now(reader.commits()).unwrap().is_empty());
+            (commits, reader.checkpoint())
+        };
+        let log = (0..PARTITIONS).map(read).collect::<Vec<_>>();
+        let commits = log.iter().flat_map(|(commits, _)| commits).map(|decoded| &decoded.commit);
+        let opener = now(Opener::fetch(keys, commits)).unwrap();
+        Self { models: Models::default(), log, opener, calls: Vec::new(), held: Default::default() }
+    }
+
+    fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
+        let genesis = || Checkpoint::genesis(0, "in memory", partition);
+        self.models.all()[model].checkpoint(partition).unwrap_or_else(genesis)
+    }
+
+    fn apply(&mut self, model: usize, partition: Partition, count: usize) {
+        let expected = self.stored(model, partition);
+        let (commits, end) = &self.log[partition.0 as usize];
+        let from = commits.partition_point(|decoded| decoded.position.offset < expected.at.next);
+        let to = commits.len().min(from.saturating_add(count));
+        let at = match commits[from..to].last() {
+            _ if to == commits.len() => *end,
+            Some(last) => last.after,
+            None => expected.at,
+        };
+        let new = expected.succeed(at);
+        self.call(Call { model, partition, expected, commits: from..to, new });
+    }
+
+    /// Writes if nobody has written since, and changes nothing otherwise.
+    fn call(&mut self, call: Call) {
+        let before = self.stored(call.model, call.partition);
+        let result = self.write(&call);
+        if before.is_same(&call.expected) {
+            assert_eq!(result, Ok(()));
+            self.held[call.model].push(call.clone());
+        } else {
+            assert_eq!(result, Err(ApplyError::Fenced));
+            assert_eq!(self.stored(call.model, call.partition), before);
+        }
+        self.calls.push(call);
+    }
+
+    fn write(&self, Call { model, partition, expected, commits, new }: &Call) -> Result<(), ApplyError> {
+        let (all, _) = &self.log[partition.0 as usize];
+        let entries = all[commits.clone()].iter().map(Entry::from).collect();
+        let batch = Batch { entries, opener: &self.opener };
+        self.models.all()[*model].apply_batch(*partition, expected, &batch, new.clone())
+    }
+
+    fn crash(&mut self, model: usize, writes: usize) {
+        match model {
+            0 => self.models.users = Arc::default(),
+            1 => self.models.posts = Arc::default(),
+            2 => self.models.sessions = Arc::default(),
+            _ => self.models.feed = Arc::default(),
+        }
+        self.held[model].truncate(writes);
+        for call in &self.held[model] {
+            assert_eq!(self.write(call), Ok(()));
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Apply { partition, commits, models } => {
+                for model in (0..MODELS).filter(|model| models & (1 << model) != 0) {
+                    self.apply(model, Partition(partition.into()), commits);
+                }
+            }
+            Step::Stale { call } if !self.calls.is_empty() => {
+                let call = call.get(&self.calls).clone();
+                self.call(call);
+            }
+            Step::Stale { .. } => {}
+            Step::Crash { model, writes } => {
+                let writes = writes.index(self.held[model].len() + 1);
+                self.crash(model, writes);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for model in 0..MODELS {
+            for n in 0..PARTITIONS {
+                self.apply(model, Partition(n), usize::MAX);
+            }
+        }
+    }
+}
+
+/// In memory nothing ever waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
+}
+
+fn destroyed_users() -> impl Strategy<Value = BTreeSet<UserId>> {
+    prop::collection::btree_set((0..USERS).prop_map(user), 0..2)
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    // A failing history is shown whole; nothing is left beside the sources.
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(1_000))]
+
+    #[test]
+    fn any_interleaving_with_duplicates_and_crashes_gives_the_answers_of_a_clean_fold(
+        history in histories(300),
+        steps in steps(),
+        destroyed in destroyed_users(),
+        limit in 1..5_usize,
+    ) {
+        let log = MemoryLog::new(PARTITIONS);
+        for decision in &history {
+            append(&log, decision);
+        }
+        let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
+        let mut workers = Workers::new(&log, &keys);
+        for step in steps {
+            workers.step(step);
+            workers.models.check_counts();
+        }
+        workers.finish();
+        workers.models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
+    }
+}
+
+/// A read model that rejects what it is told to, until it is told otherwise.
+struct Picky {
+    inner: Arc<dyn ReadModel>,
+    poison: Arc<Mutex<BTreeSet<Position>>>,
+}
+
+impl ReadModel for Picky {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn generation(&self) -> u64 {
+        self.inner.generation()
+    }
+
+    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
+        self.inner.checkpoint(partition)
+    }
+
+    fn apply_batch(
+        &self,
+        partition: Partition,
+        expected: &Checkpoint,
+        batch: &Batch<'_>,
+        new: Checkpoint,
+    ) -> Result<(), ApplyError> {
+        let poisonous = batch.entries.iter().find(|entry| self.poison.lock().contains(&entry.position));
+        match poisonous {
+            Some(entry) => Err(ApplyError::Rejected { position: entry.position, error: "poison".to_owned() }),
+            None => self.inner.apply_batch(partition, expected, batch, new),
+        }
+    }
+}
+
+/// One part of a history, and what happens around it.
+#[derive(Clone, Debug)]
+struct Part {
+    commits: usize,
+    /// How far the runners come meanwhile.
+    turns: usize,
+    restart: bool,
+    /// Which of the commits cannot be applied for now.
+    poison: Option<prop::sample::Index>,
+}
+
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let part = (1..40_usize, 0..30_usize, any::<bool>(), prop::option::of(any::<prop::sample::Index>()));
+    let part = part.prop_map(|(commits, turns, restart, poison)| Part { commits, turns, restart, poison });
+    prop::collection::vec(part, 1..10)
+}
+
+/// Runs the real runners over a history that grows meanwhile, with restarts and poison that is healed in the end.
+async fn run_parts(history: &[Decision], parts: Vec<Part>, keys: MemoryKeys, models: &Models) {
+    let (log, keys) = (MemoryLog::new(PARTITIONS), Arc::new(keys));
+    let poison: Arc<Mutex<BTreeSet<Position>>> = Arc::default();
+    let start = || {
+        let picky = |inner| Arc::new(Picky { inner, poison: Arc::clone(&poison) }) as Arc<dyn ReadModel>;
+        let options = ProjectionsOptions {
+            journal: Arc::clone(&log) as _,
+            keyring: Arc::clone(&keys) as _,
+            models: models.all().map(picky).into(),
+            clock: Arc::new(|| Timestamp(0)),
+        };
+        let (projections, runners) = Projections::new(options);
+        let stop = CancellationToken::new();
+        (projections, spawn(runners, &stop), stop)
+    };
+    let (mut projections, mut running, mut stop) = start();
+    let mut rest = history;
+    for Part { commits, turns, restart, poison: poisonous } in parts {
+        let (part, later) = rest.split_at(rest.len().min(commits));
+        rest = later;
+        let positions = part.iter().map(|decision| append(&log, decision)).collect::<Vec<_>>();
+        if !positions.is_empty() {
+            poison.lock().extend(poisonous.map(|index| *index.get(&positions)));
+        }
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        if restart {
+            stop.cancel();
+            while let Some(end) = running.join_next().await {
+                end.unwrap().1.unwrap();
+            }
+            (projections, running, stop) = start();
+        }
+    }
+    for decision in rest {
+        append(&log, decision);
+    }
+    for (partition, end) in projections.ends().await.unwrap() {
+        for model in models.all() {
+            let mut progress = projections.progress(model.name(), partition).unwrap();
+            progress.wait_for(|progress| progress.next >= end).await.unwrap();
+        }
+    }
+    poison.lock().clear();
+    for parked in projections.parked() {
+        projections.retry(parked.model, parked.key).await.unwrap();
+    }
+    assert!(projections.lag().await.unwrap().iter().all(|lag| lag.is_complete()));
+    stop.cancel();
+    while let Some(end) = running.join_next().await {
+        end.unwrap().1.unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn runners_that_restart_park_and_retry_give_the_answers_of_a_clean_fold(
+        history in histories(300),
+        parts in parts(),
+        destroyed in destroyed_users(),
+        limit in 1..5_usize,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let models = Models::default();
+        let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
+        runtime.block_on(run_parts(&history, parts, keys, &models));
+        models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
+    }
+}
