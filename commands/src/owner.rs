@@ -171,6 +171,7 @@ impl Owner {
                 End::Lost(why) => {
                     info!(partition = self.options.partition.0, "partition {} lost: {why}", self.options.partition);
                     metrics::counter!("tidings_owner_lost_total").increment(1);
+                    self.turn_away();
                     self.pause(limits::RECLAIM_DELAY, &stop).await;
                 }
                 End::Failed(JournalError::Unavailable(error)) => {
@@ -185,6 +186,11 @@ impl Owner {
         }
         self.phase.send_replace(Phase::Stopped);
         Ok(())
+    }
+
+    /// Whoever waits here may wait for the wrong owner: dropping the reply says "unknown", and they ask again.
+    fn turn_away(&mut self) {
+        while self.inbox.try_recv().is_ok() {}
     }
 
     /// Waits for about so long, at random, so that two owners that fight do not meet again.

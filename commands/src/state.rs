@@ -19,6 +19,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+use tokio::task::unconstrained;
 
 /// How long ids that a client or a saga chose are remembered, by commit time.
 pub(crate) const LONG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -91,7 +92,9 @@ impl<K: Eq + Hash + Copy, A: Aggregate<Error = Refusal> + Clone + PartialEq> Sto
             aggregate.handle(command, services, &sink).await?;
             Ok(sink.collect().await)
         };
-        let events = decided.now_or_never().expect("handlers do no I/O, so they never wait")?;
+        // The sink's lock is tokio's, which waits when a task has used up its turn; a batch of decisions is one turn.
+        let decided = unconstrained(decided).now_or_never();
+        let events = decided.expect("handlers do no I/O, so they never wait")?;
         Ok(events.into_iter().map(|Fact(event)| event.into()).collect())
     }
 

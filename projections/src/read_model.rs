@@ -3,7 +3,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::opener::Opener;
 use events::{Commit, Event, Key, SealError, Timestamp};
-use journal::{Partition, Position};
+use journal::{DecodedCommit, Partition, Position};
 
 /// Data that is built from the log, with its checkpoints.
 ///
@@ -75,6 +75,12 @@ pub struct Entry<'a> {
     pub key: Key,
     /// The decision.
     pub commit: &'a Commit,
+}
+
+impl<'a> From<&'a DecodedCommit> for Entry<'a> {
+    fn from(decoded: &'a DecodedCommit) -> Self {
+        Self { position: decoded.position, key: decoded.key, commit: &decoded.commit }
+    }
 }
 
 impl Batch<'_> {

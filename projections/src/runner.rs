@@ -161,10 +161,11 @@ impl Runner {
             if at.next >= end {
                 return Ok(at);
             }
-            if self.pass(observer).await? {
-                // At the log's end and before `end`: the log was longer when it was asked.
-                self.reader().await?.compare().await?;
-                return Ok(self.reader().await?.checkpoint());
+            let at_end = self.pass(observer).await?;
+            let next = self.reader().await?.next();
+            if at_end && next < end {
+                let what = format!("the log ends here, but it ended at {end} before");
+                return Err(JournalError::Diverged { partition: self.partition, offset: next, what }.into());
             }
         }
     }
@@ -228,13 +229,10 @@ impl Runner {
             let from = self.places[model].at.next;
             let mut new = self.places[model].succeed(at);
             let mut entries = Vec::with_capacity(commits.len());
-            for DecodedCommit { position, key, commit, .. } in commits {
-                if position.offset < from {
-                    continue;
-                }
-                match new.parked.get_mut(key) {
-                    Some(parked) => parked.offsets.push(position.offset),
-                    None => entries.push(Entry { position: *position, key: *key, commit }),
+            for entry in commits.iter().map(Entry::from).filter(|entry| entry.position.offset >= from) {
+                match new.parked.get_mut(&entry.key) {
+                    Some(parked) => parked.offsets.push(entry.position.offset),
+                    None => entries.push(entry),
                 }
             }
             self.write(model, Batch { entries, opener: &opener }, new).await?;

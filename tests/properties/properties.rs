@@ -1,6 +1,8 @@
 //! Properties over random histories: whatever the interleaving, the batches, the duplicates and the crashes, the read
 //! models answer every question as a plain fold over each key does.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod answers;
 mod fold;
 mod history;

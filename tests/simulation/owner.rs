@@ -191,6 +191,38 @@ async fn a_decision_that_does_not_fit_is_refused_and_the_owner_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_commands_than_a_task_may_take_turns_are_decided_in_one_batch() {
+    let (cluster, _) = cluster();
+    let node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    node.gate.close_until(Instant::now() + Duration::from_millis(100));
+    let likes = (10..1_010).map(|n| router.submit(request(n, LikeCommand::Add { post: post(), user: user(n) })));
+    for answer in futures::future::join_all(likes).await {
+        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_former_owner_is_sent_to_the_new_one() {
+    let (cluster, _) = cluster();
+    let former = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    former.gate.close_until(Instant::now() + Duration::from_millis(500));
+    let mut waiting = Box::pin(router.submit(like(2)));
+    tokio::select! {
+        _ = &mut waiting => panic!("a stopped owner answered"),
+        () = sleep(Duration::from_millis(50)) => {}
+    }
+    let _newest = cluster.start(P);
+    assert!(matches!(router.submit(unlike(3)).await, Answer::Refused(_)), "the new owner is up");
+    // "Repeated" if the former owner's void record cost the new one its first try.
+    let answer = waiting.await;
+    assert!(matches!(answer, Answer::Accepted(_) | Answer::Repeated(_)), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_command_on_the_wrong_key_is_refused_and_the_owner_goes_on() {
     let (cluster, _) = cluster();
     let _node = cluster.start(P);

@@ -7,6 +7,8 @@
 //! It knows the store's files (format 3) as far as needed for that; what is inside the entries the store's own checksums
 //! protect, and whether the last commit is there, the anchors tell.
 
+mod archive;
+
 use super::store::unusable;
 use crate::error::JournalError;
 use std::fs;
@@ -29,8 +31,31 @@ const KEY_BYTES: usize = 8;
 /// No log has had so many commits: a larger sequence number is a flipped bit, and the store does not check it.
 const SEQUENCE_MAX: u64 = 1 << 48;
 
-/// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting.
-pub(super) fn check(path: &Path, partitions: u32) -> Result<(), JournalError> {
+/// The hash of what the store knows about its keyspaces. It is written when the log is made and never again.
+pub(super) fn fingerprint(path: &Path) -> io::Result<String> {
+    let own = path.join(KEYSPACES).join("0");
+    let mut files = Vec::new();
+    for folder in [own.clone(), own.join("tables")] {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        let content = fs::read(&file)?;
+        hasher.update(file.strip_prefix(&own).unwrap_or(&file).as_os_str().as_encoded_bytes());
+        hasher.update(&(content.len() as u64).to_be_bytes()).update(&content);
+    }
+    Ok(hasher.finalize().to_string())
+}
+
+/// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting or
+/// by ending the process. `known` is the fingerprint that was noted when the log was made.
+pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), JournalError> {
     let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
     for file in ["version", KEYSPACES] {
         if !path.join(file).exists() {
@@ -38,8 +63,8 @@ pub(super) fn check(path: &Path, partitions: u32) -> Result<(), JournalError> {
         }
     }
     // Keyspace 0 is the store's own; ours follow in the order in which they were made.
-    let known: Vec<_> = (0..=partitions).map(|n| n.to_string()).collect();
-    for keyspace in &known {
+    let expected: Vec<_> = (0..=partitions).map(|n| n.to_string()).collect();
+    for keyspace in &expected {
         let marker = Path::new(KEYSPACES).join(keyspace).join("current");
         if !path.join(&marker).exists() {
             return Err(unusable(path, &format!("{} is missing", marker.display())));
@@ -47,11 +72,42 @@ pub(super) fn check(path: &Path, partitions: u32) -> Result<(), JournalError> {
     }
     for entry in fs::read_dir(path.join(KEYSPACES)).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        if !known.iter().any(|keyspace| name == keyspace.as_str()) {
+        if !expected.iter().any(|keyspace| name == keyspace.as_str()) {
             return Err(unusable(path, &format!("{KEYSPACES}/{} does not belong there", name.display())));
         }
     }
+    if fingerprint(path).map_err(failed)? != known {
+        return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made")));
+    }
+    expected[1..].iter().try_for_each(|keyspace| check_keyspace(path, &Path::new(KEYSPACES).join(keyspace)))?;
     check_journals(path, partitions)
+}
+
+/// All tables that the manifest lists must be there: the store deletes those that it does not list.
+fn check_keyspace(path: &Path, keyspace: &Path) -> Result<(), JournalError> {
+    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
+    let current = fs::read(path.join(keyspace).join("current")).map_err(failed)?;
+    // The version's number, then its checksum.
+    let damaged = |file: &Path, what: &str| unusable(path, &format!("{} {what}", file.display()));
+    let Some((version, _)) = current.split_first_chunk::<8>().filter(|(_, checksum)| checksum.len() == 16 + 1) else {
+        return Err(damaged(&keyspace.join("current"), "names no version"));
+    };
+    let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
+    let bytes = match fs::read(path.join(&manifest)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&manifest, "is missing")),
+        bytes => bytes.map_err(failed)?,
+    };
+    let tables = archive::tables(&bytes).ok_or_else(|| damaged(&manifest, "is no list of tables"))?;
+    for table in tables {
+        let table = keyspace.join("tables").join(table.to_string());
+        match archive::is_archive(&path.join(&table)) {
+            Ok(true) => {}
+            Ok(false) => return Err(damaged(&table, "does not end as a table does")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&table, "is missing")),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(())
 }
 
 fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
@@ -185,18 +241,26 @@ mod tests {
     fn what_is_broken_with_a_commit_behind_it_is_damage() {
         let bytes = [commit(1, &[b"a"]), commit(2, &[b"b"]), commit(3, &[b"c"])].concat();
         let length = bytes.len() / 3;
-        let payload = |at: usize| {
-            let inside = at % length;
-            let item = START_BYTES + ITEM_BYTES;
-            (item..item + 9).contains(&inside) || (length - END_BYTES + 1..length - TRAILER.len()).contains(&inside)
+        // The payload is protected by the store's checksum, the sequence number by its order only.
+        let elsewhere = |at: usize| {
+            let (inside, item) = (at % length, START_BYTES + ITEM_BYTES);
+            (5..START_BYTES).contains(&inside)
+                || (item..item + KEY_BYTES + 1).contains(&inside)
+                || (length - END_BYTES + 1..length - TRAILER.len()).contains(&inside)
         };
-        // What is protected by the store's checksum need not be noticed here; all else must be, before the last commit.
-        for at in (0..length * 2).filter(|at| !payload(*at)) {
+        for at in (0..length * 2).filter(|at| !elsewhere(*at)) {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << bit;
                 assert!(check(&flipped).is_err(), "byte {at} bit {bit}");
             }
+        }
+    }
+
+    #[test]
+    fn commits_out_of_order_are_damage() {
+        for numbers in [[1, 1], [2, 1], [1, SEQUENCE_MAX + 1]] {
+            assert!(check(&numbers.map(|number| commit(number, &[b"a"])).concat()).is_err(), "{numbers:?}");
         }
     }
 

@@ -17,8 +17,7 @@ use events::{
 use journal::Position;
 use log::{MemoryKeys, MemoryLog, key_of};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -338,6 +337,11 @@ async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     assert_eq!(world.posts.count_of(user(1)), 1);
 }
 
+/// Changes what is stored, as no log should.
+fn tamper(log: &MemoryLog, change: impl FnOnce(&mut Vec<journal::Record>)) {
+    change(&mut log.partitions[0].lock().records);
+}
+
 /// The error of the only partition's runner.
 async fn end_of(world: &mut World) -> Stop {
     world.running.join_next().await.unwrap().unwrap().1.unwrap_err()
@@ -375,8 +379,8 @@ async fn an_unknown_event_stops_and_does_not_park() {
 #[tokio::test(start_paused = true)]
 async fn damage_stops_the_partition() {
     let mut world = World::new(1);
-    let position = add(&world.log, follow(1, 2));
-    world.log.tamper(position.partition, |records| records[1].draft.value = "{}".into());
+    add(&world.log, follow(1, 2));
+    tamper(&world.log, |records| records[1].draft.value = "{}".into());
     world.start();
     assert!(matches!(end_of(&mut world).await, Stop::Log(JournalError::Damaged { .. })));
 }
@@ -388,7 +392,7 @@ async fn a_log_that_was_cut_stops_a_runner_that_has_read_further() {
     world.start();
     world.pass(position).await;
     world.stop().await;
-    world.log.tamper(position.partition, |records| records.truncate(1));
+    tamper(&world.log, |records| records.truncate(1));
     world.start();
     assert!(matches!(end_of(&mut world).await, Stop::Log(JournalError::Diverged { .. })));
 }

@@ -49,10 +49,15 @@ pub(super) struct Follows {
 #[derive(Default)]
 pub(super) struct Claims(HashMap<Digest, (u64, UserId)>);
 
+/// What is claimed, and the claim's version.
+type Claim = (Digest, u64);
+
 /// What an event means here, opened.
 pub(super) enum Change {
     Created {
-        created: Box<UserCreated>,
+        user: UserId,
+        email: Claim,
+        username: Claim,
         account: Option<Box<Account>>,
     },
     Bio {
@@ -79,7 +84,9 @@ impl Change {
         let change = match event {
             Event::User(UserEvent::Created(created)) => {
                 let account = Account::open(created, at, opener)?.map(Box::new);
-                Self::Created { created: Box::new(created.clone()), account }
+                let email = (created.email_claim, created.email_version);
+                let username = (created.username_claim, created.username_version);
+                Self::Created { user: created.user, email, username, account }
             }
             Event::User(UserEvent::BioChanged(BioChanged { user, bio: Some(bio) })) => match opener.open(*user, bio)? {
                 Some(bio) => Self::Bio { user: *user, bio: Some(bio.as_str().into()) },
@@ -118,11 +125,11 @@ impl Account {
 impl Directory {
     pub(super) fn apply(&mut self, change: Change) {
         match change {
-            Change::Created { created, account } => {
-                self.emails.claim(created.email_claim, created.email_version, created.user);
-                self.usernames.claim(created.username_claim, created.username_version, created.user);
+            Change::Created { user, email, username, account } => {
+                self.emails.claim(email, user);
+                self.usernames.claim(username, user);
                 if let Some(account) = account {
-                    self.appear(created.user, account);
+                    self.appear(user, account);
                 }
             }
             Change::Bio { user, bio } => {
@@ -220,7 +227,7 @@ impl Follows {
 }
 
 impl Claims {
-    fn claim(&mut self, digest: Digest, version: u64, user: UserId) {
+    fn claim(&mut self, (digest, version): Claim, user: UserId) {
         let held = self.0.entry(digest).or_insert((version, user));
         if held.0 < version {
             *held = (version, user);

@@ -56,7 +56,7 @@ pub async fn keys_survive_a_reopen<K: KeyringUnderTest>() {
     let created = K::create().await;
     let keyring = created.keyring();
     let marks: Vec<_> = join_all((0..100).map(|n| keyring.create(id(n)))).await;
-    let marks: Vec<_> = marks.into_iter().map(|key| mark(&*key.unwrap())).collect();
+    let marks: Vec<_> = marks.into_iter().map(|key| mark(&key.unwrap())).collect();
     drop(keyring);
     let Some(reopened) = created.reopen().await.done() else { return };
     for (before, n) in marks.into_iter().zip(0..) {
