@@ -19,9 +19,9 @@ pub use aggregates::{
 };
 pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;
-pub use owner::{Delivery, Mailbox, Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
+pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
 pub use process::{Next, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
 pub use request::{Clock, Request};
-pub use router::{LocalOwners, REQUEST_DEADLINE_MAX, Router, Transport};
+pub use router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, REQUEST_DEADLINE_MAX, Router, Transport};
 pub use rules::Rules;
 pub use state::{Decision, State};

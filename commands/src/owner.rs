@@ -11,10 +11,9 @@
 mod driver;
 mod tenure;
 
-use crate::answer::Answer;
 use crate::process::Processes;
-use crate::request::{Clock, Request};
-use crate::router::Router;
+use crate::request::Clock;
+use crate::router::{Delivery, MAILBOX_MAX, Mailbox, Router};
 use crate::rules::Rules;
 use crate::state::State;
 use bytes::Bytes;
@@ -24,7 +23,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tenure::{End, Tenure};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -34,8 +33,6 @@ use uuid::Uuid;
 pub mod limits {
     use std::time::Duration;
 
-    /// Requests that wait for a partition; one more is answered `Overloaded`.
-    pub const MAILBOX: usize = 4_096;
     /// Requests decided in one go.
     pub const BATCH_MAX: usize = 512;
     /// Commits sent and not yet known to be valid. Well below the run of void records at which readers stop.
@@ -55,18 +52,6 @@ pub mod limits {
     /// How long a stopping owner waits for what is in flight.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 }
-
-/// A request in a mailbox, and where its answer goes.
-#[derive(Debug)]
-pub struct Delivery {
-    /// What is asked.
-    pub request: Arc<Request>,
-    /// Where the answer goes; dropped, it means "unknown".
-    pub reply: oneshot::Sender<Answer>,
-}
-
-/// The way to an owner in the same process; bounded by [`limits::MAILBOX`].
-pub type Mailbox = mpsc::Sender<Delivery>;
 
 /// What an owner is made of.
 pub struct OwnerOptions {
@@ -133,7 +118,7 @@ struct ClaimValue {
 impl Owner {
     /// A mailbox and the end of it that its owner reads.
     pub fn mailbox() -> (Mailbox, mpsc::Receiver<Delivery>) {
-        mpsc::channel(limits::MAILBOX)
+        mpsc::channel(MAILBOX_MAX)
     }
 
     /// An owner that reads from this mailbox.

@@ -1,7 +1,6 @@
 //! From whoever asks to the owner of the key, and again with the same id when the answer is "unknown".
 
 use crate::answer::Answer;
-use crate::owner::{Delivery, Mailbox};
 use crate::request::Request;
 use futures::future::BoxFuture;
 use journal::{Partition, partition_of};
@@ -16,6 +15,21 @@ pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(10);
 const RESEND_DELAY: Duration = Duration::from_millis(5);
 /// The longest such wait.
 const RESEND_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// Requests that wait for a partition; one more is answered [`Answer::Overloaded`].
+pub const MAILBOX_MAX: usize = 4_096;
+
+/// A request in a mailbox, and where its answer goes.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// Where the answer goes; dropped, it means "unknown".
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// The way to an owner in the same process; bounded by [`MAILBOX_MAX`].
+pub type Mailbox = mpsc::Sender<Delivery>;
 
 /// The way to the owners.
 ///

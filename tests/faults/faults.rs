@@ -1,3 +1,2 @@
 //! The real program, killed without warning in the middle of things.
-
 mod registrations;

@@ -166,7 +166,7 @@ async fn a_full_mailbox_says_so() {
     let (cluster, _) = cluster();
     let (mailbox, inbox) = Owner::mailbox();
     cluster.network.route(P, mailbox.clone());
-    for n in 0..commands::limits::MAILBOX {
+    for n in 0..commands::MAILBOX_MAX {
         let (reply, _) = oneshot::channel();
         mailbox.try_send(Delivery { request: Arc::new(like(n as u128)), reply }).unwrap();
     }

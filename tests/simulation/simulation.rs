@@ -1,5 +1,6 @@
 //! Seeds: what the owner, the driver and the runner promise must hold in each of them; with a rule taken away it must
 //! not.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 mod owner;
 mod registration;

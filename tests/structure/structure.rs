@@ -1,4 +1,5 @@
 //! Who may depend on whom, and which crate may know which client: the map, checked.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

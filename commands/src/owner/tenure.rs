@@ -5,11 +5,12 @@
 //! end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
 
 use super::driver::{Attempt, Driver};
-use super::{Delivery, Owner, limits};
+use super::{Owner, limits};
 use crate::answer::{Answer, Ended, Receipt, Refusal};
 use crate::command::Command;
 use crate::process::SagaStatus;
 use crate::request::Request;
+use crate::router::Delivery;
 use crate::state::{Decision, State, saga_in, saga_of};
 use bytes::Bytes;
 use events::{Commit, Event, Incarnation, SagaEvent, SagaId};

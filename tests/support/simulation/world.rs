@@ -422,7 +422,7 @@ impl World {
             Command::Post(PostCommand::Publish { post, .. }) => self.posts.lock().push(*post),
             Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
             Command::Session(SessionCommand::Open { session, user, .. }) => {
-                self.sessions.lock().push((*user, *session))
+                self.sessions.lock().push((*user, *session));
             }
             _ => {}
         }
