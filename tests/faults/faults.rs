@@ -1,2 +1,3 @@
 //! The real program, killed without warning in the middle of things.
+
 mod registrations;
