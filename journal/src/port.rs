@@ -36,7 +36,8 @@ pub trait Journal: Send + Sync {
 
     /// The records from `from` on, at most `records_max` and about 8 MiB of them, without waiting: empty at the end.
     ///
-    /// [`JournalError::Diverged`] if `from` lies past the end: the log is shorter than it was.
+    /// At least one record unless `from` is the end or `records_max` is 0. [`JournalError::Diverged`] if `from` lies past
+    /// the end: the log is shorter than it was. Never a record that [`Journal::end`] would not count yet.
     async fn read(&self, partition: Partition, from: Offset, records_max: usize) -> Result<Vec<Record>, JournalError>;
 
     /// The offset that the next record will get, as it was at some moment after the call began: every record that
@@ -54,7 +55,9 @@ pub trait Journal: Send + Sync {
 
 /// One writer's way into one partition. Dropping it purges what it can; what it cannot may still arrive.
 pub trait Appender: Send {
-    /// Hands the record over and returns at once; the caller bounds how many receipts it leaves open.
+    /// Hands the record over and returns at once, never blocking; the caller bounds how many receipts it leaves open.
+    /// What an implementation has no room for, or will not write because no reader could go past it, is "unknown" at
+    /// once: like any other lost record, it voids what follows it.
     fn append(&mut self, draft: Draft) -> Receipt;
 }
 

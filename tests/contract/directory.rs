@@ -32,6 +32,10 @@ fn refuses(directory: &Path, says: &[&str]) {
     assert!(Snapshot::at_rest(directory) == before, "the refused directory was changed");
 }
 
+fn remove(path: &Path) {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+}
+
 #[tokio::test]
 async fn a_directory_that_is_open_is_refused() {
     let directory = with_records().await;
@@ -54,11 +58,7 @@ async fn a_directory_that_lost_a_part_is_refused_by_the_name_of_the_part() {
     for part in ["log", "anchors", "keyring", "keyring/keys", "keyring/secrets", "tidings.json"] {
         let directory = with_records().await;
         let lost = directory.path().join(part);
-        if lost.is_dir() {
-            fs::remove_dir_all(lost).unwrap()
-        } else {
-            fs::remove_file(lost).unwrap()
-        }
+        remove(&lost);
         refuses(directory.path(), &[part, "missing", "backup"]);
     }
 }
@@ -70,11 +70,7 @@ async fn every_missing_file_of_the_log_is_noticed() {
     for file in ["version", "0.jnl", "keyspaces/0/current", "keyspaces/1/current", "keyspaces/2", "keyspaces"] {
         let before = Snapshot::at_rest(&log);
         let lost = log.join(file);
-        if lost.is_dir() {
-            fs::remove_dir_all(lost).unwrap()
-        } else {
-            fs::remove_file(lost).unwrap()
-        }
+        remove(&lost);
         refuses(directory.path(), &["missing"]);
         fs::remove_dir_all(&log).unwrap();
         before.restore(&log);

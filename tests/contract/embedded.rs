@@ -131,8 +131,10 @@ impl Snapshot {
     pub(crate) fn at_rest(directory: &Path) -> Self {
         for _ in 0..1_000 {
             let (one, two) = (Self::take(directory), Self::take(directory));
-            if one.is_some() && one == two {
-                return one.unwrap();
+            if let (Some(one), Some(two)) = (one, two)
+                && one == two
+            {
+                return one;
             }
         }
         panic!("{} does not come to rest", directory.display());

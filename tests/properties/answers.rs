@@ -196,6 +196,7 @@ fn walk<T>(limit: usize, list: impl Fn(Page) -> Listing<T>, place: impl Fn(&T) -
         assert!(items.len() == limit || next.is_none(), "only the last page is short");
         assert!(!items.is_empty() || after.is_none(), "the page before said that there was more");
         all.extend(items);
+        assert!(all.len() <= 1_000, "the list does not end");
         if next.is_none() {
             return all;
         }

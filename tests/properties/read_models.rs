@@ -127,9 +127,9 @@ impl Workers {
         }
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: &Step) {
         match step {
-            Step::Apply { partition, commits, models } => {
+            &Step::Apply { partition, commits, models } => {
                 for model in (0..MODELS).filter(|model| models & (1 << model) != 0) {
                     self.apply(model, Partition(partition.into()), commits);
                 }
@@ -140,8 +140,8 @@ impl Workers {
             }
             Step::Stale { .. } => {}
             Step::Crash { model, writes } => {
-                let writes = writes.index(self.held[model].len() + 1);
-                self.crash(model, writes);
+                let writes = writes.index(self.held[*model].len() + 1);
+                self.crash(*model, writes);
             }
         }
     }
@@ -185,7 +185,7 @@ proptest! {
         }
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         let mut workers = Workers::new(&log, &keys);
-        for step in steps {
+        for step in &steps {
             workers.step(step);
             workers.models.check_counts();
         }
@@ -287,7 +287,8 @@ async fn run_parts(history: &[Decision], parts: Vec<Part>, keys: MemoryKeys, mod
     for (partition, end) in projections.ends().await.unwrap() {
         for model in models.all() {
             let mut progress = projections.progress(model.name(), partition).unwrap();
-            progress.wait_for(|progress| progress.next >= end).await.unwrap();
+            let progress = *progress.wait_for(|progress| progress.stopped || progress.next >= end).await.unwrap();
+            assert!(!progress.stopped, "a runner has ended");
         }
     }
     poison.lock().clear();

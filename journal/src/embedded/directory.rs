@@ -35,6 +35,8 @@ struct Identity {
     log: Uuid,
     partitions: u32,
     created_at: Timestamp,
+    /// The hash of those files of the store that never change.
+    store: String,
 }
 
 /// A data directory, locked for as long as this value lives.
@@ -111,6 +113,10 @@ impl Directory {
 
     pub(super) fn id(&self) -> Uuid {
         self.identity.log
+    }
+
+    pub(super) fn store_fingerprint(&self) -> &str {
+        &self.identity.store
     }
 
     /// The log's name: what the genesis of each partition is made of.
@@ -193,10 +199,10 @@ fn lock(path: &Path) -> Result<File, JournalError> {
 
 fn create(path: &Path, partitions: u32) -> Result<(), JournalError> {
     let staging = path.join(CREATING);
-    let identity = Identity { format: FORMAT, log: Uuid::new_v4(), partitions, created_at: Timestamp::now() };
     let failed = |error: io::Error| unusable(&staging, &error.to_string());
     fs::create_dir(&staging).map_err(failed)?;
-    Store::create(&staging.join(LOG), partitions)?;
+    let store = Store::create(&staging.join(LOG), partitions)?;
+    let identity = Identity { format: FORMAT, log: Uuid::new_v4(), partitions, created_at: Timestamp::now(), store };
     let name = identity.log.to_string();
     let empty = (0..partitions).map(|n| Anchor { count: 0, head: genesis(&name, Partition(n)) });
     Anchors::rewrite(&staging.join(ANCHORS), identity.log, empty)?;

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const KEYSPACES: &str = "keyspaces";
-/// What a crash in the middle of a commit may leave behind is never followed by a whole one.
+/// The tags of a journal's entries.
 const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
@@ -32,23 +32,12 @@ const KEY_BYTES: usize = 8;
 const SEQUENCE_MAX: u64 = 1 << 48;
 
 /// The hash of what the store knows about its keyspaces. It is written when the log is made and never again.
-pub(super) fn fingerprint(path: &Path) -> io::Result<String> {
-    let own = path.join(KEYSPACES).join("0");
-    let mut files = Vec::new();
-    for folder in [own.clone(), own.join("tables")] {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                files.push(entry.path());
-            }
-        }
-    }
-    files.sort();
+pub(super) fn fingerprint(path: &Path) -> Result<String, JournalError> {
     let mut hasher = blake3::Hasher::new();
-    for file in files {
-        let content = fs::read(&file)?;
-        hasher.update(file.strip_prefix(&own).unwrap_or(&file).as_os_str().as_encoded_bytes());
-        hasher.update(&(content.len() as u64).to_be_bytes()).update(&content);
+    for file in live_files(path, &Path::new(KEYSPACES).join("0"), true)? {
+        let content = fs::read(path.join(&file)).map_err(|error| unreadable(path, &error))?;
+        hasher.update(file.as_os_str().as_encoded_bytes()).update(&(content.len() as u64).to_be_bytes());
+        hasher.update(&content);
     }
     Ok(hasher.finalize().to_string())
 }
@@ -56,7 +45,7 @@ pub(super) fn fingerprint(path: &Path) -> io::Result<String> {
 /// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting or
 /// by ending the process. `known` is the fingerprint that was noted when the log was made.
 pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), JournalError> {
-    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
+    let failed = |error: io::Error| unreadable(path, &error);
     for file in ["version", KEYSPACES] {
         if !path.join(file).exists() {
             return Err(unusable(path, &format!("{file} is missing")));
@@ -76,42 +65,49 @@ pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), Jou
             return Err(unusable(path, &format!("{KEYSPACES}/{} does not belong there", name.display())));
         }
     }
-    if fingerprint(path).map_err(failed)? != known {
+    if fingerprint(path)? != known {
         return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made")));
     }
-    expected[1..].iter().try_for_each(|keyspace| check_keyspace(path, &Path::new(KEYSPACES).join(keyspace)))?;
+    for keyspace in &expected[1..] {
+        live_files(path, &Path::new(KEYSPACES).join(keyspace), false)?;
+    }
     check_journals(path, partitions)
 }
 
-/// All tables that the manifest lists must be there: the store deletes those that it does not list.
-fn check_keyspace(path: &Path, keyspace: &Path) -> Result<(), JournalError> {
-    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
-    let current = fs::read(path.join(keyspace).join("current")).map_err(failed)?;
-    // The version's number, then its checksum.
+/// The files that make up a keyspace: the marker, the manifest that it names, and the tables that this one lists. All
+/// must be there and well-formed: the store deletes tables that are not listed.
+fn live_files(path: &Path, keyspace: &Path, numbered: bool) -> Result<Vec<PathBuf>, JournalError> {
     let damaged = |file: &Path, what: &str| unusable(path, &format!("{} {what}", file.display()));
-    let Some((version, _)) = current.split_first_chunk::<8>().filter(|(_, checksum)| checksum.len() == 16 + 1) else {
-        return Err(damaged(&keyspace.join("current"), "names no version"));
+    let failed = |file: &Path, error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(file, "is missing"),
+        _ => unreadable(path, &error),
+    };
+    let marker = keyspace.join("current");
+    let current = fs::read(path.join(&marker)).map_err(|error| failed(&marker, error))?;
+    // The version's number, then the type and value of its checksum.
+    let Some((version, _)) = current.split_first_chunk::<8>().filter(|(_, checksum)| checksum.len() == 1 + 16) else {
+        return Err(damaged(&marker, "names no version"));
     };
     let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
-    let bytes = match fs::read(path.join(&manifest)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&manifest, "is missing")),
-        bytes => bytes.map_err(failed)?,
-    };
-    let tables = archive::tables(&bytes).ok_or_else(|| damaged(&manifest, "is no list of tables"))?;
+    let bytes = fs::read(path.join(&manifest)).map_err(|error| failed(&manifest, error))?;
+    let tables = archive::tables(&bytes, numbered).ok_or_else(|| damaged(&manifest, "is no list of tables"))?;
+    let mut files = vec![marker, manifest];
     for table in tables {
         let table = keyspace.join("tables").join(table.to_string());
-        match archive::is_archive(&path.join(&table)) {
-            Ok(true) => {}
-            Ok(false) => return Err(damaged(&table, "does not end as a table does")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(&table, "is missing")),
-            Err(error) => return Err(failed(error)),
+        if !archive::is_archive(&path.join(&table)).map_err(|error| failed(&table, error))? {
+            return Err(damaged(&table, "does not end as a table does"));
         }
+        files.push(table);
     }
-    Ok(())
+    Ok(files)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> JournalError {
+    JournalError::Unusable(format!("cannot read {}: {error}", path.display()))
 }
 
 fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
-    let failed = |error: io::Error| JournalError::Unusable(format!("cannot read {}: {error}", path.display()));
+    let failed = |error: io::Error| unreadable(path, &error);
     let mut journals = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
@@ -163,6 +159,7 @@ impl Journal<'_> {
         if !newest {
             return Err((at, "not a commit, in a journal that was closed".to_owned()));
         }
+        // One commit is written at a time, so what a crash leaves of one is never followed by another.
         match (at + 1..self.bytes.len()).find(|later| self.commit(*later).is_some()) {
             Some(later) => Err((at, format!("not a commit, although one follows at byte {later}"))),
             None => Ok(()),

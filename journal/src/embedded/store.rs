@@ -55,21 +55,22 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Makes an empty store and closes it again.
-    pub(super) fn create(path: &Path, partitions: u32) -> Result<(), JournalError> {
+    /// Makes an empty store and closes it again; its fingerprint.
+    pub(super) fn create(path: &Path, partitions: u32) -> Result<String, JournalError> {
         let made = open_database(path).and_then(|database| {
             (0..partitions).try_for_each(|n| database.keyspace(&name(n), keyspace_options).map(drop))?;
             database.persist(PersistMode::SyncAll)
         });
-        made.map_err(|error| {
-            JournalError::Unusable(format!("cannot make a log in {}: {}", path.display(), cause(&error)))
-        })
+        let failed =
+            |cause: String| JournalError::Unusable(format!("cannot make a log in {}: {cause}", path.display()));
+        made.map_err(|error| failed(cause(&error)))?;
+        scan::fingerprint(path).map_err(|error| failed(error.to_string()))
     }
 
     /// Opens the store of a directory. Refuses what is not whole before the store could mend it by deleting.
     pub(super) fn open(directory: Arc<Directory>) -> Result<Self, JournalError> {
         let path = directory.store();
-        scan::check(&path, directory.partition_count())?;
+        scan::check(&path, directory.partition_count(), directory.store_fingerprint())?;
         let damaged = |what: &str| unusable(&path, what);
         let opened = guarded(|| {
             let database = open_database(&path)?;

@@ -173,7 +173,13 @@ impl Reading {
                     }
                 }
             }
-            let models = reading.node.lock().models.clone();
+            let (models, projections) = {
+                let node = reading.node.lock();
+                (node.models.clone(), Arc::clone(&node.projections))
+            };
+            if let Some(parked) = projections.parked().first() {
+                return vec![format!("left parked: {parked:?}")];
+            }
             dumps.push(models.dump(users, posts, sessions));
         }
         let differing = dumps[0].iter().zip(&dumps[1]).filter(|(live, clean)| live != clean);

@@ -44,8 +44,9 @@ pub(super) fn is_archive(path: &Path) -> io::Result<bool> {
     Ok(sections(&bytes, length).is_some())
 }
 
-/// The tables that a manifest lists; `None` if it is not one of a partition.
-pub(super) fn tables(manifest: &[u8]) -> Option<Vec<u64>> {
+/// The tables that a manifest lists; `None` if it is none of ours. Only the store's own keyspace has tables with a
+/// sequence number of their own (`numbered`).
+pub(super) fn tables(manifest: &[u8], numbered: bool) -> Option<Vec<u64>> {
     let sections = sections(manifest, manifest.len() as u64)?;
     let section = |name: &[u8]| {
         let (_, at, length) = sections.iter().find(|(found, ..)| found == name)?;
@@ -64,8 +65,7 @@ pub(super) fn tables(manifest: &[u8]) -> Option<Vec<u64>> {
                 let mut table = Rest(rest.take(TABLE_BYTES)?);
                 tables.push(table.number::<8>()?);
                 table.take(1 + 16)?;
-                // Only tables that were made elsewhere have one, and there are none.
-                if table.number::<8>()? != 0 {
+                if table.number::<8>()? != 0 && !numbered {
                     return None;
                 }
             }
