@@ -13,6 +13,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const PARTITIONS: u32 = 3;
@@ -287,7 +289,9 @@ async fn run_parts(history: &[Decision], parts: Vec<Part>, keys: MemoryKeys, mod
     for (partition, end) in projections.ends().await.unwrap() {
         for model in models.all() {
             let mut progress = projections.progress(model.name(), partition).unwrap();
-            let progress = *progress.wait_for(|progress| progress.stopped || progress.next >= end).await.unwrap();
+            let there = progress.wait_for(|progress| progress.stopped || progress.next >= end);
+            // The clock stands still unless everybody waits, so what does not come in time never comes.
+            let progress = *timeout(Duration::from_secs(60), there).await.unwrap().unwrap();
             assert!(!progress.stopped, "a runner has ended");
         }
     }
