@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The way in: HTTP, who is who, and the server that puts everything together.
+//!
+//! Invariants: what a person typed is sealed before a command leaves here; a write is answered by the owner of its key
+//! and a read by the read models, and nothing here remembers anything that losing it would change; every error has one
+//! shape.
+
+mod across_keys;
+mod auth;
+mod backend;
+mod comments;
+mod config;
+mod consistency;
+mod document;
+mod edge;
+mod error;
+mod extract;
+mod faces;
+mod feed;
+mod follows;
+mod hashtags;
+mod health;
+mod intent;
+mod json;
+mod likes;
+mod listener;
+mod paging;
+mod passwords;
+mod posts;
+mod recent;
+mod registration;
+mod routes;
+mod schemas;
+mod serve;
+mod sessions;
+mod submit;
+pub mod telemetry;
+mod tokens;
+mod users;
+
+pub use config::{Config, LogFormat, SERVERS, refuse_servers};
+pub use routes::openapi;
+pub use serve::Server;

@@ -1,0 +1,101 @@
+//! The rules that reach across keys, all of them. A rule within a key is exact, since the key's owner decides it; these
+//! are checked here against read models, enforced again when something is read, and repaired.
+//!
+//! | rule | checked | when read | repaired by |
+//! |---|---|---|---|
+//! | the followee exists | [`Backend::check_followee`] | lists and counts pass over who has no account | nothing: accounts stay in this version |
+//! | the author, commenter or liker exists | by the open session | what has no author is left out | the same |
+//! | a mention names somebody | [`Backend::resolve`], when written | who has no account any more is left out | the same |
+//! | the media is mine | [`check_media`] | there is none in this version | nothing |
+//! | the name is not reserved | [`check_not_reserved`] | never | nothing: names of the installation |
+
+use crate::backend::Backend;
+use crate::error::{ApiError, ErrorName, FieldError};
+use crate::schemas::MEDIA_URL_PATTERN;
+use events::text_limits::MENTIONS_MAX;
+use events::{Mentions, UserId, Username};
+use projections::Users;
+use uuid::Uuid;
+
+/// Names that nobody may take, folded: they would be taken for the service itself, or for a route.
+const RESERVED: &[&str] = &[
+    "about", "abuse", "account", "admin", "administrator", "all", "analyst", "anonymous", "api", "auth", "billing",
+    "contact", "deleted", "everyone", "explore", "feed", "help", "here", "info", "login", "logout", "mail", "media",
+    "moderator", "nobody", "notifications", "null", "official", "operator", "owner", "postmaster", "posts", "privacy",
+    "register", "root", "search", "security", "settings", "staff", "status", "support", "system", "team", "tidings",
+    "undefined", "user", "username", "users", "webmaster", "www",
+];
+
+impl Backend {
+    /// That there is somebody to follow. Who is not seen is looked for again behind the log's end, so that "no such
+    /// user" is true.
+    pub(crate) async fn check_followee(&self, user: UserId) -> Result<(), ApiError> {
+        self.exists(user).await?.then_some(()).ok_or_else(|| ApiError::not_found("user"))
+    }
+
+    async fn exists(&self, user: UserId) -> Result<bool, ApiError> {
+        let is_here = || !self.models.users.authors(&[user]).is_empty();
+        if is_here() {
+            return Ok(true);
+        }
+        self.consistency.caught_up(&[Users::NAME]).await?;
+        Ok(is_here())
+    }
+
+    /// Whom these names belong to, in their order; names that nobody has are text.
+    pub(crate) fn resolve(&self, names: &[String]) -> Mentions {
+        let holder = |name: &String| self.models.users.by_username(self.secrets().claim("username", name));
+        let mut mentions = Vec::new();
+        for user in names.iter().filter_map(holder) {
+            if !mentions.contains(&user) && mentions.len() < MENTIONS_MAX {
+                mentions.push(user);
+            }
+        }
+        Mentions(mentions)
+    }
+}
+
+/// That a post shows only media of its author: nobody has any yet.
+pub(crate) fn check_media(url: &str) -> Result<(), ApiError> {
+    let is_minted = url.strip_prefix("/media/").is_some_and(|id| {
+        Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id)
+    });
+    if is_minted {
+        return Err(ApiError::new(ErrorName::Forbidden, "This upload is not yours"));
+    }
+    let message = format!("media_url must match {MEDIA_URL_PATTERN}");
+    Err(ApiError::of_fields(ErrorName::InvalidRequest, vec![FieldError { field: "media_url", message }]))
+}
+
+/// That a name is for people.
+pub(crate) fn check_not_reserved(name: &Username) -> Result<(), ApiError> {
+    if RESERVED.binary_search(&name.folded().as_str()).is_err() {
+        return Ok(());
+    }
+    let message = "This username is reserved".to_owned();
+    Err(ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field: "username", message }]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_names_are_in_order_and_found_without_case() {
+        assert!(RESERVED.is_sorted());
+        assert!(check_not_reserved(&Username::parse("Admin").unwrap()).is_err());
+        assert!(check_not_reserved(&Username::parse("adminx").unwrap()).is_ok());
+    }
+
+    #[test]
+    fn media_that_is_not_minted_here_is_malformed_and_other_media_is_not_ones_own() {
+        for (url, status) in [
+            ("https://example.com/1.jpg", 400),
+            ("/media/1", 400),
+            ("/media/00000000-0000-4000-8000-00000000000A", 400),
+            ("/media/00000000-0000-4000-8000-00000000000a", 403),
+        ] {
+            assert_eq!(check_media(url).unwrap_err().name().status(), status, "{url}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Who asks: the access token of a request, and whether the session that it names is open.
+
+use crate::backend::App;
+use crate::edge::RequestId;
+use crate::error::ApiError;
+use axum::extract::FromRequestParts;
+use events::{Key, SessionId, Timestamp, UserId};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use projections::Sessions;
+use projections::sessions::SessionState;
+use uuid::Uuid;
+
+/// Who asks, where somebody must. 401 without a token, or with one that is not good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+    /// Ties together what the request leads to.
+    pub(crate) correlation: Uuid,
+}
+
+/// Who asks, where nobody must. A token that is not good is 401 here too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer(pub(crate) Option<Caller>);
+
+impl Viewer {
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.0.as_ref()
+    }
+
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.0.map(|caller| caller.user)
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Viewer::from_request_parts(parts, app).await?.0.ok_or_else(ApiError::no_token)
+    }
+}
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Some(authorization) = parts.headers.get(AUTHORIZATION) else { return Ok(Self(None)) };
+        let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token)?;
+        let verified = app.tokens.verify(token, Timestamp::now().seconds()).ok_or_else(ApiError::bad_token)?;
+        check_session(app, verified.user, verified.session).await?;
+        let correlation = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, RequestId::correlation);
+        Ok(Self(Some(Caller { user: verified.user, session: verified.session, correlation })))
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A session that is not known here may have been opened a moment ago: the read model is given the time to see it.
+async fn check_session(app: &App, user: UserId, session: SessionId) -> Result<(), ApiError> {
+    let mut state = app.models.sessions.state(session);
+    if state == SessionState::Unknown {
+        app.consistency.caught_up_on(&Key::User(user), &[Sessions::NAME]).await?;
+        state = app.models.sessions.state(session);
+    }
+    if state == (SessionState::Open { user }) { Ok(()) } else { Err(ApiError::bad_token()) }
+}

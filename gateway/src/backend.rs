@@ -1,0 +1,68 @@
+//! What every handler works with: the way to the owners, the read models, the keys, and what stands before them.
+
+use crate::consistency::Consistency;
+use crate::error::ApiError;
+use crate::health::Stage;
+use crate::passwords::Passwords;
+use crate::tokens::AccessTokens;
+use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::{Feed, Posts, Projections, Sessions, Users};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Shared by all requests.
+pub(crate) type App = Arc<Backend>;
+
+/// See the module.
+pub(crate) struct Backend {
+    pub(crate) router: commands::Router,
+    pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) projections: Arc<Projections>,
+    pub(crate) models: Models,
+    pub(crate) consistency: Consistency,
+    pub(crate) tokens: AccessTokens,
+    pub(crate) passwords: Passwords,
+    pub(crate) limits: Limits,
+    pub(crate) stage: watch::Receiver<Stage>,
+    pub(crate) owners: Vec<commands::OwnerStatus>,
+    pub(crate) metrics: PrometheusHandle,
+    /// `openapi.json`, as it is sent.
+    pub(crate) document: bytes::Bytes,
+}
+
+/// The read models.
+pub(crate) struct Models {
+    pub(crate) users: Arc<Users>,
+    pub(crate) posts: Arc<Posts>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) feed: Arc<Feed>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the arrival of a write until it must be decided.
+    pub(crate) write_deadline: Duration,
+    /// How long a read waits for what its client has written.
+    pub(crate) read_wait: Duration,
+    /// How long a request may take in all.
+    pub(crate) request: Duration,
+}
+
+impl Backend {
+    pub(crate) fn secrets(&self) -> &Secrets {
+        self.keyring.secrets()
+    }
+
+    /// The key under which a user's text is sealed.
+    pub(crate) async fn key_of(&self, user: UserId) -> Result<Arc<CipherKey>, ApiError> {
+        match self.keyring.find(user.into()).await {
+            Ok(Some(key)) => Ok(key),
+            Ok(None) | Err(KeyringError::Destroyed(_)) => Err(ApiError::bad_token()),
+            Err(KeyringError::Unavailable(_)) => Err(ApiError::unavailable("The keyring does not answer")),
+            Err(error) => Err(ApiError::internal(error)),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What the handlers' annotations leave out of the document because it is the same for all: errors, headers, and the
+//! parameters of lists, reads and writes.
+
+use crate::schemas;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+/// The whole document.
+pub(crate) fn complete(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).expect("the document is plain data");
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    });
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::iter_mut);
+    for (path, item) in paths {
+        for (method, operation) in item.as_object_mut().into_iter().flat_map(Map::iter_mut) {
+            complete_operation(path, method, operation);
+        }
+    }
+    document
+}
+
+fn complete_operation(path: &str, method: &str, operation: &mut Value) {
+    operation["operationId"] = operation_id(path, method).into();
+    let is_plumbing = operation["tags"][0] == "plumbing";
+    let may_be_signed_in = !operation["security"].is_null();
+    let is_list = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        .as_str()
+        .is_some_and(|schema| schema.ends_with("List"));
+    let is_write = !is_plumbing && method != "get";
+    let has_body = !operation["requestBody"].is_null();
+
+    if is_list {
+        add_parameters(operation, schemas::paging_parameters());
+    }
+    if is_write && path != "/users/auth/login" {
+        add_parameters(operation, json!([schemas::idempotency_parameter()]));
+        add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
+    }
+    if !is_write && !is_plumbing {
+        add_parameters(operation, schemas::consistency_parameters());
+    }
+    if !is_plumbing {
+        add_error(operation, "400", "`InvalidRequest`");
+        add_error(operation, "500", "`InternalError`: a bug of ours");
+    }
+    if may_be_signed_in {
+        add_error(operation, "401", "There is no access token where one is needed, or one that is not good");
+    }
+    if has_body {
+        add_error(operation, "408", "The body did not arrive in time");
+        add_error(operation, "413", "The body is larger than 256 KiB");
+        add_error(operation, "415", "The body is not `application/json`");
+    }
+    if path != "/livez" && path != "/metrics" && path != "/openapi.json" {
+        add_error(operation, "503", "Not now; `outcome` is `unknown` if a write may have taken effect");
+    }
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flat_map(Map::iter_mut) {
+        complete_response(status, response, is_list, is_write, is_plumbing);
+    }
+}
+
+fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write: bool, is_plumbing: bool) {
+    let is_error = status.starts_with(['4', '5']);
+    let text = || json!({"type": "string"});
+    let mut headers = Map::new();
+    let mut promise = |name: &str, required: bool, description: &str, schema: Value| {
+        headers.insert(name.to_owned(), json!({"description": description, "required": required, "schema": schema}));
+    };
+    promise("X-Request-Id", true, "The id of the request, as in the server's log", text());
+    if status == "401" {
+        promise("WWW-Authenticate", true, "What is needed", text());
+    }
+    if status == "503" || status == "409" {
+        let seconds = json!({"type": "integer", "minimum": 0});
+        promise("Retry-After", status == "503", "When to ask again, in seconds", seconds);
+    }
+    if status == "201" && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got) {
+        promise("Location", true, "Where it can be read", text());
+    }
+    if is_list && status == "200" {
+        promise("Link", false, "The next page, with `rel=\"next\"`; absent at the end", text());
+    }
+    if !is_write && !is_plumbing && status == "200" {
+        promise("X-Consistency", false, "`stale` if the answer may lack what was asked to be seen", text());
+        let records = json!({"type": "integer", "minimum": 0});
+        promise("X-Consistency-Lag", false, "How many records a stale answer lacks at most", records);
+    }
+    if is_write && !is_error {
+        headers.insert("X-Consistency-Token".to_owned(), schemas::consistency_token());
+    }
+    response["headers"] = headers.into();
+    if is_error {
+        response["content"] = json!({
+            "application/json": {"schema": {"$ref": "#/components/schemas/Error"}},
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
+        });
+    }
+}
+
+/// What is answered with 201 and can be read later; follows and likes have no address of their own.
+fn can_be_got(schema: &str) -> bool {
+    ["/Session", "/Post", "/Comment"].iter().any(|name| schema.ends_with(name))
+}
+
+fn add_parameters(operation: &mut Value, parameters: Value) {
+    if operation["parameters"].is_null() {
+        operation["parameters"] = json!([]);
+    }
+    if let (Some(all), Value::Array(more)) = (operation["parameters"].as_array_mut(), parameters) {
+        all.extend(more);
+    }
+}
+
+/// What a handler says itself stays as it is.
+fn add_error(operation: &mut Value, status: &str, description: &str) {
+    let response = &mut operation["responses"][status];
+    if response.is_null() {
+        *response = json!({"description": description});
+    }
+}
+
+/// `get_posts_post_id_comments`
+fn operation_id(path: &str, method: &str) -> String {
+    let words = path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::routes::openapi;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+        document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods.map(move |(method, operation)| (format!("{method} {path}"), operation))
+        })
+    }
+
+    #[test]
+    fn the_document_is_of_version_3_1_and_names_every_operation_once() {
+        let document = openapi();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        let ids = operations(&document).map(|(_, operation)| operation["operationId"].as_str().unwrap());
+        let distinct = ids.collect::<BTreeSet<_>>().len();
+        assert_eq!(distinct, operations(&document).count());
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(entries) => entries.iter().for_each(|(name, value)| match value {
+                    Value::String(target) if name == "$ref" => found.push(target),
+                    value => references(value, found),
+                }),
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                _ => {}
+            }
+        }
+        let document = openapi();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(!found.is_empty());
+        for target in found {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_error_has_the_one_shape_and_nothing_has_a_default_answer() {
+        let document = openapi();
+        for (name, operation) in operations(&document) {
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert_ne!(status, "default", "{name}");
+                assert_eq!(response["headers"]["X-Request-Id"]["required"], true, "{name} {status}");
+                let schema = &response["content"]["application/json"]["schema"]["$ref"];
+                let is_error = schema == "#/components/schemas/Error";
+                assert_eq!(is_error, status.starts_with(['4', '5']), "{name} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_published() {
+        let document = openapi();
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["NewPost"]["properties"]["content"]["maxLength"], 5_000);
+        assert_eq!(schemas["NewPost"]["required"], serde_json::json!(["content"]));
+        assert_eq!(schemas["Register"]["properties"]["password"]["minLength"], 8);
+        assert_eq!(schemas["UpdateMe"].get("required"), None);
+        let listing = &document["paths"]["/posts"]["get"]["parameters"];
+        assert!(listing.as_array().unwrap().iter().any(|it| it["name"] == "cursor" && it["schema"]["pattern"].is_string()));
+    }
+}

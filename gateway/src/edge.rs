@@ -1,0 +1,193 @@
+//! What surrounds every request: its id, its time limit, its line in the log, its metrics, and the body of its error.
+//!
+//! Whatever happens further in (a panic, a handler that hangs, a client that asks for nonsense), one answer of the one
+//! shape leaves here. Bodies, tokens and addresses never reach the log.
+
+use crate::backend::App;
+use crate::error::ApiError;
+use crate::health::Stage;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+/// The header's name.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The routes that answer before the read models are there.
+const PLUMBING: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
+const REQUEST_ID_MAX: usize = 128;
+
+/// The id of a request: the client's, if it is sane, or ours.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId {
+    header: HeaderValue,
+    correlation: Uuid,
+}
+
+impl RequestId {
+    fn of(headers: &HeaderMap) -> Self {
+        let sane = |value: &&HeaderValue| {
+            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+            (1..=REQUEST_ID_MAX).contains(&value.len()) && value.as_bytes().iter().all(allowed)
+        };
+        let own = Uuid::now_v7();
+        match headers.get(REQUEST_ID).filter(sane) {
+            Some(given) => {
+                let correlation = given.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(own);
+                Self { header: given.clone(), correlation }
+            }
+            None => {
+                let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+                let header = HeaderValue::from_str(own.hyphenated().encode_lower(&mut text));
+                Self { header: header.expect("a UUID is visible ASCII"), correlation: own }
+            }
+        }
+    }
+
+    /// What ties together all that the request leads to.
+    pub(crate) fn correlation(&self) -> Uuid {
+        self.correlation
+    }
+
+    fn text(&self) -> &str {
+        self.header.to_str().unwrap_or_default()
+    }
+}
+
+/// The middleware around all routes.
+pub(crate) async fn surround(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let as_problem = wants_problem(request.headers());
+    request.extensions_mut().insert(id.clone());
+
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let mut response = match not_ready(&app, route) {
+        Some(refused) => refused.into_response(),
+        None => match timeout(app.limits.request, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => ApiError::internal(panic_text(panic.as_ref())).into_response(),
+            Err(_) => ApiError::outcome_unknown().into_response(),
+        },
+    };
+
+    let refused = response.extensions_mut().remove::<ApiError>();
+    let status = response.status();
+    let took = begun.elapsed();
+    let (took_us, request_id) = (u64::try_from(took.as_micros()).unwrap_or(u64::MAX), id.text());
+    match refused.as_ref().and_then(ApiError::cause) {
+        Some(cause) => {
+            error!(request_id, %method, route, status = status.as_u16(), took_us, "request {request_id} failed: {cause}");
+        }
+        None if status.is_server_error() => {
+            warn!(request_id, %method, route, status = status.as_u16(), took_us, "request {request_id}: {status}");
+        }
+        None => info!(request_id, %method, route, status = status.as_u16(), took_us, "{method} {route} {status}"),
+    }
+    count(&method, route, status.as_u16(), took.as_secs_f64());
+
+    if let Some(refused) = refused {
+        let media_type = if as_problem { "application/problem+json" } else { "application/json" };
+        *response.body_mut() = Body::from(refused.body(request_id, as_problem));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    response.headers_mut().insert(REQUEST_ID, id.header);
+    response
+}
+
+fn not_ready(app: &App, route: &str) -> Option<ApiError> {
+    match *app.stage.borrow() {
+        Stage::CatchingUp if !PLUMBING.contains(&route) => {
+            Some(ApiError::unavailable("The server is starting: it reads its log"))
+        }
+        _ => None,
+    }
+}
+
+fn wants_problem(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("application/problem+json"))
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a handler panicked".to_owned())
+}
+
+/// Standard methods only, so that nobody can make up new series.
+fn count(method: &http::Method, route: &str, status: u16, seconds: f64) {
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    };
+    let route = route.to_owned();
+    metrics::histogram!("tidings_http_request_seconds", "method" => method, "route" => route, "status" => status.to_string())
+        .record(seconds);
+}
+
+/// One form for every path, before it is routed: no trailing slashes, and `/auth/...` for `/users/auth/...`.
+pub(crate) fn normalise(uri: &mut Uri) {
+    let path = uri.path();
+    let is_short = path.starts_with("/auth/");
+    if !is_short && (path.len() == 1 || !path.ends_with('/')) {
+        return;
+    }
+    let trimmed = path.trim_end_matches('/');
+    let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+    let prefix = if is_short { "/users" } else { "" };
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    // What does not parse is left as it is, and matches no route.
+    if let Ok(normal) = format!("{prefix}{trimmed}{query}").parse() {
+        *uri = normal;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_one_form() {
+        for (given, normal) in [
+            ("/posts/", "/posts"),
+            ("/posts///?limit=1", "/posts?limit=1"),
+            ("/auth/login", "/users/auth/login"),
+            ("/auth/login/?x=/", "/users/auth/login?x=/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/posts", "/posts"),
+        ] {
+            let mut uri = given.parse().unwrap();
+            normalise(&mut uri);
+            assert_eq!(uri, normal);
+        }
+    }
+
+    #[test]
+    fn a_request_id_that_is_not_sane_is_replaced() {
+        let id = |text: &str| {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_str(text).unwrap())]);
+            RequestId::of(&headers).text().to_owned()
+        };
+        assert_eq!(id("abc-1.2:3_4"), "abc-1.2:3_4");
+        for bad in ["", "a b", "a\"b", &"x".repeat(REQUEST_ID_MAX + 1)] {
+            assert_ne!(id(bad), bad);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The people who stand beside what they wrote or did.
+
+use crate::backend::Backend;
+use crate::error::ApiError;
+use events::UserId;
+use projections::users::Author;
+use projections::{Text, Users};
+use serde::{Serialize, Serializer};
+use std::collections::HashMap;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A person, in short.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Author)]
+pub(crate) struct Face {
+    /// Who.
+    id: Uuid,
+    /// The name as written by its owner.
+    #[serde(serialize_with = "text")]
+    #[schema(schema_with = crate::schemas::username)]
+    username: Text,
+    /// Null: there are no uploads yet.
+    #[serde(serialize_with = "text_or_null")]
+    #[schema(schema_with = crate::schemas::media_url, required = true)]
+    avatar_url: Option<Text>,
+}
+
+impl From<Author> for Face {
+    fn from(Author { id, username, avatar_url }: Author) -> Self {
+        Self { id: id.0, username, avatar_url }
+    }
+}
+
+/// Several people.
+pub(crate) struct Faces(HashMap<UserId, Face>);
+
+impl Faces {
+    /// `None` for whoever has no account.
+    pub(crate) fn of(&self, user: UserId) -> Option<Face> {
+        self.0.get(&user).cloned()
+    }
+}
+
+impl Backend {
+    /// These people. Whoever seems to have no account is looked for again when the read model has passed the log's end:
+    /// what a person did may be visible before the person is.
+    pub(crate) async fn faces(&self, mut users: Vec<UserId>) -> Result<Faces, ApiError> {
+        users.sort_unstable();
+        users.dedup();
+        let find = || self.models.users.authors(&users);
+        let mut found = find();
+        if found.len() < users.len() {
+            self.consistency.caught_up(&[Users::NAME]).await?;
+            found = find();
+        }
+        Ok(Faces(found.into_iter().map(|author| (author.id, author.into())).collect()))
+    }
+
+    /// One person who has an account, or had one when signing in.
+    pub(crate) async fn face(&self, user: UserId) -> Result<Face, ApiError> {
+        self.faces(vec![user]).await?.of(user).ok_or_else(ApiError::bad_token)
+    }
+}
+
+/// Writes a shared text.
+pub(crate) fn text<S: Serializer>(text: &Text, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+/// Writes a shared text, or null.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+pub(crate) fn text_or_null<S: Serializer>(text: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(text) => serializer.serialize_str(text),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Writes shared texts.
+pub(crate) fn texts<S: Serializer>(texts: &Arc<[Text]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(texts.iter().map(|text| &**text))
+}

@@ -1,0 +1,176 @@
+//! Whether the server lives, whether it serves, and what it measures. What is said here is asked at the moment, so
+//! nothing can claim to be well that has ended.
+
+use crate::backend::{App, Backend};
+use crate::error::ApiError;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use commands::Phase;
+use events::Timestamp;
+use http::header::CONTENT_TYPE;
+use projections::{ModelLag, ParkedKey, RunnerState};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(livez))
+        .routes(routes!(readyz))
+        .routes(routes!(metrics))
+        .routes(routes!(document))
+}
+
+/// Where the server stands in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// It reads the log up to the end that it saw at the start.
+    CatchingUp,
+    /// It serves.
+    Serving,
+    /// It finishes what is in flight and ends.
+    Draining,
+}
+
+/// A server that serves.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Always `ready`.
+    status: ReadyStatus,
+    /// Read models that lack something, by partition; none when all is applied.
+    behind: Vec<Behind>,
+    /// Keys that stopped in a read model because of an event that cannot be applied.
+    parked: Vec<Parked>,
+    /// When each partition's runner last moved.
+    heartbeats: Vec<Heartbeat>,
+}
+
+/// Whether the server serves.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReadyStatus {
+    /// It does.
+    Ready,
+}
+
+/// How far a read model is behind.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Behind {
+    /// Which read model.
+    model: &'static str,
+    /// In which partition.
+    partition: u32,
+    /// How many records it lacks.
+    records: u64,
+    /// How many commits wait behind parked keys.
+    parked: usize,
+    /// The age of the oldest commit that it lacks, in seconds.
+    #[schema(required = true)]
+    oldest_s: Option<f64>,
+}
+
+/// A key that stopped.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Parked {
+    /// In which read model.
+    model: &'static str,
+    /// At which commit, as partition@offset.
+    position: String,
+    /// Since when.
+    #[schema(schema_with = crate::schemas::time)]
+    since: Timestamp,
+    /// How many commits wait.
+    commits: usize,
+}
+
+/// When a runner last moved.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Heartbeat {
+    /// Whose.
+    partition: u32,
+    /// When.
+    #[schema(schema_with = crate::schemas::time)]
+    at: Timestamp,
+}
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/livez", tag = "plumbing",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+async fn livez() -> &'static str {
+    "ok"
+}
+
+/// Whether the server serves
+///
+/// It does not while it reads the log up to the end that it saw at the start, nor while a partition has no owner.
+#[utoipa::path(get, path = "/readyz", tag = "plumbing",
+    responses((status = 200, description = "It does", body = Ready)))]
+async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
+    if let Some(why) = app.unready() {
+        return Err(ApiError::unavailable(why));
+    }
+    let lags = app.projections.lag().await.map_err(ApiError::internal)?;
+    let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
+    Ok(Json(Ready {
+        status: ReadyStatus::Ready,
+        behind: lags.into_iter().filter(|lag| !lag.is_complete()).map(Behind::from).collect(),
+        parked: app.projections.parked().into_iter().map(Parked::from).collect(),
+        heartbeats: app.projections.health().into_iter().map(heartbeat).collect(),
+    }))
+}
+
+/// What the server measures, for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "plumbing",
+    responses((status = 200, description = "The measurements", body = String, content_type = "text/plain")))]
+async fn metrics(State(app): State<App>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "plumbing",
+    responses((status = 200, description = "The document", body = serde_json::Value)))]
+async fn document(State(app): State<App>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], app.document.clone()).into_response()
+}
+
+impl Backend {
+    /// Why requests should go elsewhere; `None` if they need not.
+    fn unready(&self) -> Option<String> {
+        match *self.stage.borrow() {
+            Stage::CatchingUp => return Some(format!("The server is starting: {}", self.progress())),
+            Stage::Draining => return Some("The server is stopping".to_owned()),
+            Stage::Serving => {}
+        }
+        let lost = self.owners.iter().zip(0..).find(|(owner, _)| *owner.borrow() != Phase::Owning);
+        if let Some((owner, partition)) = lost {
+            return Some(format!("Partition {partition} has no owner: {:?}", *owner.borrow()));
+        }
+        let stopped = self.projections.health().into_iter().find_map(|health| match health.state {
+            RunnerState::Stopped { .. } => Some(health.partition),
+            _ => None,
+        });
+        stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
+    }
+
+    fn progress(&self) -> String {
+        let caught_up = self.projections.health().into_iter();
+        let following = caught_up.filter(|health| health.state == RunnerState::Following).count();
+        format!("{following} of {} partitions have been read", self.owners.len())
+    }
+}
+
+impl From<ModelLag> for Behind {
+    fn from(lag: ModelLag) -> Self {
+        let ModelLag { model, partition, records, parked, oldest, .. } = lag;
+        Self { model, partition: partition.0, records, parked, oldest_s: oldest.map(|oldest| oldest.as_secs_f64()) }
+    }
+}
+
+impl From<ParkedKey> for Parked {
+    fn from(parked: ParkedKey) -> Self {
+        let ParkedKey { model, position, since, commits, .. } = parked;
+        Self { model, position: position.to_string(), since, commits }
+    }
+}

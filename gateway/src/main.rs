@@ -1,0 +1,118 @@
+//! The `tidings` program.
+
+mod demo;
+mod verify;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+use tidings_gateway::telemetry::{self, Metrics};
+use tidings_gateway::{Config, Server, openapi, refuse_servers};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The backend of a social network whose only source of truth is a durable log
+#[derive(Parser)]
+#[command(name = "tidings", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server
+    Serve(Box<Config>),
+    /// Lives on a network through its API, and compares all that can be read with its own books
+    Demo(Box<demo::Arguments>),
+    /// The log itself
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// Prints the API's document, openapi.json
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum LogCommand {
+    /// Reads the whole log, and checks every record against its chain and the anchors
+    Verify(verify::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(config) => serve(*config),
+        Command::Demo(arguments) => demo::run(*arguments),
+        Command::Log { command: LogCommand::Verify(arguments) } => verify::run(&arguments),
+        Command::Openapi => print_document(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do if standard error is closed.
+            let _ = writeln!(std::io::stderr(), "tidings: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<()> {
+    refuse_servers(|name| std::env::var_os(name).is_some())?;
+    config.check()?;
+    telemetry::log(&config)?;
+    let metrics = Metrics::install()?;
+    let mut builder = runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build().context("starting threads")?;
+    runtime.block_on(async {
+        let stop = stop_on_signal()?;
+        Server::open(config, metrics).await?.run(stop).await
+    })
+}
+
+/// A token that SIGTERM or SIGINT cancels.
+fn stop_on_signal() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, stop) = (signal(kind).context("listening for signals")?, stop.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(stop)
+}
+
+fn print_document() -> Result<()> {
+    let document = serde_json::to_string_pretty(&openapi())?;
+    writeln!(std::io::stdout(), "{document}").context("writing the document")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_scripts_call_is_understood() {
+        for line in [
+            "tidings serve --data d --listen 127.0.0.1:0",
+            "tidings demo --people 50 --kill 3",
+            "tidings demo --graph g --kill 3",
+            "tidings log verify --data d",
+            "tidings openapi",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+}

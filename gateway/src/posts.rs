@@ -1,0 +1,247 @@
+//! Posts.
+
+mod shape;
+
+use crate::across_keys::check_media;
+use crate::auth::{Caller, Viewer};
+use crate::backend::{App, Backend};
+use crate::consistency::Wanted;
+use crate::error::{ApiError, Error};
+use crate::extract::{InPath, InQuery};
+use crate::hashtags::{hashtags, mentioned};
+use crate::intent::{IdempotencyKey, Intent, Route};
+use crate::json::{Field, Fields, JsonBody};
+use crate::paging::{List, Paging};
+use crate::submit::How;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use commands::PostCommand;
+use events::{CipherKey, Content, Hashtags, Key, Mentions, PostId, Sealed, TextError, Timestamp, UserId};
+use http::StatusCode;
+use projections::{Listing, Posts, Users, posts};
+use serde::{Deserialize, Serialize};
+pub(crate) use shape::Post;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(publish, list)).routes(routes!(get, edit, delete))
+}
+
+/// The models that a post is made of.
+pub(crate) const MODELS: [&str; 2] = [Posts::NAME, Users::NAME];
+
+/// A post to be.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewPost {
+    /// What it says.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::content, required = true)]
+    content: Field,
+    /// An upload of the author; there are none in this version.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::media_url, required = false)]
+    media_url: Field,
+}
+
+/// A page of posts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PostList {
+    /// The posts.
+    posts: Vec<Post>,
+    /// The cursor of the next page; null exactly at the end.
+    #[schema(schema_with = crate::schemas::next_cursor, required = true)]
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    author_id: Option<UserId>,
+}
+
+/// What a post says and refers to.
+struct Draft {
+    content: Content,
+    hashtags: Hashtags,
+    mentions: Mentions,
+}
+
+/// The same, as it may stand in the log.
+struct SealedDraft {
+    content: Sealed<Content>,
+    hashtags: Option<Sealed<Hashtags>>,
+    mentions: Option<Sealed<Mentions>>,
+}
+
+impl NewPost {
+    fn parse(&self) -> Result<Content, ApiError> {
+        let mut fields = Fields::default();
+        let content = fields.required("content", &self.content, Content::parse);
+        let media = fields.nullable("media_url", &self.media_url, |url| Ok::<_, TextError>(url.to_owned()));
+        let content = fields.done(content)?;
+        media.map_or(Ok(()), |url| check_media(&url))?;
+        Ok(content)
+    }
+}
+
+impl Draft {
+    fn of(app: &Backend, content: Content) -> Self {
+        let (hashtags, mentions) = (hashtags(&content), app.resolve(&mentioned(&content)));
+        Self { content, hashtags, mentions }
+    }
+
+    fn seal(&self, key: &CipherKey) -> SealedDraft {
+        SealedDraft {
+            content: Sealed::seal(&self.content, key),
+            hashtags: (!self.hashtags.0.is_empty()).then(|| Sealed::seal(&self.hashtags, key)),
+            mentions: (!self.mentions.0.is_empty()).then(|| Sealed::seal(&self.mentions, key)),
+        }
+    }
+
+    /// As the read model will have it.
+    fn published(&self, id: PostId, author: UserId, created_at: Timestamp) -> posts::Post {
+        posts::Post {
+            id,
+            author,
+            content: self.content.as_str().into(),
+            hashtags: self.hashtags.0.iter().map(|tag| tag.as_str().into()).collect(),
+            mentions: self.mentions.0.as_slice().into(),
+            created_at,
+            edited_at: None,
+            likes_count: 0,
+            comments_count: 0,
+        }
+    }
+}
+
+/// Publish a post
+#[utoipa::path(post, path = "/posts", tag = "posts", security(("bearer" = [])), request_body = NewPost,
+    responses((status = 201, description = "The post", body = Post),
+        (status = 403, description = "The upload is somebody else's", body = Error),
+        (status = 404, description = "It was published with this key and is deleted", body = Error)))]
+async fn publish(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    JsonBody(body): JsonBody<NewPost>,
+) -> Result<Response, ApiError> {
+    let draft = Draft::of(&app, body.parse()?);
+    let route = Route { name: "POST /posts", ids: &[] };
+    let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
+    let post = PostId(intent.created);
+    let cipher = app.key_of(caller.user).await?;
+    let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
+    let command = PostCommand::Publish { post, author: caller.user, content, hashtags, mentions };
+    let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
+    let shown = if done.how != How::Now {
+        app.read_back(&caller, post).await?
+    } else {
+        let published = draft.published(post, caller.user, done.receipt.time);
+        app.shape_post(Some(caller.user), published).await?
+    };
+    Ok(app.written_at(&format!("/posts/{post}"), StatusCode::CREATED, &done, shown))
+}
+
+/// A post
+#[utoipa::path(get, path = "/posts/{post_id}", tag = "posts", security((), ("bearer" = [])),
+    params(("post_id" = Uuid, Path, description = "Which")),
+    responses((status = 200, description = "The post", body = Post),
+        (status = 404, description = "There is no such post", body = Error)))]
+async fn get(
+    State(app): State<App>,
+    viewer: Viewer,
+    InPath(post): InPath<PostId>,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
+    let post = app.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+    Ok((fresh, Json(app.shape_post(viewer.user(), post).await?)).into_response())
+}
+
+/// Posts, newest first
+#[utoipa::path(get, path = "/posts", tag = "posts", security((), ("bearer" = [])),
+    params(("author_id" = Option<Uuid>, Query, description = "Only those of this author")),
+    responses((status = 200, description = "A page of posts", body = PostList),
+        (status = 404, description = "There is no such cursor", body = Error)))]
+async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    InQuery(Filter { author_id }): InQuery<Filter>,
+    paging: Paging,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
+    let list = List { kind: "posts", of };
+    let page = paging.page(&app, list)?;
+    let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
+    let Listing { items, next } = app.models.posts.latest(author_id, page);
+    let posts = app.shape_posts(viewer.user(), items).await?;
+    let (next_cursor, link) = paging.next(&app, list, next);
+    Ok((fresh, link, Json(PostList { posts, next_cursor })).into_response())
+}
+
+/// Replace a post's content
+#[utoipa::path(put, path = "/posts/{post_id}", tag = "posts", security(("bearer" = [])), request_body = NewPost,
+    params(("post_id" = Uuid, Path, description = "Which")),
+    responses((status = 200, description = "The post as it is now", body = Post),
+        (status = 403, description = "The post, or the upload, is somebody else's", body = Error),
+        (status = 404, description = "There is no such post", body = Error)))]
+async fn edit(
+    State(app): State<App>,
+    caller: Caller,
+    InPath(post): InPath<PostId>,
+    key: IdempotencyKey,
+    JsonBody(body): JsonBody<NewPost>,
+) -> Result<Response, ApiError> {
+    let draft = Draft::of(&app, body.parse()?);
+    let route = Route { name: "PUT /posts/{post_id}", ids: &[post.0] };
+    let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
+    let cipher = app.key_of(caller.user).await?;
+    let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
+    let command = PostCommand::Edit { post, by: caller.user, content, hashtags, mentions };
+    let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
+    let shown = match app.models.posts.post(post) {
+        Some(before) if !done.is_repeated() => {
+            let edited = posts::Post {
+                edited_at: Some(done.receipt.time),
+                created_at: before.created_at,
+                likes_count: before.likes_count,
+                comments_count: before.comments_count,
+                ..draft.published(post, caller.user, before.created_at)
+            };
+            app.shape_post(Some(caller.user), edited).await?
+        }
+        _ => app.read_back(&caller, post).await?,
+    };
+    Ok(app.written(StatusCode::OK, &done, shown))
+}
+
+/// Delete a post with all that lies under it
+#[utoipa::path(delete, path = "/posts/{post_id}", tag = "posts", security(("bearer" = [])),
+    params(("post_id" = Uuid, Path, description = "Which")),
+    responses((status = 204, description = "It is deleted"),
+        (status = 403, description = "It is somebody else's", body = Error),
+        (status = 404, description = "There is no such post", body = Error)))]
+async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    InPath(post): InPath<PostId>,
+    key: IdempotencyKey,
+) -> Result<Response, ApiError> {
+    let route = Route { name: "DELETE /posts/{post_id}", ids: &[post.0] };
+    let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
+    let command = PostCommand::Delete { post, by: caller.user };
+    let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
+    Ok(app.gone(&done))
+}
+
+impl Backend {
+    /// A post as it is now, for the answer to a write that came before.
+    async fn read_back(&self, caller: &Caller, post: PostId) -> Result<Post, ApiError> {
+        self.visible(caller, &MODELS).await?;
+        let post = self.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+        self.shape_post(Some(caller.user), post).await
+    }
+}

@@ -1,0 +1,206 @@
+//! Registering.
+//!
+//! Everything about a registration follows from the address and the `Idempotency-Key`: the user's id, the salt and so
+//! the hash of the password, the saga. So a repetition finds what the first attempt began, and gets fresh tokens only
+//! with the password that it was begun with.
+
+use crate::across_keys::check_not_reserved;
+use crate::backend::{App, Backend};
+use crate::error::{ApiError, Error, ErrorName, FieldError};
+use crate::intent::{IdempotencyKey, Intent, fingerprint};
+use crate::json::{Field, Fields, JsonBody};
+use crate::passwords::Password;
+use crate::sessions::Session;
+use axum::extract::State;
+use axum::response::Response;
+use commands::{Answer, Ended, Receipt, Request, SagaCommand};
+use events::{
+    CipherKey, Digest, Email, Key, PasswordHash, RegistrationData, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
+    Username,
+};
+use http::StatusCode;
+use projections::Users;
+use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(register))
+}
+
+const ROUTE: &[u8] = b"POST /users/auth/register";
+/// How long to ask whether a registration has begun, when it was not seen to end.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// Somebody to be.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Register {
+    /// The address; unique without regard to case.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::email, required = true)]
+    email: Field,
+    /// The password.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::password, required = true)]
+    password: Field,
+    /// The name; unique without regard to case.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::username, required = true)]
+    username: Field,
+}
+
+/// What was typed, parsed.
+struct Applicant {
+    email: Email,
+    username: Username,
+    password: Password,
+}
+
+/// A registration that is to be carried out, under its ids.
+struct Registration {
+    applicant: Applicant,
+    email_claim: Digest,
+    username_claim: Digest,
+    user: UserId,
+    saga: SagaId,
+    password: PasswordHash,
+    intent: Intent,
+}
+
+impl Register {
+    fn parse(&self) -> Result<Applicant, ApiError> {
+        let mut fields = Fields::default();
+        let email = fields.required("email", &self.email, Email::parse);
+        let username = fields.required("username", &self.username, Username::parse);
+        let password = fields.required("password", &self.password, Password::parse);
+        let applicant = email.zip(username).zip(password);
+        let applicant = fields
+            .done(applicant.map(|((email, username), password)| Applicant { email, username, password }))?;
+        check_not_reserved(&applicant.username)?;
+        Ok(applicant)
+    }
+}
+
+/// Register
+///
+/// A repetition with the same `Idempotency-Key` and body returns the same user with a fresh session.
+#[utoipa::path(post, path = "/users/auth/register", tag = "auth", request_body = Register,
+    responses((status = 201, description = "The account, and a session of it", body = Session),
+        (status = 409, description = "The address or the name is taken, or the name is reserved", body = Error)))]
+async fn register(
+    State(app): State<App>,
+    key: IdempotencyKey,
+    JsonBody(body): JsonBody<Register>,
+) -> Result<Response, ApiError> {
+    let registration = Registration::of(&app, body.parse()?, key.0.as_deref()).await?;
+    let receipt = match registration.submit(&app).await? {
+        Answer::Ended(receipt, Ended::Completed) => receipt,
+        Answer::Ended(_, Ended::Compensated { refused, .. }) => return Err(not_registered(refused.as_ref())),
+        Answer::Ended(_, Ended::Stuck { error }) => return Err(ApiError::internal(error)),
+        Answer::Unknown if key.0.is_some() && registration.has_begun(&app).await? => {
+            let message = "This registration is still being carried out; ask again with the same Idempotency-Key";
+            return Err(ApiError::new(ErrorName::InFlight, message));
+        }
+        answer => return Err(unfinished(answer)),
+    };
+    registration.check_is_mine(&app, receipt).await?;
+    let opened = app.open_session(registration.user).await?;
+    app.session(StatusCode::CREATED, &opened)
+}
+
+impl Registration {
+    async fn of(app: &Backend, applicant: Applicant, key: Option<&str>) -> Result<Self, ApiError> {
+        let secrets = app.secrets();
+        let email_claim = secrets.claim("email", &applicant.email.folded());
+        let username_claim = secrets.claim("username", &applicant.username.folded());
+        let mut intent = match key {
+            Some(key) => Intent::keyed(secrets, [&email_claim.0, ROUTE, key.as_bytes()], None),
+            None => Intent::fresh(),
+        };
+        let user = UserId(intent.created);
+        let salt = secrets.token(&[b"password salt", user.0.as_bytes()]);
+        let salt = salt[..16].try_into().expect("a MAC has 32 bytes");
+        let password = app.passwords.hash(applicant.password.clone(), salt).await?;
+        if key.is_some() {
+            // The hash stands for the password: what is in the log must not make guessing cheaper than the hash does.
+            let said = [applicant.email.as_str(), applicant.username.as_str(), password.as_str()];
+            let said = said.map(str::as_bytes);
+            intent.fingerprint = Some(fingerprint(&secrets.fingerprint(&[ROUTE, said[0], said[1], said[2]])));
+        }
+        let saga = SagaId(secrets.id(&[b"saga", b"USER_REGISTRATION", user.0.as_bytes()]));
+        Ok(Self { applicant, email_claim, username_claim, user, saga, password, intent })
+    }
+
+    async fn submit(&self, app: &Backend) -> Result<Answer, ApiError> {
+        Ok(app.router.submit(self.request(app, app.limits.write_deadline, true).await?).await)
+    }
+
+    /// Whether the saga stands in the log, ended or not.
+    async fn has_begun(&self, app: &Backend) -> Result<bool, ApiError> {
+        let answer = app.router.submit(self.request(app, PROBE, false).await?).await;
+        Ok(matches!(answer, Answer::Accepted(_) | Answer::Repeated(_) | Answer::Unchanged(_)))
+    }
+
+    async fn request(&self, app: &Backend, within: Duration, until_saga_ends: bool) -> Result<Request, ApiError> {
+        // Durable before the first commit that is sealed under it.
+        let key = app.keyring.create(self.user.into()).await;
+        let key = key.map_err(|_| ApiError::unavailable("The keyring does not answer; nothing was done, ask again"))?;
+        let command = SagaCommand::Start { saga: self.saga, data: self.data(&key) };
+        let Intent { command: id, retention, fingerprint, .. } = self.intent;
+        Ok(Request {
+            correlation: self.saga.0,
+            retention,
+            fingerprint,
+            until_saga_ends,
+            ..Request::new(id, Key::User(self.user), command, Timestamp::now(), Instant::now() + within)
+        })
+    }
+
+    fn data(&self, key: &CipherKey) -> SagaData {
+        SagaData::Registration(RegistrationData {
+            user: self.user,
+            email: Sealed::seal(&self.applicant.email, key),
+            username: Sealed::seal(&self.applicant.username, key),
+            password: Sealed::seal(&self.password, key),
+            email_claim: self.email_claim,
+            username_claim: self.username_claim,
+        })
+    }
+
+    /// That the account was made from this very request, also where the saga is older than what is remembered of its
+    /// command: nobody gets a session without the password.
+    async fn check_is_mine(&self, app: &Backend, receipt: Receipt) -> Result<(), ApiError> {
+        let passed = app.consistency.passed(&[receipt.position], &[Users::NAME]).await;
+        passed.map_err(|_| ApiError::outcome_unknown())?;
+        let credentials = app.models.users.credentials(self.email_claim);
+        let name = app.models.users.by_username(self.username_claim);
+        let is_mine = credentials.is_some_and(|it| it.user == self.user && it.password == self.password);
+        if is_mine && name == Some(self.user) {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another registration"))
+    }
+}
+
+fn not_registered(refused: Option<&Step>) -> ApiError {
+    let (field, message) = match refused {
+        Some(step) if *step == CLAIM_EMAIL => ("email", "This address is taken"),
+        Some(step) if *step == CLAIM_USERNAME => ("username", "This username is taken"),
+        _ => return ApiError::unavailable("The registration could not be carried out; try again"),
+    };
+    ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }])
+}
+
+/// What an answer means that is not the end of the saga.
+fn unfinished(answer: Answer) -> ApiError {
+    match crate::submit::done(answer) {
+        Err(error) => error,
+        // The saga has begun, and the answer should have waited for its end.
+        Ok(_) => ApiError::outcome_unknown(),
+    }
+}
+

@@ -1,0 +1,59 @@
+//! Every route, and the document that describes them. A new resource is a file and a line in [`api`].
+
+use crate::backend::App;
+use crate::error::{Error, Problem, unknown_method, unknown_route};
+use crate::{comments, document, edge, feed, follows, health, likes, posts, registration, sessions, users};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidings",
+        description = "The API of a social network whose only source of truth is a durable log.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(Error, Problem)),
+    tags(
+        (name = "auth", description = "Registering, signing in and out"),
+        (name = "users", description = "Profiles"),
+        (name = "follows", description = "Who follows whom"),
+        (name = "posts", description = "Posts"),
+        (name = "comments", description = "Comments under posts"),
+        (name = "likes", description = "Likes of posts"),
+        (name = "feed", description = "What those whom one follows have posted"),
+        (name = "plumbing", description = "For operators")
+    )
+)]
+struct Document;
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(registration::router())
+        .merge(sessions::router())
+        .merge(users::router())
+        .merge(follows::router())
+        .merge(posts::router())
+        .merge(comments::router())
+        .merge(likes::router())
+        .merge(feed::router())
+        .merge(health::router())
+}
+
+/// `openapi.json`.
+pub fn openapi() -> Value {
+    document::complete(&api().into_openapi())
+}
+
+/// The routes with all that surrounds them, but for what is done to a path before it is routed.
+pub(crate) fn router(app: App) -> Router {
+    let (router, _) = api().split_for_parts();
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(App::clone(&app), edge::surround))
+        .with_state(app)
+}

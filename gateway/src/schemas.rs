@@ -1,0 +1,133 @@
+//! The schemas of single values in the document, from the constants that the handlers check against.
+
+use crate::consistency;
+use crate::intent::{IDEMPOTENCY_KEY, KEY_PATTERN};
+use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
+use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
+use serde_json::{Value, json};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{KnownFormat, SchemaFormat};
+
+/// Somewhere a character that is no white space, nowhere U+0000.
+pub(crate) const PROSE_PATTERN: &str = r"^[^\u0000]*[^\u0000\s][^\u0000]*$";
+/// A username.
+pub(crate) const USERNAME_PATTERN: &str = "^[A-Za-z0-9_]{3,30}$";
+/// An address.
+pub(crate) const EMAIL_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@\
+     [A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$";
+/// What our media service mints.
+pub(crate) const MEDIA_URL_PATTERN: &str =
+    "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+/// A consistency token.
+const TOKEN_PATTERN: &str = "^[A-Za-z0-9_-]{38}$";
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn prose(max: usize) -> ObjectBuilder {
+    string().min_length(Some(1)).max_length(Some(max)).pattern(Some(PROSE_PATTERN))
+}
+
+fn or_null(builder: ObjectBuilder) -> Object {
+    builder.schema_type(utoipa::openapi::schema::SchemaType::from_iter([Type::String, Type::Null])).build()
+}
+
+/// A post's content.
+pub(crate) fn content() -> Object {
+    prose(CONTENT_MAX).build()
+}
+
+/// A comment's text.
+pub(crate) fn comment_text() -> Object {
+    prose(COMMENT_MAX).build()
+}
+
+/// A bio, or null.
+pub(crate) fn bio() -> Object {
+    or_null(prose(BIO_MAX))
+}
+
+/// The reference to an upload, or null.
+pub(crate) fn media_url() -> Object {
+    or_null(string().pattern(Some(MEDIA_URL_PATTERN)))
+}
+
+/// An address.
+pub(crate) fn email() -> Object {
+    string().max_length(Some(EMAIL_MAX)).pattern(Some(EMAIL_PATTERN)).build()
+}
+
+/// A username.
+pub(crate) fn username() -> Object {
+    let lengths = string().min_length(Some(USERNAME_MIN)).max_length(Some(USERNAME_MAX));
+    lengths.pattern(Some(USERNAME_PATTERN)).build()
+}
+
+/// A password.
+pub(crate) fn password() -> Object {
+    let lengths = string().min_length(Some(PASSWORD_MIN)).max_length(Some(PASSWORD_MAX));
+    lengths.format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build()
+}
+
+/// A time.
+pub(crate) fn time() -> Object {
+    string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()
+}
+
+/// A time, or null.
+pub(crate) fn time_or_null() -> Object {
+    or_null(string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))))
+}
+
+/// The cursor of the next page, or null at the end.
+pub(crate) fn next_cursor() -> Object {
+    or_null(string().pattern(Some(CURSOR_PATTERN)))
+}
+
+/// What every list takes in its query.
+pub(crate) fn paging_parameters() -> Value {
+    json!([
+        {
+            "name": "limit", "in": "query", "required": false, "description": "Items of a page",
+            "schema": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+        },
+        {
+            "name": "cursor", "in": "query", "required": false,
+            "description": "Where the page before ended: its `next_cursor`",
+            "schema": {"type": "string", "pattern": CURSOR_PATTERN},
+        },
+    ])
+}
+
+/// What every repeatable write takes in its header.
+pub(crate) fn idempotency_parameter() -> Value {
+    json!({
+        "name": IDEMPOTENCY_KEY.as_str(), "in": "header", "required": false,
+        "description": "Sent again with the same key and body, a request takes effect once and is answered the same",
+        "schema": {"type": "string", "minLength": 8, "maxLength": 128, "pattern": KEY_PATTERN},
+    })
+}
+
+/// What every read takes in its headers.
+pub(crate) fn consistency_parameters() -> Value {
+    json!([
+        {
+            "name": consistency::TOKEN.as_str(), "in": "header", "required": false,
+            "description": "The token of a write that this read must show", "schema": {"type": "string"},
+        },
+        {
+            "name": "Prefer", "in": "header", "required": false,
+            "description": "`consistency=strict`: rather 503 than a stale answer", "schema": {"type": "string"},
+        },
+    ])
+}
+
+/// The header that every write is answered with.
+pub(crate) fn consistency_token() -> Value {
+    json!({
+        "description": "Where the write stands; a read that carries it shows the write",
+        "required": true, "schema": {"type": "string", "pattern": TOKEN_PATTERN},
+    })
+}

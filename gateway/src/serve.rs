@@ -1,0 +1,287 @@
+//! Puts a server together, watches over its parts, and takes it apart in order.
+//!
+//! One pass over each partition feeds the read models and the owner's state. HTTP listens from the beginning and says
+//! "not yet" until all partitions are owned. Whatever ends by itself ends the server: it says so, finishes what is in
+//! flight, and reports an error.
+
+mod recovery;
+
+use crate::backend::{App, Backend, Models};
+use crate::config::Config;
+use crate::consistency::Consistency;
+use crate::health::Stage;
+use crate::listener::{ConnectionLimits, listen};
+use crate::passwords::Passwords;
+use crate::routes;
+use crate::telemetry::Metrics;
+use crate::tokens::AccessTokens;
+use anyhow::{Context, Result, anyhow, bail};
+use commands::{LocalOwners, Owner, OwnerOptions, Phase, Router, Rules};
+use events::{Keyring, Timestamp};
+use journal::embedded::{self, Embedded, StaticOwnership};
+use journal::{Journal, JournalError, Partition};
+use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
+use recovery::{Partitions, recover};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+/// How often measurements are folded together.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long owners, and then runners, may take to stop. Above the owner's own limit.
+const STOP_MAX: Duration = Duration::from_secs(15);
+
+/// A server that has its address and its data directory, and is to be run.
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+    embedded: Embedded,
+    metrics: Metrics,
+    stage: watch::Sender<Stage>,
+}
+
+/// What runs until the server stops.
+struct Running {
+    owners: JoinSet<(Partition, Result<(), JournalError>)>,
+    runners: JoinSet<(Partition, Result<(), Stop>)>,
+    stop_owners: CancellationToken,
+    stop_runners: CancellationToken,
+}
+
+impl Server {
+    /// Takes the address and the data directory. An error has changed nothing in the directory.
+    pub async fn open(config: Config, metrics: Metrics) -> Result<Self> {
+        config.check()?;
+        let listener =
+            TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve on {}", config.listen))?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let (data, partitions) = (config.data.clone(), config.partitions);
+        let embedded = spawn_blocking(move || embedded::open(&data, partitions)).await??;
+        Ok(Self { config, listener, address, embedded, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The log, for whoever wants to watch it. Holding it keeps the data directory locked.
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        self.embedded.log.clone()
+    }
+
+    /// Becomes true when it serves.
+    pub fn ready(&self) -> impl Future<Output = bool> + Send + use<> {
+        let mut stage = self.stage.subscribe();
+        async move { stage.wait_for(|stage| *stage == Stage::Serving).await.is_ok() }
+    }
+
+    /// Serves until told to stop, then finishes what is in flight.
+    ///
+    /// An error means that a part of it has ended by itself; everything acknowledged is in the log.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let Self { config, listener, address, embedded, metrics, stage } = self;
+        let begun = Instant::now();
+        let (data, version) = (config.data.display(), env!("CARGO_PKG_VERSION"));
+        info!(version, %data, %address, "Tidings {version} listens on http://{address}, with its data in {data}");
+
+        let parts = assemble(&config, &embedded, &metrics, stage.subscribe())?;
+        let limits = ConnectionLimits {
+            connections_max: config.connections_max,
+            head_timeout: Duration::from_millis(config.head_timeout_ms),
+            drain_timeout: Duration::from_millis(config.drain_timeout_ms),
+        };
+        let stop_listening = CancellationToken::new();
+        let listening = tokio::spawn(listen(listener, routes::router(parts.app), limits, stop_listening.clone()));
+        let mut running = Running {
+            owners: JoinSet::new(),
+            runners: JoinSet::new(),
+            stop_owners: CancellationToken::new(),
+            stop_runners: CancellationToken::new(),
+        };
+
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            error = embedded.log.failed() => Err(anyhow!(error).context("the log has failed")),
+            error = running.serve(parts.partitions, &stage, begun) => Err(error),
+            () = upkeep(&metrics) => Ok(()),
+        };
+        if let Err(error) = &outcome {
+            error!("stopping: {error:#}");
+        }
+        stage.send_replace(Stage::Draining);
+        info!("draining");
+        stop_listening.cancel();
+        let listened = listening.await;
+        running.stop().await;
+        // Whoever still holds the log holds the directory; the last one closes it, which waits for the disk.
+        spawn_blocking(move || drop(embedded)).await?;
+        info!("stopped");
+        listened?;
+        outcome
+    }
+}
+
+async fn upkeep(metrics: &Metrics) {
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        metrics.0.run_upkeep();
+    }
+}
+
+/// What is made of a configuration.
+struct Parts {
+    app: App,
+    partitions: Partitions,
+}
+
+fn assemble(
+    config: &Config,
+    embedded: &Embedded,
+    metrics: &Metrics,
+    stage: watch::Receiver<Stage>,
+) -> Result<Parts> {
+    let journal: Arc<dyn Journal> = embedded.log.clone();
+    let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
+    let models = Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
+    let (projections, runners) = Projections::new(ProjectionsOptions {
+        journal: Arc::clone(&journal),
+        keyring: Arc::clone(&keyring),
+        models: registered(&models),
+        clock: Arc::new(Timestamp::now),
+    });
+    let (router, owners) = owners(&journal);
+    let projections = Arc::new(projections);
+    let limits = config.limits();
+    let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
+    let app = Arc::new(Backend {
+        router,
+        consistency: Consistency::new(Arc::clone(&journal), Arc::clone(&projections), limits.read_wait),
+        tokens: AccessTokens::new(keyring.secrets())?,
+        keyring,
+        projections,
+        models,
+        passwords: Passwords::new(config.hashers())?,
+        limits,
+        stage,
+        owners: owners.iter().map(Owner::status).collect(),
+        metrics: metrics.0.clone(),
+        document: document.into(),
+    });
+    Ok(Parts { app, partitions: Partitions { journal, owners, runners } })
+}
+
+/// Every read model that is fed. A new one is a line here.
+fn registered(models: &Models) -> Vec<Arc<dyn ReadModel>> {
+    let Models { users, posts, sessions, feed } = models;
+    let (users, posts): (Arc<Users>, Arc<Posts>) = (Arc::clone(users), Arc::clone(posts));
+    let (sessions, feed): (Arc<Sessions>, Arc<Feed>) = (Arc::clone(sessions), Arc::clone(feed));
+    vec![users, posts, sessions, feed]
+}
+
+/// An owner for each partition, and the way to them.
+fn owners(journal: &Arc<dyn Journal>) -> (Router, Vec<Owner>) {
+    let partitions = journal.partitions();
+    let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..partitions).map(|_| Owner::mailbox()).unzip();
+    let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), partitions);
+    let ownership = Arc::new(StaticOwnership::new(partitions));
+    let owner = |(inbox, n)| {
+        let options = OwnerOptions {
+            partition: Partition(n),
+            journal: Arc::clone(journal),
+            ownership: ownership.clone(),
+            router: router.clone(),
+            processes: sagas::processes(),
+            clock: Arc::new(Timestamp::now),
+            random: Arc::new(Uuid::new_v4),
+            rules: Rules::default(),
+        };
+        Owner::new(options, inbox)
+    };
+    (router.clone(), inboxes.into_iter().zip(0..).map(owner).collect())
+}
+
+impl Running {
+    /// Brings the partitions up and watches over them; returns what has gone wrong.
+    async fn serve(
+        &mut self,
+        partitions: Partitions,
+        stage: &watch::Sender<Stage>,
+        begun: Instant,
+    ) -> anyhow::Error {
+        if let Err(error) = self.bring_up(partitions, stage, begun).await {
+            return error;
+        }
+        tokio::select! {
+            Some(ended) = self.owners.join_next() => ended_by_itself("the owner", ended),
+            Some(ended) = self.runners.join_next() => ended_by_itself("the runner", ended),
+        }
+    }
+
+    async fn bring_up(&mut self, partitions: Partitions, stage: &watch::Sender<Stage>, begun: Instant) -> Result<()> {
+        let mut recovering = recover(partitions).await?;
+        let mut owned = Vec::new();
+        let mut records = 0;
+        while let Some(recovered) = recovering.join_next().await {
+            let recovered = recovered??;
+            records += recovered.records;
+            owned.push(recovered.owner.status());
+            let (partition, stop) = (recovered.runner.partition(), self.stop_runners.clone());
+            self.runners.spawn(async move { (partition, recovered.runner.run(stop).await) });
+            let stop = self.stop_owners.clone();
+            self.owners.spawn(async move { (partition, recovered.owner.run(Some(recovered.state), stop).await) });
+        }
+        for mut owner in owned {
+            let phase = owner.wait_for(|phase| matches!(phase, Phase::Owning | Phase::Stopped)).await;
+            if !matches!(phase.as_deref(), Ok(Phase::Owning)) {
+                // Its end, with the reason, is in the set of owners.
+                return Ok(());
+            }
+        }
+        stage.send_replace(Stage::Serving);
+        let seconds = begun.elapsed().as_secs_f64();
+        info!(records, seconds, "ready: {records} records read in {seconds:.2} s");
+        Ok(())
+    }
+
+    /// Owners first, which finish what they have accepted; then runners.
+    async fn stop(mut self) {
+        self.stop_owners.cancel();
+        drain("owners", &mut self.owners).await;
+        self.stop_runners.cancel();
+        drain("runners", &mut self.runners).await;
+    }
+}
+
+async fn drain<T: 'static>(what: &str, tasks: &mut JoinSet<T>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(STOP_MAX, all).await.is_err() {
+        warn!("the {what} did not stop in time");
+        tasks.shutdown().await;
+    }
+}
+
+fn ended_by_itself<E: std::error::Error + Send + Sync + 'static>(
+    what: &str,
+    ended: Result<(Partition, Result<(), E>), JoinError>,
+) -> anyhow::Error {
+    let why = || -> Result<()> {
+        match ended {
+            Ok((partition, Err(error))) => Err(error).with_context(|| format!("{what} of partition {partition}")),
+            Ok((partition, Ok(()))) => bail!("{what} of partition {partition} has ended, although nobody asked it to"),
+            Err(panic) => Err(panic).with_context(|| format!("{what} of a partition")),
+        }
+    };
+    why().err().unwrap_or_else(|| anyhow!("{what} has ended"))
+}

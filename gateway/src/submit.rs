@@ -1,0 +1,129 @@
+//! From a handler to the owner of a key, and what its answer means to a client. The one place where a refusal becomes a
+//! status.
+
+use crate::auth::Caller;
+use crate::backend::Backend;
+use crate::consistency::{self, Wanted};
+use crate::error::{ApiError, ErrorName};
+use crate::intent::Intent;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use commands::{Answer, Command, Receipt, Refusal, Request};
+use events::{Key, Timestamp};
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// A write that holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) receipt: Receipt,
+    pub(crate) how: How,
+}
+
+/// How it came to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum How {
+    /// By this request.
+    Now,
+    /// By the same request, when it came before.
+    Before,
+    /// By another one: it was so already.
+    Already,
+}
+
+impl Done {
+    /// Whether the same request came before, so that what it made may be another or gone by now.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.how == How::Before
+    }
+
+    /// The status of a write that repeated changes nothing: 201 to whoever made it so, else 200.
+    pub(crate) fn created(&self) -> StatusCode {
+        if self.how == How::Already { StatusCode::OK } else { StatusCode::CREATED }
+    }
+}
+
+impl Backend {
+    /// Has a signed-in user's command carried out.
+    pub(crate) async fn submit(
+        &self,
+        caller: &Caller,
+        intent: &Intent,
+        key: Key,
+        command: impl Into<Command>,
+    ) -> Result<Done, ApiError> {
+        let deadline = Instant::now() + self.limits.write_deadline;
+        let request = Request {
+            actor: Some(caller.user),
+            correlation: caller.correlation,
+            retention: intent.retention,
+            fingerprint: intent.fingerprint,
+            ..Request::new(intent.command, key, command, Timestamp::now(), deadline)
+        };
+        let done = done(self.router.submit(request).await);
+        match &done {
+            Ok(done) => self.consistency.wrote(caller.session, done.receipt.position),
+            Err(error) if error.name() == ErrorName::Unavailable => self.consistency.lost_track(caller.session),
+            Err(_) => {}
+        }
+        done
+    }
+
+    /// Waits until all that the caller has written can be read, for an answer that is read back.
+    pub(crate) async fn visible(&self, caller: &Caller, models: &[&str]) -> Result<(), ApiError> {
+        self.consistency.wait(self.secrets(), &Wanted::strict(), Some(caller), models).await.map(|_| ())
+    }
+
+    /// The answer to a write: its body, and where it stands.
+    pub(crate) fn written(&self, status: StatusCode, done: &Done, body: impl Serialize) -> Response {
+        (status, [(consistency::TOKEN, self.token(done))], Json(body)).into_response()
+    }
+
+    /// The same, of something new that can be read at `location`.
+    pub(crate) fn written_at(&self, location: &str, status: StatusCode, done: &Done, body: impl Serialize) -> Response {
+        let mut response = self.written(status, done, body);
+        let location = HeaderValue::from_str(location).expect("a path of ids is visible ASCII");
+        response.headers_mut().insert(LOCATION, location);
+        response
+    }
+
+    /// The answer to a write that leaves nothing to show.
+    pub(crate) fn gone(&self, done: &Done) -> Response {
+        (StatusCode::NO_CONTENT, [(consistency::TOKEN, self.token(done))]).into_response()
+    }
+
+    fn token(&self, done: &Done) -> HeaderValue {
+        consistency::token(self.secrets(), done.receipt.position)
+    }
+}
+
+/// What an answer means.
+pub(crate) fn done(answer: Answer) -> Result<Done, ApiError> {
+    match answer {
+        Answer::Accepted(receipt) | Answer::Ended(receipt, _) => Ok(Done { receipt, how: How::Now }),
+        Answer::Repeated(receipt) => Ok(Done { receipt, how: How::Before }),
+        Answer::Unchanged(receipt) => Ok(Done { receipt, how: How::Already }),
+        Answer::Refused(refusal) => Err(refused(&refusal)),
+        Answer::Expired => Err(ApiError::unavailable("This took too long and was not done; ask again")),
+        Answer::Overloaded => Err(ApiError::unavailable("There is too much to do; nothing was done, ask again")),
+        Answer::Unknown => Err(ApiError::outcome_unknown()),
+    }
+}
+
+fn refused(refusal: &Refusal) -> ApiError {
+    match refusal {
+        Refusal::NotFound => ApiError::new(ErrorName::NotFound, "It does not exist, or not any more"),
+        Refusal::Forbidden => ApiError::new(ErrorName::Forbidden, "It belongs to somebody else"),
+        Refusal::SelfFollow => ApiError::conflict("One cannot follow oneself"),
+        Refusal::Taken => ApiError::conflict("It is taken"),
+        Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
+        Refusal::KeyReused => {
+            ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request")
+        }
+        Refusal::Undone => ApiError::conflict("It was undone before it came"),
+        Refusal::TooLarge(_) => ApiError::new(ErrorName::PayloadTooLarge, "It is too large to be stored"),
+        Refusal::Fault(fault) => ApiError::internal(fault),
+    }
+}

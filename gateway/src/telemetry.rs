@@ -1,0 +1,45 @@
+//! Where log lines and measurements go.
+
+use crate::config::{Config, LogFormat};
+use anyhow::{Context, Result, anyhow};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+/// Upper bounds of the classes of request times, in seconds.
+const BUCKETS_S: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The measurements of this process.
+#[derive(Clone)]
+pub struct Metrics(pub(crate) PrometheusHandle);
+
+impl Metrics {
+    /// Collects what is measured anywhere in the process. Once per process.
+    pub fn install() -> Result<Self> {
+        let recorder = builder()?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|error| anyhow!("{error}"))?;
+        Ok(Self(handle))
+    }
+
+    /// Collects nothing: for a server inside a test.
+    pub fn detached() -> Result<Self> {
+        Ok(Self(builder()?.build_recorder().handle()))
+    }
+}
+
+fn builder() -> Result<PrometheusBuilder> {
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS_S).context("the classes of times")
+}
+
+/// Writes log lines to standard output.
+pub fn log(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("--log {}", config.log))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
+    let set = match config.log_format {
+        LogFormat::Text => lines.with_ansi(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    set.map_err(|error| anyhow!("{error}"))
+}
