@@ -54,6 +54,33 @@ pub(crate) enum Access {
 }
 
 impl Act {
+    /// What it is called in the report; what must be refused or changes nothing goes under one name.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Register { .. } => "people",
+            Self::Follow { .. } => "follows",
+            Self::Publish { .. } => "posts",
+            Self::Comment { .. } => "comments",
+            Self::Like { .. } => "likes",
+            Self::Edit { .. } => "edits",
+            Self::Bio { .. } => "bios",
+            Self::Rename { .. } => "renames",
+            Self::Logout { .. } => "logouts",
+            Self::Unfollow { .. } => "unfollows",
+            Self::Unlike { .. } => "unlikes",
+            Self::DeletePost { .. } | Self::DeleteComment { .. } => "deletes",
+            Self::FollowAgain { .. }
+            | Self::UnfollowAgain { .. }
+            | Self::FollowMyself { .. }
+            | Self::LikeAgain { .. }
+            | Self::UnlikeAgain { .. }
+            | Self::LikeDeleted { .. }
+            | Self::EditForeign { .. }
+            | Self::DeletePostAgain { .. }
+            | Self::DeleteCommentAgain { .. } => "repetitions and refusals",
+        }
+    }
+
     pub(crate) fn actor(self, plan: &Plan) -> usize {
         match self {
             Self::Register { person }

@@ -88,6 +88,7 @@ async fn execute(options: &Options, plan: Arc<Plan>, url: &str, server: Option<A
     let progress = Progress::new(options.progress);
     let model = Arc::new(RwLock::new(Model::new(Arc::clone(&plan), names)));
     let empty = load::is_empty(&sessions).await?;
+    let acts = plan.counts();
 
     let killer = Killer::new(server, options.kills, plan.steps.len(), options.seed);
     let mut load = Load::new(plan, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), killer);
@@ -98,5 +99,5 @@ async fn execute(options: &Options, plan: Arc<Plan>, url: &str, server: Option<A
         Verification::new(options, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), empty);
     phases.extend(verification.run(&progress).await?);
     let model = model.read().await;
-    Ok(Report::new(phases, kills, model.acknowledged(), &sessions.client, &findings))
+    Ok(Report::new(acts, phases, kills, model.acknowledged(), &sessions.client, &findings))
 }

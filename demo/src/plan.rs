@@ -63,6 +63,18 @@ pub(crate) struct Phase {
 }
 
 impl Plan {
+    /// How many acts there are of each kind, in the order in which the kinds come first.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, usize)> {
+        let mut counts: Vec<(&'static str, usize)> = Vec::new();
+        for kind in self.steps.iter().map(|step| step.act.kind()) {
+            match counts.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((kind, 1)),
+            }
+        }
+        counts
+    }
+
     pub(crate) fn new(graph: &Graph, volume: &Volume, seed: u64) -> Self {
         let mut planner = Planner::new(graph, volume, seed);
         planner.phase("register", |planner| planner.register());

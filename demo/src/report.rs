@@ -12,6 +12,7 @@ const SHOWN_MAX: usize = 50;
 /// The outcome of a run. The run has passed only if [`Report::differences`] is 0.
 #[derive(Debug)]
 pub struct Report {
+    acts: Vec<(&'static str, usize)>,
     phases: Vec<PhaseLine>,
     kills: Vec<KillLine>,
     acknowledged: u64,
@@ -45,6 +46,7 @@ pub struct KillLine {
 
 impl Report {
     pub(crate) fn new(
+        acts: Vec<(&'static str, usize)>,
         phases: Vec<PhaseLine>,
         kills: Vec<KillLine>,
         acknowledged: u64,
@@ -52,7 +54,8 @@ impl Report {
         findings: &Findings,
     ) -> Self {
         let (requests, repeats) = (client.requests(), client.repeats());
-        Self { phases, kills, acknowledged, requests, repeats, checks: findings.checks(), found: findings.summary() }
+        let (checks, found) = (findings.checks(), findings.summary());
+        Self { acts, phases, kills, acknowledged, requests, repeats, checks, found }
     }
 
     /// How many differences were found, lost and doubled writes among them.
@@ -80,6 +83,11 @@ impl Report {
         self.checks
     }
 
+    /// What the people did, by kind.
+    pub fn acts(&self) -> &[(&'static str, usize)] {
+        &self.acts
+    }
+
     /// The phases, in order.
     pub fn phases(&self) -> &[PhaseLine] {
         &self.phases
@@ -98,6 +106,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let acts: Vec<String> = self.acts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        writeln!(f, "{}", acts.join(", "))?;
         for PhaseLine { name, items, requests, took } in &self.phases {
             let seconds = took.as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
@@ -131,7 +141,7 @@ mod tests {
         (0..differences).for_each(|n| findings.differ(format!("number {n}")));
         let client = Client::new("http://127.0.0.1:1", 1).unwrap();
         let kills = vec![KillLine { after_steps: 9, ready_again: Duration::from_millis(250) }];
-        Report::new(Vec::new(), kills, 10, &client, &findings)
+        Report::new(vec![("people", 2)], Vec::new(), kills, 10, &client, &findings)
     }
 
     #[test]
