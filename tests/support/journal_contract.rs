@@ -2,7 +2,7 @@
 //!
 //! The suite knows the ports and the chain rule only. An implementation says how a log of its kind is made, and how to
 //! do to it what happens in the world: a crash, a lost tail, a flipped bit. What cannot be done to it, it says so, and
-//! the test prints that. [`journal_contract!`], [`keyring_contract!`] and [`ownership_contract!`] are the lists of tests.
+//! the test prints that. `journal_contract!`, `keyring_contract!` and `ownership_contract!` are the lists of tests.
 
 #![expect(clippy::unwrap_used, reason = "what fails here is a test")]
 
