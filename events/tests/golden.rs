@@ -2,6 +2,8 @@
 //!
 //! The files are never edited. A changed event gets a new version, a new file beside the old one, and an upcast.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
