@@ -19,11 +19,56 @@ use uuid::Uuid;
 
 /// Names that nobody may take, folded: they would be taken for the service itself, or for a route.
 const RESERVED: &[&str] = &[
-    "about", "abuse", "account", "admin", "administrator", "all", "analyst", "anonymous", "api", "auth", "billing",
-    "contact", "deleted", "everyone", "explore", "feed", "help", "here", "info", "login", "logout", "mail", "media",
-    "moderator", "nobody", "notifications", "null", "official", "operator", "owner", "postmaster", "posts", "privacy",
-    "register", "root", "search", "security", "settings", "staff", "status", "support", "system", "team", "tidings",
-    "undefined", "user", "username", "users", "webmaster", "www",
+    "about",
+    "abuse",
+    "account",
+    "admin",
+    "administrator",
+    "all",
+    "analyst",
+    "anonymous",
+    "api",
+    "auth",
+    "billing",
+    "contact",
+    "deleted",
+    "everyone",
+    "explore",
+    "feed",
+    "help",
+    "here",
+    "info",
+    "login",
+    "logout",
+    "mail",
+    "media",
+    "moderator",
+    "nobody",
+    "notifications",
+    "null",
+    "official",
+    "operator",
+    "owner",
+    "postmaster",
+    "posts",
+    "privacy",
+    "register",
+    "root",
+    "search",
+    "security",
+    "settings",
+    "staff",
+    "status",
+    "support",
+    "system",
+    "team",
+    "tidings",
+    "undefined",
+    "user",
+    "username",
+    "users",
+    "webmaster",
+    "www",
 ];
 
 impl Backend {
@@ -57,9 +102,9 @@ impl Backend {
 
 /// That a post shows only media of its author: nobody has any yet.
 pub(crate) fn check_media(url: &str) -> Result<(), ApiError> {
-    let is_minted = url.strip_prefix("/media/").is_some_and(|id| {
-        Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id)
-    });
+    let is_minted = url
+        .strip_prefix("/media/")
+        .is_some_and(|id| Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id));
     if is_minted {
         return Err(ApiError::new(ErrorName::Forbidden, "This upload is not yours"));
     }

@@ -24,9 +24,9 @@ use tokio::time::Instant;
 /// On writes: where they stand. On reads: what must be seen.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
 /// `stale` on an answer that may lack what was asked for.
-pub(crate) const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
+const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
 /// How many records the stale answer lacks at most, where that is known.
-pub(crate) const LAG: HeaderName = HeaderName::from_static("x-consistency-lag");
+const LAG: HeaderName = HeaderName::from_static("x-consistency-lag");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const STRICT: &str = "consistency=strict";
 
@@ -156,11 +156,12 @@ impl Consistency {
         self.caught_up_in(std::iter::once(partition), models).await
     }
 
-    async fn caught_up_in(
-        &self,
-        partitions: impl Iterator<Item = Partition>,
-        models: &[&str],
-    ) -> Result<(), ApiError> {
+    /// The newest record of the partition that a key is on.
+    pub(crate) async fn newest_on(&self, key: &Key) -> Result<Option<Position>, ApiError> {
+        self.last(partition_of(key, self.journal.partitions())).await
+    }
+
+    async fn caught_up_in(&self, partitions: impl Iterator<Item = Partition>, models: &[&str]) -> Result<(), ApiError> {
         let mut positions = Vec::new();
         for partition in partitions {
             positions.extend(self.last(partition).await?);

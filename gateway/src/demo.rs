@@ -1,11 +1,11 @@
 //! `tidings demo`: the options of a run, and a server of its own unless one is named.
 
+use ::demo::{Options, OwnServer, Source, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use ::demo::{Options, OwnServer, Source, Target};
 
 /// What to load, and into which server.
 #[derive(Args)]

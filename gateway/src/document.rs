@@ -193,6 +193,8 @@ mod tests {
         assert_eq!(schemas["Register"]["properties"]["password"]["minLength"], 8);
         assert_eq!(schemas["UpdateMe"].get("required"), None);
         let listing = &document["paths"]["/posts"]["get"]["parameters"];
-        assert!(listing.as_array().unwrap().iter().any(|it| it["name"] == "cursor" && it["schema"]["pattern"].is_string()));
+        assert!(
+            listing.as_array().unwrap().iter().any(|it| it["name"] == "cursor" && it["schema"]["pattern"].is_string())
+        );
     }
 }

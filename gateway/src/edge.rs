@@ -77,6 +77,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         None => match timeout(app.limits.request, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => ApiError::internal(panic_text(panic.as_ref())).into_response(),
+            Err(_) if method.is_safe() => ApiError::unavailable("This took too long; ask again").into_response(),
             Err(_) => ApiError::outcome_unknown().into_response(),
         },
     };

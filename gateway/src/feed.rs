@@ -51,7 +51,7 @@ pub(crate) enum Mode {
 
 /// The caller's feed, newest first
 #[utoipa::path(get, path = "/feed", tag = "feed", security(("bearer" = [])),
-    params(("mode" = Option<Mode>, Query, description = "The order: only `latest` in this version")),
+    params(("mode" = inline(Option<Mode>), Query, description = "The order: only `latest` in this version")),
     responses((status = 200, description = "A page of the feed", body = FeedList),
         (status = 404, description = "There is no such cursor", body = Error)))]
 async fn feed(

@@ -86,9 +86,10 @@ mod tests {
 
     #[test]
     fn a_hashtag_begins_where_a_word_begins_and_ends_with_it() {
-        assert_eq!(tags("##double \"#quoted\" #semi;colon\n#new_line 日本#x #日本語。"), [
-            "double", "quoted", "semi", "new_line", "日本語"
-        ]);
+        assert_eq!(
+            tags("##double \"#quoted\" #semi;colon\n#new_line 日本#x #日本語。"),
+            ["double", "quoted", "semi", "new_line", "日本語"]
+        );
         assert!(tags("a#b C# # 1#1st _#no #2024 #２０２４ #٢٠٢٤").is_empty());
         assert_eq!(tags("#2fast"), ["2fast"]);
     }

@@ -13,8 +13,7 @@ use http::HeaderName;
 use http::request::Parts;
 use uuid::Uuid;
 
-/// The header's name.
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What a key must match.
 pub(crate) const KEY_PATTERN: &str = "^[!-~]{8,128}$";
 

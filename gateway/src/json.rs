@@ -6,8 +6,8 @@ use crate::error::{ApiError, ErrorName, FieldError};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use events::TextError;
-use http::header::CONTENT_TYPE;
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -30,8 +30,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            let message = "The body must be JSON: Content-Type: application/json";
+        if !is_json(&parts.headers) || parts.headers.contains_key(CONTENT_ENCODING) {
+            let message = "The body must be JSON, as it is: Content-Type: application/json";
             return Err(ApiError::new(ErrorName::UnsupportedMediaType, message));
         }
         let bytes = match timeout(BODY_TIME_MAX, collect(body)).await {
@@ -59,14 +59,16 @@ async fn collect(body: Body) -> Result<bytes::Bytes, ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // What is not looked at must be text as well.
+    let text = std::str::from_utf8(bytes).map_err(|_| ApiError::invalid("The body is not UTF-8"))?;
     if depth(bytes) > DEPTH_MAX {
         return Err(ApiError::invalid(format!("The body is nested more than {DEPTH_MAX} levels deep")));
     }
     // A derived `Deserialize` would take an array for a struct.
-    if !bytes.trim_ascii_start().starts_with(b"{") {
+    if !text.trim_ascii_start().starts_with('{') {
         return Err(ApiError::invalid("The body must be a JSON object"));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         // Of an error of syntax the text shows no more than a place; of others it may show what was sent.
         let what = if error.is_data() { "a field stands twice".to_owned() } else { error.to_string() };
         ApiError::invalid(format!("The body is not JSON: {what}"))

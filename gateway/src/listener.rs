@@ -35,12 +35,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 /// Serves until told to stop; then takes no more connections and finishes the requests in flight, within a limit.
-pub(crate) async fn listen(
-    listener: TcpListener,
-    router: Router,
-    limits: ConnectionLimits,
-    stop: CancellationToken,
-) {
+pub(crate) async fn listen(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -82,7 +77,10 @@ fn connection(
     stream: TcpStream,
     router: Router,
     limits: ConnectionLimits,
-) -> http1::Connection<TokioIo<TcpStream>, impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>> {
+) -> http1::Connection<
+    TokioIo<TcpStream>,
+    impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>,
+> {
     // Answers are small and written at once; waiting for more would only make them late.
     if let Err(error) = stream.set_nodelay(true) {
         debug!("no TCP_NODELAY: {error}");

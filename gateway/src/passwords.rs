@@ -49,7 +49,8 @@ impl Passwords {
     pub(crate) fn new(at_once: usize) -> Result<Self> {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| anyhow!("{error}"))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = phc(&argon2, "nobody has this password", b"no account here!").map_err(|error| anyhow!("{error}"))?;
+        let nobody =
+            phc(&argon2, "nobody has this password", b"no account here!").map_err(|error| anyhow!("{error}"))?;
         Ok(Self {
             argon2,
             hashing: Arc::new(Semaphore::new(at_once.max(1))),

@@ -25,11 +25,7 @@ struct Generations<K, V> {
 impl<K: Hash + Eq, V> Recent<K, V> {
     pub(crate) fn new(limit: usize) -> Self {
         let shard = |_| Mutex::new(Generations { young: HashMap::new(), old: HashMap::new() });
-        Self {
-            shards: std::array::from_fn(shard),
-            hasher: RandomState::new(),
-            young_max: (limit / SHARDS / 2).max(1),
-        }
+        Self { shards: std::array::from_fn(shard), hasher: RandomState::new(), young_max: (limit / SHARDS / 2).max(1) }
     }
 
     /// Looks at a value, or changes it; `None` if it is not known.

@@ -78,8 +78,8 @@ impl Register {
         let username = fields.required("username", &self.username, Username::parse);
         let password = fields.required("password", &self.password, Password::parse);
         let applicant = email.zip(username).zip(password);
-        let applicant = fields
-            .done(applicant.map(|((email, username), password)| Applicant { email, username, password }))?;
+        let applicant =
+            fields.done(applicant.map(|((email, username), password)| Applicant { email, username, password }))?;
         check_not_reserved(&applicant.username)?;
         Ok(applicant)
     }
@@ -203,4 +203,3 @@ fn unfinished(answer: Answer) -> ApiError {
         Ok(_) => ApiError::outcome_unknown(),
     }
 }
-

@@ -1,7 +1,6 @@
 //! The schemas of single values in the document, from the constants that the handlers check against.
 
-use crate::consistency;
-use crate::intent::{IDEMPOTENCY_KEY, KEY_PATTERN};
+use crate::intent::KEY_PATTERN;
 use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
 use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
@@ -17,8 +16,7 @@ pub(crate) const USERNAME_PATTERN: &str = "^[A-Za-z0-9_]{3,30}$";
 pub(crate) const EMAIL_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@\
      [A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$";
 /// What our media service mints.
-pub(crate) const MEDIA_URL_PATTERN: &str =
-    "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+pub(crate) const MEDIA_URL_PATTERN: &str = "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// A consistency token.
 const TOKEN_PATTERN: &str = "^[A-Za-z0-9_-]{38}$";
 
@@ -104,9 +102,9 @@ pub(crate) fn paging_parameters() -> Value {
 /// What every repeatable write takes in its header.
 pub(crate) fn idempotency_parameter() -> Value {
     json!({
-        "name": IDEMPOTENCY_KEY.as_str(), "in": "header", "required": false,
+        "name": "Idempotency-Key", "in": "header", "required": false,
         "description": "Sent again with the same key and body, a request takes effect once and is answered the same",
-        "schema": {"type": "string", "minLength": 8, "maxLength": 128, "pattern": KEY_PATTERN},
+        "schema": {"type": "string", "pattern": KEY_PATTERN},
     })
 }
 
@@ -114,7 +112,7 @@ pub(crate) fn idempotency_parameter() -> Value {
 pub(crate) fn consistency_parameters() -> Value {
     json!([
         {
-            "name": consistency::TOKEN.as_str(), "in": "header", "required": false,
+            "name": "X-Consistency-Token", "in": "header", "required": false,
             "description": "The token of a write that this read must show", "schema": {"type": "string"},
         },
         {

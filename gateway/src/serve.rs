@@ -100,7 +100,8 @@ impl Server {
             drain_timeout: Duration::from_millis(config.drain_timeout_ms),
         };
         let stop_listening = CancellationToken::new();
-        let listening = tokio::spawn(listen(listener, routes::router(parts.app), limits, stop_listening.clone()));
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(listener, routes::router(parts.app), limits, stop_listening.clone()));
         let mut running = Running {
             owners: JoinSet::new(),
             runners: JoinSet::new(),
@@ -113,6 +114,7 @@ impl Server {
             () = stop.cancelled() => Ok(()),
             error = embedded.log.failed() => Err(anyhow!(error).context("the log has failed")),
             error = running.serve(parts.partitions, &stage, begun) => Err(error),
+            ended = listening.join_next() => Err(anyhow!("the listener has ended: {ended:?}")),
             () = upkeep(&metrics) => Ok(()),
         };
         if let Err(error) = &outcome {
@@ -121,12 +123,11 @@ impl Server {
         stage.send_replace(Stage::Draining);
         info!("draining");
         stop_listening.cancel();
-        let listened = listening.await;
+        while listening.join_next().await.is_some() {}
         running.stop().await;
         // Whoever still holds the log holds the directory; the last one closes it, which waits for the disk.
         spawn_blocking(move || drop(embedded)).await?;
         info!("stopped");
-        listened?;
         outcome
     }
 }
@@ -146,15 +147,11 @@ struct Parts {
     partitions: Partitions,
 }
 
-fn assemble(
-    config: &Config,
-    embedded: &Embedded,
-    metrics: &Metrics,
-    stage: watch::Receiver<Stage>,
-) -> Result<Parts> {
+fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watch::Receiver<Stage>) -> Result<Parts> {
     let journal: Arc<dyn Journal> = embedded.log.clone();
     let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
-    let models = Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
+    let models =
+        Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(&journal),
         keyring: Arc::clone(&keyring),
@@ -214,12 +211,7 @@ fn owners(journal: &Arc<dyn Journal>) -> (Router, Vec<Owner>) {
 
 impl Running {
     /// Brings the partitions up and watches over them; returns what has gone wrong.
-    async fn serve(
-        &mut self,
-        partitions: Partitions,
-        stage: &watch::Sender<Stage>,
-        begun: Instant,
-    ) -> anyhow::Error {
+    async fn serve(&mut self, partitions: Partitions, stage: &watch::Sender<Stage>, begun: Instant) -> anyhow::Error {
         if let Err(error) = self.bring_up(partitions, stage, begun).await {
             return error;
         }

@@ -76,6 +76,15 @@ impl Backend {
         self.consistency.wait(self.secrets(), &Wanted::strict(), Some(caller), models).await.map(|_| ())
     }
 
+    /// What stands for a write of a signed-in user that had nothing to write.
+    pub(crate) async fn nothing_to_do(&self, caller: &Caller) -> Result<Done, ApiError> {
+        let newest = self.consistency.newest_on(&Key::User(caller.user)).await?;
+        // The account itself stands there.
+        let position = newest.ok_or_else(ApiError::bad_token)?;
+        let receipt = Receipt { position, time: Timestamp::now(), version: None };
+        Ok(Done { receipt, how: How::Already })
+    }
+
     /// The answer to a write: its body, and where it stands.
     pub(crate) fn written(&self, status: StatusCode, done: &Done, body: impl Serialize) -> Response {
         (status, [(consistency::TOKEN, self.token(done))], Json(body)).into_response()
@@ -119,9 +128,7 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::SelfFollow => ApiError::conflict("One cannot follow oneself"),
         Refusal::Taken => ApiError::conflict("It is taken"),
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
-        Refusal::KeyReused => {
-            ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request")
-        }
+        Refusal::KeyReused => ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request"),
         Refusal::Undone => ApiError::conflict("It was undone before it came"),
         Refusal::TooLarge(_) => ApiError::new(ErrorName::PayloadTooLarge, "It is too large to be stored"),
         Refusal::Fault(fault) => ApiError::internal(fault),

@@ -183,7 +183,8 @@ async fn update_me(
 ) -> Result<Response, ApiError> {
     let Some(NewBio(bio)) = body.parse()? else {
         app.visible(&caller, &MODELS).await?;
-        return Ok(Json(app.own_profile(caller.user).await?).into_response());
+        let done = app.nothing_to_do(&caller).await?;
+        return Ok(app.written(StatusCode::OK, &done, app.own_profile(caller.user).await?));
     };
     let route = Route { name: "PUT /users/me", ids: &[] };
     let said = bio.as_ref().map_or_else(Vec::new, |bio| vec![bio.as_str().as_bytes()]);

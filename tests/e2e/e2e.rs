@@ -1,1 +1,17 @@
-//! The e2e suite.
+//! Everything over HTTP, as a client sees it. Each answer is held against `openapi.json` by the harness.
+
+mod bad_input;
+mod document;
+mod feed;
+mod follows;
+mod idempotency;
+mod lifecycle;
+mod paging;
+mod posts;
+mod program;
+mod readme;
+mod registration;
+mod sessions;
+mod under_posts;
+mod users;
+mod visibility;

@@ -2,4 +2,5 @@
 pub mod child;
 pub mod journal_contract;
 pub mod owner_contract;
+pub mod server;
 pub mod simulation;

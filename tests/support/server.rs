@@ -1,0 +1,294 @@
+//! A server inside the test's own process, over a directory of its own, and a client that holds every answer against
+//! the server's own document.
+//!
+//! Whoever closes it learns whether the test left something behind: a parked event, an open saga.
+
+mod document;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use commands::State;
+use document::Document;
+use gateway::telemetry::Metrics;
+use gateway::{Config, LogFormat};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use journal::{Journal, Partition, Reader};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Few, so that different keys meet on one.
+const PARTITIONS: u32 = 4;
+/// The password of everybody.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A running server.
+pub struct TestServer {
+    directory: TempDir,
+    address: SocketAddr,
+    journal: Option<Arc<dyn Journal>>,
+    stop: CancellationToken,
+    running: JoinHandle<Result<()>>,
+    client: HttpClient,
+    document: Arc<Document>,
+}
+
+type HttpClient = Client<HttpConnector, Full<bytes::Bytes>>;
+
+/// Somebody who has registered.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The id.
+    pub id: String,
+    /// The address.
+    pub email: String,
+    /// The access token of a session.
+    pub token: String,
+}
+
+/// A request to be.
+pub struct Call<'a> {
+    server: &'a TestServer,
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+/// An answer that agrees with the document.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null if there is none, a string if it is text.
+    pub body: Value,
+}
+
+/// The settings of a test's server.
+pub fn config(data: &Path) -> Config {
+    Config {
+        data: data.to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        log_format: LogFormat::Text,
+        log: "off".to_owned(),
+        partitions: PARTITIONS,
+        threads: None,
+        hashers: None,
+        connections_max: 1_000,
+        head_timeout_ms: 30_000,
+        write_deadline_ms: 8_000,
+        read_wait_ms: 5_000,
+        request_timeout_ms: 25_000,
+        drain_timeout_ms: 10_000,
+    }
+}
+
+impl TestServer {
+    /// A server over an empty directory.
+    pub async fn start() -> Result<Self> {
+        Self::over(tempfile::tempdir()?).await
+    }
+
+    /// A server over what stands in a directory.
+    pub async fn over(directory: TempDir) -> Result<Self> {
+        let server = gateway::Server::open(config(&directory.path().join("data")), Metrics::detached()?).await?;
+        let (address, journal, ready) = (server.address(), Some(server.journal()), server.ready());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(server.run(stop.clone()));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let document = Arc::new(Document::new(gateway::openapi()));
+        ensure!(ready.await, "the server ended before it was ready");
+        Ok(Self { directory, address, journal, stop, running, client, document })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Tells it to stop, without waiting.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops it as SIGTERM would.
+    pub async fn stop(mut self) -> Result<TempDir> {
+        self.journal = None;
+        self.stop.cancel();
+        self.running.await??;
+        Ok(self.directory)
+    }
+
+    /// Stops it, and starts another on the same directory.
+    pub async fn restart(self) -> Result<Self> {
+        Self::over(self.stop().await?).await
+    }
+
+    /// Stops it. An error if something was left behind.
+    pub async fn close(self) -> Result<()> {
+        let ready = self.get("/readyz").send().await?;
+        ensure!(ready.body["parked"] == json!([]), "parked events are left behind: {}", ready.body);
+        let directory = self.stop().await?;
+        let open = open_sagas(&directory.path().join("data")).await?;
+        ensure!(open == 0, "{open} sagas are left open");
+        Ok(())
+    }
+
+    /// How many records the log holds.
+    pub async fn records(&self) -> Result<u64> {
+        let journal = self.journal.as_ref().context("the server has stopped")?;
+        let mut records = 0;
+        for partition in (0..journal.partitions()).map(Partition) {
+            records += journal.end(partition).await?;
+        }
+        Ok(records)
+    }
+
+    /// A GET.
+    pub fn get(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    /// A POST.
+    pub fn post(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::POST, path)
+    }
+
+    /// A PUT.
+    pub fn put(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::PUT, path)
+    }
+
+    /// A DELETE.
+    pub fn delete(&self, path: impl Into<String>) -> Call<'_> {
+        self.call(Method::DELETE, path)
+    }
+
+    /// Any request.
+    pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
+        Call { server: self, method, path: path.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Registers somebody.
+    pub async fn register(&self, name: &str) -> Result<Person> {
+        let email = format!("{name}@example.com");
+        let body = json!({ "email": email, "password": PASSWORD, "username": name });
+        let answer = self.post("/users/auth/register").json(&body).send().await?;
+        ensure!(answer.status == StatusCode::CREATED, "{name} was not registered: {}", answer.body);
+        Ok(Person { id: answer.text("id"), email, token: answer.text("access_token") })
+    }
+
+    /// Publishes a post and returns its id.
+    pub async fn publish(&self, author: &Person, content: &str) -> Result<String> {
+        let answer = self.post("/posts").by(author).json(&json!({ "content": content })).send().await?;
+        ensure!(answer.status == StatusCode::CREATED, "not published: {}", answer.body);
+        Ok(answer.text("id"))
+    }
+}
+
+impl Call<'_> {
+    /// As this person.
+    #[must_use]
+    pub fn by(self, person: &Person) -> Self {
+        self.token(&person.token)
+    }
+
+    /// With this token.
+    #[must_use]
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// Under this `Idempotency-Key`.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.raw(body.to_string()).header("content-type", "application/json")
+    }
+
+    /// With any body, and no content type.
+    #[must_use]
+    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it. An error if there is no answer, or one that the document does not promise.
+    pub async fn send(self) -> Result<Answer> {
+        let Self { server, method, path, headers, body } = self;
+        let mut request = Request::builder().method(&method).uri(format!("http://{}{path}", server.address));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = server.client.request(request.body(Full::new(body.into()))?).await?;
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let is_text = parts.headers.get("content-type").is_some_and(|it| it.as_bytes().starts_with(b"text/plain"));
+        let body = match serde_json::from_slice(&bytes) {
+            _ if is_text => Value::String(String::from_utf8(bytes.into())?),
+            Ok(body) => body,
+            Err(_) if bytes.is_empty() => Value::Null,
+            Err(error) => return Err(error).with_context(|| format!("{method} {path}: the body is not JSON")),
+        };
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        let broken = server.document.check(&method, &path, &answer);
+        broken.map_err(|promise| anyhow!("{method} {path}: {} {}: {promise}", answer.status, answer.body))?;
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// A field that is a string.
+    pub fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.body)).to_owned()
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Status and name of an error, to compare with.
+    pub fn error(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.body["error"].as_str().unwrap_or_default())
+    }
+}
+
+async fn open_sagas(data: &Path) -> Result<usize> {
+    let embedded = journal::embedded::open(data, PARTITIONS)?;
+    let journal: Arc<dyn Journal> = embedded.log.clone();
+    let mut open = 0;
+    for partition in (0..journal.partitions()).map(Partition) {
+        let mut state = State::default();
+        let mut reader = Reader::from_start(Arc::clone(&journal), partition).await?;
+        loop {
+            let commits = reader.commits().await?;
+            if commits.is_empty() {
+                break;
+            }
+            commits.iter().for_each(|it| state.apply(&it.key, it.position, &it.commit));
+        }
+        open += state.open_sagas().count();
+    }
+    Ok(open)
+}
