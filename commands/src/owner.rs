@@ -35,14 +35,17 @@ pub mod limits {
 
     /// Requests decided in one go.
     pub const BATCH_MAX: usize = 512;
-    /// Commits sent and not yet known to be valid. Well below the run of void records at which readers stop.
-    pub const WINDOW_MAX: usize = 4_096;
+    /// Commits sent and not yet known to be valid, when more are taken from the mailbox. With a batch and a whole mailbox
+    /// on top (a stopping owner empties it) still below the run of void records at which readers stop.
+    pub const WINDOW_MAX: usize = 1_536;
     /// Answers held back until they are known to be true.
     pub const HELD_MAX: usize = 8_192;
     /// Saga steps that are being sent at one time.
     pub const STEPS_SENDING_MAX: usize = 256;
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+    /// The longest that a step waits until it is sent, whatever the wall clock says meanwhile.
+    pub const STEP_DUE_MAX: Duration = Duration::from_secs(15);
     /// How long a new owner waits for the receipt of its claim.
     pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
     /// The wait before a lost partition is claimed again; up to this and half of it again.
@@ -261,6 +264,6 @@ impl Owner {
     ) -> Tenure {
         info!(partition = self.options.partition.0, next, "partition {} claimed", self.options.partition);
         metrics::counter!("tidings_owner_claims_total").increment(1);
-        Tenure::new(state, incarnation, head, next, appender)
+        Tenure::new(state, incarnation, head, next, appender, (self.options.clock)())
     }
 }

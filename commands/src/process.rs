@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// How often a step is tried without an answer before the saga gives up and undoes what was done.
 pub(crate) const STEP_ATTEMPTS_MAX: u32 = 8;
-/// How often a compensation is tried before a person must look.
+/// How often a compensation may be refused before a person must look.
 pub(crate) const COMPENSATION_ATTEMPTS_MAX: u32 = 50;
 /// The wait after the first attempt; doubled with each further one.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -209,11 +209,11 @@ impl Saga {
 
     /// The steps (and compensations: `true`) that wait for an outcome, with the time at which they are to be sent.
     pub fn open_steps(&self) -> impl Iterator<Item = (&Step, bool, Timestamp)> {
-        let live = !self.ended();
-        self.steps.iter().filter(move |_| live).filter_map(|state| match state.phase {
-            StepPhase::Open => Some((&state.step, false, state.due)),
-            StepPhase::Undoing => Some((&state.step, true, state.due)),
-            StepPhase::Done | StepPhase::Refused | StepPhase::Undone => None,
+        // While it is undone nobody waits for a step any more: its compensation undoes it, whatever came of it.
+        self.steps.iter().filter_map(|state| match (self.status, state.phase) {
+            (SagaStatus::Running, StepPhase::Open) => Some((&state.step, false, state.due)),
+            (SagaStatus::Compensating, StepPhase::Undoing) => Some((&state.step, true, state.due)),
+            _ => None,
         })
     }
 
@@ -404,7 +404,8 @@ impl Saga {
                 let undo = self.undo(saga, process, now);
                 sink.write(Fact(undo), self).await;
             }
-            Outcome::Refused(error) | Outcome::Unknown(error) if attempts >= COMPENSATION_ATTEMPTS_MAX => {
+            // No answer is no reason to give up: whoever does not answer comes back.
+            Outcome::Refused(error) if attempts >= COMPENSATION_ATTEMPTS_MAX => {
                 sink.write(Fact(SagaCompensationFailed { saga, step, error }.into()), self).await;
             }
             Outcome::Refused(error) | Outcome::Unknown(error) => {

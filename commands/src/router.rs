@@ -90,10 +90,13 @@ impl Router {
         let deadline = request.deadline.min(Instant::now() + REQUEST_DEADLINE_MAX);
         let request = Arc::new(request);
         let mut delay = RESEND_DELAY;
+        let mut in_doubt = false;
         loop {
             let sent = self.transport.send(partition, Arc::clone(&request));
             match timeout_at(deadline, sent).await {
-                Ok(Answer::Unknown) => {}
+                Ok(Answer::Unknown) => in_doubt = true,
+                // True of this sending; an earlier one may have taken effect.
+                Ok(Answer::Overloaded | Answer::Expired) if in_doubt => {}
                 Ok(answer) => return answer,
                 Err(_) => return Answer::Unknown,
             }

@@ -2,7 +2,7 @@
 //! the partition's commits and from nothing else.
 
 use crate::aggregates::{Claim, Comment, Fact, Follow, Like, Post, Session, User};
-use crate::aggregates::{CommentCommand, FollowCommand, LikeCommand, SessionCommand};
+use crate::aggregates::{CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand};
 use crate::answer::{Receipt, Refusal};
 use crate::command::Command;
 use crate::process::{Processes, Saga, SagaCommand};
@@ -43,10 +43,10 @@ pub enum Decision {
 #[derive(Default)]
 pub struct State {
     users: Store<UserId, User>,
-    sessions: Store<SessionId, Session>,
+    sessions: Store<(UserId, SessionId), Session>,
     follows: Store<(UserId, UserId), Follow>,
     posts: Store<PostId, Post>,
-    comments: Store<CommentId, Comment>,
+    comments: Store<(PostId, CommentId), Comment>,
     likes: Store<(PostId, UserId), Like>,
     claims: Store<ClaimKey, Claim>,
     sagas: Store<SagaId, Saga>,
@@ -176,6 +176,9 @@ impl State {
 
     fn decide_command(&self, request: &Request, processes: &Processes) -> Result<Vec<Event>, Refusal> {
         let misplaced = || Refusal::Fault(format!("the command does not belong on {}", request.key));
+        if key_of(&request.command).is_some_and(|key| key != request.key) {
+            return Err(misplaced());
+        }
         match (request.command.clone(), request.key) {
             (Command::User(command), Key::User(user)) => self.users.decide(user, command, &()),
             (Command::Session(command), Key::User(user)) => {
@@ -321,11 +324,27 @@ impl Commands {
     }
 }
 
+/// The key on which a command must be decided, where the command itself says so.
+fn key_of(command: &Command) -> Option<Key> {
+    match command {
+        Command::User(UserCommand::ChangeBio { user, .. }) => Some(Key::User(*user)),
+        Command::Session(command) => Some(Key::User(session_of(command).0)),
+        Command::Follow(command) => Some(Key::User(follow_of(command).0)),
+        Command::Post(
+            PostCommand::Publish { post, .. } | PostCommand::Edit { post, .. } | PostCommand::Delete { post, .. },
+        ) => Some(Key::Post(*post)),
+        Command::Comment(command) => Some(Key::Post(comment_of(command).0)),
+        Command::Like(command) => Some(Key::Post(like_of(command).0)),
+        Command::Saga(SagaCommand::Start { data, .. }) => Some(data.key()),
+        Command::Saga(SagaCommand::Record { .. }) | Command::Claim(_) => None,
+    }
+}
+
 // Which aggregate a command or an event is about.
 
-fn session_of(command: &SessionCommand) -> SessionId {
+fn session_of(command: &SessionCommand) -> (UserId, SessionId) {
     match command {
-        SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. } => *session,
+        SessionCommand::Open { user, session, .. } | SessionCommand::Close { user, session } => (*user, *session),
     }
 }
 
@@ -337,9 +356,9 @@ fn follow_of(command: &FollowCommand) -> (UserId, UserId) {
     }
 }
 
-fn comment_of(command: &CommentCommand) -> CommentId {
+fn comment_of(command: &CommentCommand) -> (PostId, CommentId) {
     match command {
-        CommentCommand::Add { comment, .. } | CommentCommand::Delete { comment, .. } => *comment,
+        CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. } => (*post, *comment),
     }
 }
 
@@ -370,10 +389,10 @@ fn user_in(event: &UserEvent) -> UserId {
     }
 }
 
-fn session_in(event: &SessionEvent) -> SessionId {
+fn session_in(event: &SessionEvent) -> (UserId, SessionId) {
     match event {
-        SessionEvent::Opened(e) => e.session,
-        SessionEvent::Closed(e) => e.session,
+        SessionEvent::Opened(e) => (e.user, e.session),
+        SessionEvent::Closed(e) => (e.user, e.session),
     }
 }
 
@@ -392,10 +411,10 @@ fn post_in(event: &PostEvent) -> PostId {
     }
 }
 
-fn comment_in(event: &CommentEvent) -> CommentId {
+fn comment_in(event: &CommentEvent) -> (PostId, CommentId) {
     match event {
-        CommentEvent::Added(e) => e.comment,
-        CommentEvent::Deleted(e) => e.comment,
+        CommentEvent::Added(e) => (e.post, e.comment),
+        CommentEvent::Deleted(e) => (e.post, e.comment),
     }
 }
 

@@ -5,7 +5,6 @@
 
 use crate::backend::App;
 use crate::error::ApiError;
-use crate::health::Stage;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -107,12 +106,10 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
 }
 
 fn not_ready(app: &App, route: &str) -> Option<ApiError> {
-    match *app.stage.borrow() {
-        Stage::CatchingUp if !PLUMBING.contains(&route) => {
-            Some(ApiError::unavailable("The server is starting: it reads its log"))
-        }
-        _ => None,
+    if app.stage.borrow().has_served() || PLUMBING.contains(&route) {
+        return None;
     }
+    Some(ApiError::unavailable("The server has not read its log yet; ask again"))
 }
 
 fn wants_problem(headers: &HeaderMap) -> bool {

@@ -31,7 +31,17 @@ pub(crate) enum Stage {
     /// It serves.
     Serving,
     /// It finishes what is in flight and ends.
-    Draining,
+    Draining {
+        /// If not, its read models lack what was never read.
+        has_served: bool,
+    },
+}
+
+impl Stage {
+    /// Whether what the read models show is true.
+    pub(crate) fn has_served(self) -> bool {
+        matches!(self, Self::Serving | Self::Draining { has_served: true })
+    }
 }
 
 /// A server that serves.
@@ -140,7 +150,7 @@ impl Backend {
     fn unready(&self) -> Option<String> {
         match *self.stage.borrow() {
             Stage::CatchingUp => return Some(format!("The server is starting: {}", self.progress())),
-            Stage::Draining => return Some("The server is stopping".to_owned()),
+            Stage::Draining { .. } => return Some("The server is stopping".to_owned()),
             Stage::Serving => {}
         }
         let lost = self.owners.iter().zip(0..).find(|(owner, _)| *owner.borrow() != Phase::Owning);

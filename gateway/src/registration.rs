@@ -190,7 +190,12 @@ fn not_registered(refused: Option<&Step>) -> ApiError {
     let (field, message) = match refused {
         Some(step) if *step == CLAIM_EMAIL => ("email", "This address is taken"),
         Some(step) if *step == CLAIM_USERNAME => ("username", "This username is taken"),
-        _ => return ApiError::unavailable("The registration could not be carried out; try again"),
+        // Its end stands under this key: the same key would find it again.
+        _ => {
+            return ApiError::conflict(
+                "The registration could not be carried out; try again with a new Idempotency-Key",
+            );
+        }
     };
     ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }])
 }

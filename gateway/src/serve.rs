@@ -120,7 +120,7 @@ impl Server {
         if let Err(error) = &outcome {
             error!("stopping: {error:#}");
         }
-        stage.send_replace(Stage::Draining);
+        stage.send_modify(|stage| *stage = Stage::Draining { has_served: stage.has_served() });
         info!("draining");
         stop_listening.cancel();
         while listening.join_next().await.is_some() {}

@@ -42,7 +42,10 @@ impl Process for Registration {
     fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event> {
         match event {
             SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_USERNAME => {
-                let version = |step| saga.step(step).and_then(|state| state.version).unwrap_or(FIRST_VERSION);
+                let version = |step| {
+                    let reserved = saga.step(step).and_then(|state| state.version);
+                    reserved.expect("a reservation that took effect reports its version")
+                };
                 let Some(data) = data(saga).cloned() else { return Vec::new() };
                 vec![
                     UserCreated {
@@ -78,9 +81,6 @@ impl Process for Registration {
         Some((target(data, step), ClaimCommand::Release { saga: id }.into()))
     }
 }
-
-/// A claim counts its reservations from 1.
-const FIRST_VERSION: u64 = 1;
 
 fn data(saga: &Saga) -> Option<&RegistrationData> {
     match &saga.data {

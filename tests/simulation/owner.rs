@@ -223,6 +223,52 @@ async fn who_waits_for_a_former_owner_is_sent_to_the_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_comment_cannot_be_reached_through_another_post() {
+    let (cluster, _) = cluster();
+    let _node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    let key = CipherKey::new(user(1).into(), &[1; 32]);
+    let comment = CommentId(Uuid::from_u128(7));
+    let text = Sealed::seal(&CommentText::parse("here").unwrap(), &key);
+    let add = CommentCommand::Add { comment, post: post(), author: user(1), text };
+    assert!(matches!(router.submit(request(2, add)).await, Answer::Accepted(_)));
+    // Somebody else has a post on the same partition.
+    let other = PostId(Uuid::from_u128(101));
+    let content = Sealed::seal(&Content::parse("mine").unwrap(), &key);
+    let publish = PostCommand::Publish { post: other, author: user(9), content, hashtags: None, mentions: None };
+    let on_other = |id, command: Command| Request { key: Key::Post(other), ..request(id, command) };
+    assert!(matches!(router.submit(on_other(3, publish.into())).await, Answer::Accepted(_)));
+    let delete = CommentCommand::Delete { comment, post: other, by: user(9) };
+    assert_eq!(router.submit(on_other(4, delete.into())).await, Answer::Refused(Refusal::NotFound));
+    let delete = CommentCommand::Delete { comment, post: post(), by: user(1) };
+    assert!(matches!(router.submit(request(5, delete)).await, Answer::Accepted(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_is_told_to_stop_answers_what_it_has() {
+    let (cluster, log) = cluster();
+    let node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    log.hold(P, true);
+    let mut liked = Box::pin(router.submit(like(2)));
+    let mut refused = Box::pin(router.submit(request(3, PostCommand::Delete { post: post(), by: user(9) })));
+    tokio::select! {
+        _ = &mut liked => panic!("acknowledged before it was durable"),
+        _ = &mut refused => panic!("refused over what is not durable"),
+        () = sleep(Duration::from_millis(100)) => {}
+    }
+    node.stop.cancel();
+    sleep(Duration::from_millis(100)).await;
+    assert!(!node.task.is_finished(), "it has commits in flight");
+    log.hold(P, false);
+    assert!(matches!(liked.await, Answer::Accepted(_)));
+    assert_eq!(refused.await, Answer::Refused(Refusal::Forbidden));
+    node.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_command_on_the_wrong_key_is_refused_and_the_owner_goes_on() {
     let (cluster, _) = cluster();
     let _node = cluster.start(P);

@@ -9,10 +9,11 @@ use crate::process::{Outcome, SagaCommand, outcome_command_id, step_command_id};
 use crate::request::Request;
 use crate::state::State;
 use events::{Retention, SagaEvent, SagaId, Step, Timestamp};
+use futures::FutureExt;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::panic::AssertUnwindSafe;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tracing::error;
 
 /// What came of sending a step.
@@ -26,36 +27,37 @@ pub(super) struct Attempt {
 /// The open steps of a partition, by when they are due, and those that are being sent.
 #[derive(Default)]
 pub(super) struct Driver {
-    due: BTreeSet<(Timestamp, SagaId, Step, bool)>,
+    /// By this process's clock: the wall clock may jump.
+    due: BTreeSet<(Instant, SagaId, Step, bool)>,
     sending: JoinSet<Attempt>,
 }
 
 impl Driver {
     /// Everything that the sagas in this state wait for.
-    pub(super) fn resume(state: &State) -> Self {
+    pub(super) fn resume(state: &State, now: Timestamp) -> Self {
         let mut driver = Self::default();
         for (id, saga) in state.open_sagas() {
-            driver.due.extend(saga.open_steps().map(|(step, undo, due)| (due, id, step.clone(), undo)));
+            driver.due.extend(saga.open_steps().map(|(step, undo, due)| (at(due, now), id, step.clone(), undo)));
         }
         driver
     }
 
     /// Notes what a valid commit requests.
-    pub(super) fn note(&mut self, event: &SagaEvent) {
+    pub(super) fn note(&mut self, event: &SagaEvent, now: Timestamp) {
         match event {
-            SagaEvent::StepRequested(e) => self.due.insert((e.due, e.saga, e.step.clone(), e.compensation)),
-            SagaEvent::StepRetried(e) => self.due.insert((e.due, e.saga, e.step.clone(), e.compensation)),
+            SagaEvent::StepRequested(e) => self.due.insert((at(e.due, now), e.saga, e.step.clone(), e.compensation)),
+            SagaEvent::StepRetried(e) => self.due.insert((at(e.due, now), e.saga, e.step.clone(), e.compensation)),
             _ => return,
         };
     }
 
     /// Sleeps until the next step is due; for ever, if none is or if as many as may be are being sent.
-    pub(super) fn next_due(&self, now: Timestamp) -> impl Future<Output = ()> + use<> {
+    pub(super) fn next_due(&self) -> impl Future<Output = ()> + use<> {
         let first = if self.sending.len() < limits::STEPS_SENDING_MAX { self.due.first() } else { None };
-        let wait = first.map(|(due, ..)| due.since(now).max(Duration::from_millis(1)));
+        let first = first.map(|(at, ..)| *at);
         async move {
-            match wait {
-                Some(wait) => sleep(wait).await,
+            match first {
+                Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
         }
@@ -63,10 +65,13 @@ impl Driver {
 
     /// Sends the steps that are due.
     pub(super) fn send_due(&mut self, state: &State, options: &OwnerOptions) {
-        let now = (options.clock)();
-        while self.sending.len() < limits::STEPS_SENDING_MAX && self.due.first().is_some_and(|(due, ..)| *due <= now) {
+        if self.due.is_empty() {
+            return;
+        }
+        let (now, time) = (Instant::now(), (options.clock)());
+        while self.sending.len() < limits::STEPS_SENDING_MAX && self.due.first().is_some_and(|(at, ..)| *at <= now) {
             if let Some((_, saga, step, compensation)) = self.due.pop_first() {
-                self.send(state, options, saga, step, compensation, now);
+                self.send(state, options, saga, step, compensation, time);
             }
         }
     }
@@ -102,7 +107,8 @@ impl Driver {
         };
         let router = options.router.clone();
         self.sending.spawn(async move {
-            let answer = router.submit(request).await;
+            // A transport that panics has brought no answer.
+            let answer = AssertUnwindSafe(router.submit(request)).catch_unwind().await.unwrap_or(Answer::Unknown);
             Attempt { saga: id, step, compensation, answer }
         });
     }
@@ -112,7 +118,6 @@ impl Driver {
         loop {
             match self.sending.join_next().await {
                 Some(Ok(attempt)) => return Some(attempt),
-                // A sender that panicked brings no answer; the step is found again when the owner next begins.
                 Some(Err(failed)) => error!("sending a saga's step failed: {failed}"),
                 None => std::future::pending().await,
             }
@@ -135,4 +140,9 @@ impl Driver {
             ..Request::new(command_id, key, command, now, deadline)
         })
     }
+}
+
+/// When something is due by this process's clock that is due at `due` by the wall clock.
+fn at(due: Timestamp, now: Timestamp) -> Instant {
+    Instant::now() + due.since(now).min(limits::STEP_DUE_MAX)
 }

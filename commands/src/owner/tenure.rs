@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::router::Delivery;
 use crate::state::{Decision, State, saga_in, saga_of};
 use bytes::Bytes;
-use events::{Commit, Event, Incarnation, SagaEvent, SagaId};
+use events::{Commit, Event, Incarnation, SagaEvent, SagaId, Timestamp};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
@@ -21,13 +21,14 @@ use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Po
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// How a tenure ended.
 pub(super) enum End {
-    /// It was told to stop, and nothing is in flight.
+    /// It was told to stop; nothing is in flight, or has been for too long.
     Stopped,
     /// It is, or may be, no longer the owner.
     Lost(String),
@@ -99,8 +100,9 @@ impl Tenure {
         head: Head,
         next: Offset,
         appender: Box<dyn Appender>,
+        now: Timestamp,
     ) -> Self {
-        let driver = Driver::resume(&state);
+        let driver = Driver::resume(&state, now);
         Self {
             state,
             incarnation,
@@ -121,11 +123,10 @@ impl Tenure {
     pub(super) async fn serve(mut self, owner: &mut Owner, stop: &CancellationToken) -> End {
         let mut batch = Vec::with_capacity(limits::BATCH_MAX);
         loop {
-            if self.held.iter().any(|held| held.fence.is_none()) && self.look.is_none() {
-                self.begin_look(owner);
-            }
+            self.look_if_needed(owner);
+            self.driver.send_due(&self.state, &owner.options);
             let room = self.sent.len() < limits::WINDOW_MAX && self.held.len() < limits::HELD_MAX;
-            let due = self.driver.next_due((owner.options.clock)());
+            let due = self.driver.next_due();
             let stepped = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.drain(owner).await,
@@ -134,7 +135,7 @@ impl Tenure {
                     self.looked(end)
                 }
                 Some(attempt) = self.driver.attempted(), if room => self.record_attempt(owner, attempt),
-                () = due => { self.driver.send_due(&self.state, &owner.options); Ok(()) }
+                () = due => Ok(()),
                 taken = owner.inbox.recv_many(&mut batch, limits::BATCH_MAX), if room => {
                     if taken == 0 {
                         return self.drain(owner).await;
@@ -153,16 +154,15 @@ impl Tenure {
 
     /// Decides a request: sends a commit, or holds the answer back until it is known to be true.
     fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply) {
-        if request.deadline < Instant::now() {
-            return self.hold(owner, request, Answer::Expired, reply);
-        }
+        let late = request.deadline < Instant::now();
         let answer = match self.state.decide(&request, &owner.options.processes) {
+            Decision::Repeated(receipt) => Answer::Repeated(receipt),
+            _ if late => Answer::Expired,
             Decision::Happens(events) => match self.send(owner, &request, events) {
                 Ok(sent) => return self.sent(owner, sent, request, reply),
                 Err(refusal) => Answer::Refused(refusal),
             },
             Decision::Unchanged(receipt) => Answer::Unchanged(receipt),
-            Decision::Repeated(receipt) => Answer::Repeated(receipt),
             Decision::Refused(refusal) => Answer::Refused(refusal),
         };
         self.hold(owner, request, answer, reply);
@@ -176,7 +176,8 @@ impl Tenure {
         reply: Reply,
     ) {
         // Whatever is held and has no fence yet gets one: if this commit is valid, nothing foreign came before it.
-        for held in self.held.iter_mut().filter(|held| held.fence.is_none()) {
+        // Those without one are always the last.
+        for held in self.held.iter_mut().rev().take_while(|held| held.fence.is_none()) {
             held.fence = Some(self.next);
         }
         let mut reply = reply;
@@ -236,7 +237,11 @@ impl Tenure {
         self.held.push_back(Held { request, answer, reply, decided_at: self.next, fence: None });
     }
 
-    fn begin_look(&mut self, owner: &Owner) {
+    /// Begins a look at the log's end if an answer waits for one and none is under way.
+    fn look_if_needed(&mut self, owner: &Owner) {
+        if self.look.is_some() || self.held.back().is_none_or(|held| held.fence.is_some()) {
+            return;
+        }
         let (journal, partition) = (Arc::clone(&owner.options.journal), owner.options.partition);
         let end = Box::pin(async move { journal.end(partition).await });
         self.look = Some(Look { end, covers: self.held.len() });
@@ -277,7 +282,7 @@ impl Tenure {
     /// Acts upon what a valid commit says about sagas.
     fn tell_sagas(&mut self, owner: &Owner, sent: &Sent) {
         for event in &sent.sagas {
-            self.driver.note(event);
+            self.driver.note(event, (owner.options.clock)());
             let id = saga_in(event);
             if self.state.saga(id).is_some_and(|saga| saga.ended()) && ends(event) {
                 let ended = self.ended(id);
@@ -286,7 +291,6 @@ impl Tenure {
                 }
             }
         }
-        self.driver.send_due(&self.state, &owner.options);
     }
 
     fn ended(&self, id: SagaId) -> Ended {
@@ -352,7 +356,6 @@ impl Tenure {
         if let Some(request) = self.driver.outcome(&self.state, attempt, (owner.options.clock)()) {
             self.decide(owner, Arc::new(request), None);
         }
-        self.driver.send_due(&self.state, &owner.options);
         Ok(())
     }
 
@@ -364,25 +367,27 @@ impl Tenure {
         }
         let finish = async {
             while !self.sent.is_empty() || !self.held.is_empty() {
-                if self.look.is_none() && !self.held.is_empty() {
-                    self.begin_look(owner);
-                }
+                self.look_if_needed(owner);
                 let stepped = tokio::select! {
                     biased;
                     Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
                     end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
                         self.looked(end)
                     }
+                    else => Ok(()),
                 };
-                if stepped.is_err() {
-                    break;
+                if let Err(end) = stepped {
+                    return end;
                 }
+                // A log that answers at once must not keep the limit below from being noticed.
+                yield_now().await;
             }
+            End::Stopped
         };
-        if timeout(limits::DRAIN_TIMEOUT, finish).await.is_err() {
+        timeout(limits::DRAIN_TIMEOUT, finish).await.unwrap_or_else(|_| {
             warn!(partition = owner.options.partition.0, "stopped with commits in flight: their askers must ask again");
-        }
-        End::Stopped
+            End::Stopped
+        })
     }
 }
 

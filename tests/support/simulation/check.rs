@@ -3,7 +3,7 @@
 //! All is checked against the log, read once more by a plain reader, and against what each client was told.
 
 use super::world::World;
-use commands::{Answer, Decision, Ended, Processes, Receipt, Request, State};
+use commands::{Answer, Command, Decision, Ended, Processes, Receipt, Request, SagaCommand, State};
 use events::{CommandId, Event, LikeEvent, PostEvent, PostId, SagaEvent, SagaId, UserEvent, UserId};
 use journal::{DecodedCommit, Offset, Partition, Position, Reader};
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,10 +144,16 @@ fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
                 None => Some(format!("{id} was accepted at {}, where nothing valid is", receipt.position)),
             },
             Answer::Ended(Receipt { position, .. }, ended) => {
+                let saga = match &asked.request.command {
+                    Command::Saga(SagaCommand::Start { saga, .. }) => Some(*saga),
+                    _ => None,
+                };
                 let ending = at.get(&position.offset).is_some_and(|found| {
                     found.commit.events.iter().any(|event| match event {
-                        Event::Saga(SagaEvent::Completed(_)) => *ended == Ended::Completed,
-                        Event::Saga(SagaEvent::Compensated(_)) => matches!(ended, Ended::Compensated { .. }),
+                        Event::Saga(SagaEvent::Completed(e)) => Some(e.saga) == saga && *ended == Ended::Completed,
+                        Event::Saga(SagaEvent::Compensated(e)) => {
+                            Some(e.saga) == saga && matches!(ended, Ended::Compensated { .. })
+                        }
                         _ => false,
                     })
                 });

@@ -103,6 +103,8 @@ pub struct Node {
     pub partition: Partition,
     /// To let it stand still.
     pub gate: Gate,
+    /// To let it stop in order.
+    pub stop: CancellationToken,
     /// Its end. An error is one that stops the partition for good.
     pub task: JoinHandle<Result<(), JournalError>>,
 }
@@ -145,7 +147,8 @@ impl Cluster {
             rules: self.rules,
         };
         let gate = Gate::default();
-        let owner = gate.run(Owner::new(options, inbox).run(None, CancellationToken::new()));
-        Node { partition, gate, task: tokio::spawn(owner) }
+        let stop = CancellationToken::new();
+        let owner = gate.run(Owner::new(options, inbox).run(None, stop.clone()));
+        Node { partition, gate, stop, task: tokio::spawn(owner) }
     }
 }

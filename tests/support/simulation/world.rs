@@ -296,13 +296,12 @@ impl World {
         if self.dice.once_in(20) {
             request.deadline = Instant::now() + Duration::from_secs(3);
             let again = self.ask(request).await;
-            if let (Answer::Accepted(first) | Answer::Repeated(first), Answer::Accepted(_) | Answer::Refused(_)) =
-                (first, &again)
+            if let Answer::Accepted(first) | Answer::Repeated(first) = first
+                && !matches!(&again, Answer::Repeated(same) if same == first)
+                && again != Answer::Unknown
             {
-                self.story.tell(format_args!("VIOLATION: accepted at {}, then asked again: {again:?}", first.position));
-                self.asked
-                    .lock()
-                    .push(Asked::violation(format!("accepted at {}, asked again: {again:?}", first.position)));
+                let what = format!("accepted at {}, asked again: {again:?}", first.position);
+                self.asked.lock().push(Asked::violation(what));
             }
         } else if self.dice.once_in(40) && matches!(first, Answer::Accepted(_)) {
             request.deadline = Instant::now() + Duration::from_secs(3);
