@@ -14,13 +14,20 @@ pub(crate) struct Arguments {
     /// The data directory; no server may have it open
     #[arg(long, env = "TIDINGS_DATA", default_value = "./data")]
     data: PathBuf,
+    /// First note anew, as the anchors, what the log holds now: for anchors that were lost or damaged. What the log has
+    /// lost since is forgotten
+    #[arg(long)]
+    accept: bool,
 }
 
-/// An error if a single record is not as it was written. Changes nothing.
+/// An error if a single record is not as it was written. Changes nothing, unless it is to accept what is there.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let data = &arguments.data;
     // Opening a directory that holds no log would make one.
     ensure!(data.join("tidings.json").exists(), "{}: there is no log in it", data.display());
+    if arguments.accept {
+        embedded::rewrite_anchors(data)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let embedded = embedded::open(data, PARTITIONS_DEFAULT)?;
     let journal: Arc<dyn Journal> = embedded.log.clone();

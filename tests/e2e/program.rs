@@ -125,6 +125,18 @@ async fn a_log_that_is_not_what_it_was_is_refused_with_the_position() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lost_anchors_are_refused_until_they_are_noted_anew() -> Result<()> {
+    let home = used().await?;
+    let data = home.path().join("data");
+    fs::remove_file(data.join("anchors"))?;
+    assert!(refused(&data, &[])?.contains("anchors"));
+    assert!(!run(&["log", "verify"], &data, &[])?.status.success());
+    let accepted = run(&["log", "verify", "--accept"], &data, &[])?;
+    assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+    TestServer::over(home).await?.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_would_not_be_used_are_refused_before_anything_is_made() -> Result<()> {
     let home = tempfile::tempdir()?;
     for name in gateway::SERVERS {
