@@ -129,7 +129,7 @@ async fn lost_anchors_are_refused_until_they_are_noted_anew() -> Result<()> {
     let home = used().await?;
     let data = home.path().join("data");
     fs::remove_file(data.join("anchors"))?;
-    assert!(refused(&data, &[])?.contains("anchors"));
+    assert!(refused(&data, &[])?.contains("tidings log verify --accept"));
     assert!(!run(&["log", "verify"], &data, &[])?.status.success());
     let accepted = run(&["log", "verify", "--accept"], &data, &[])?;
     assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));

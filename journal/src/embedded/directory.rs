@@ -85,8 +85,12 @@ impl Directory {
         let identity = parse_identity(&file, &text)?;
         for part in parts {
             if !path.join(part).exists() {
+                let way_out = match *part {
+                    ANCHORS => "restore it from a backup, or note them anew with `tidings log verify --accept`",
+                    _ => "restore it from a backup",
+                };
                 let what = format!(
-                    "{} is missing, but {IDENTITY} says that a log was made here; restore it from a backup",
+                    "{} is missing, but {IDENTITY} says that a log was made here; {way_out}",
                     path.join(part).display()
                 );
                 return Err(JournalError::Unusable(what));
