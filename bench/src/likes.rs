@@ -2,10 +2,10 @@
 
 use crate::closed_loop::{Client, Measured, measure};
 use anyhow::{Result, bail};
-use commands::{Answer, LikeCommand, LocalOwners, Owner, OwnerOptions, PostCommand, Request, Router, Rules};
+use commands::{Answer, LikeCommand, LocalOwners, Owner, OwnerOptions, PostCommand, Request, Router};
 use events::{CipherKey, CommandId, Content, Key, PostId, Sealed, Timestamp, UserId};
 use journal::embedded::{self, Embedded, StaticOwnership};
-use journal::{Journal, Partition};
+use journal::{Journal, Partition, Rules};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

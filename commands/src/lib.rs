@@ -10,7 +10,6 @@ mod owner;
 mod process;
 mod request;
 mod router;
-mod rules;
 mod state;
 
 pub use aggregates::{
@@ -23,5 +22,4 @@ pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
 pub use process::{Next, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
 pub use request::{Clock, Request};
 pub use router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, REQUEST_DEADLINE_MAX, Router, Transport};
-pub use rules::Rules;
 pub use state::{Decision, State};

@@ -12,6 +12,7 @@ mod partition;
 mod port;
 mod reader;
 mod record;
+mod rules;
 mod verify;
 
 pub use chain::{Anchor, Chain, Checkpoint, Head, Verdict};
@@ -21,4 +22,5 @@ pub use partition::{Offset, Partition, Position, partition_of};
 pub use port::{Appender, Journal, Receipt};
 pub use reader::{DecodedCommit, Reader};
 pub use record::{Draft, Kind, Record};
+pub use rules::{Rule, Rules};
 pub use verify::{Verified, verify};

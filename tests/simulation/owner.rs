@@ -1,13 +1,11 @@
 //! The owner's own promises, one at a time, over a log that can be held still.
 
-use commands::{
-    Answer, Command, CommentCommand, Delivery, LikeCommand, Owner, PostCommand, Receipt, Refusal, Request, Rules,
-};
+use commands::{Answer, Command, CommentCommand, Delivery, LikeCommand, Owner, PostCommand, Receipt, Refusal, Request};
 use events::{
     CipherKey, CommandId, CommentId, CommentText, Content, Fingerprint, Key, PostId, Sealed, Timestamp, UserId,
 };
 use futures::FutureExt;
-use journal::{Partition, Position};
+use journal::{Partition, Position, Rules};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_tests::simulation::log::LogFaults;

@@ -1,11 +1,11 @@
 //! Registration under a crash between any two records, and its compensations in every order.
 
-use commands::{Answer, Ended, Request, Rules, SagaCommand, State};
+use commands::{Answer, Ended, Request, SagaCommand, State};
 use events::{
     CommandId, Email, Event, Key, Keyring, PasswordHash, RegistrationData, Retention, SagaData, SagaId, Sealed,
     Timestamp, UserEvent, UserId, Username,
 };
-use journal::{Journal, Partition};
+use journal::{Journal, Partition, Rules};
 use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
 use std::sync::Arc;
 use std::time::Duration;

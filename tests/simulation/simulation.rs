@@ -5,7 +5,7 @@
 mod owner;
 mod registration;
 
-use commands::Rules;
+use journal::{Rule, Rules};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -94,18 +94,19 @@ fn a_seed_replays_exactly() {
 }
 
 /// Without the rule some seed must fail.
-fn is_needed(rule: &str, rules: Rules) {
+fn is_needed(rule: Rule) {
+    let rules = Rules::without(rule);
     let outcomes = run_seeds(SEEDS_MAX_FOR_A_MISSING_RULE, |seed| Settings { rules, ..settings(seed) });
-    let (seed, outcome) = failing(&outcomes).unwrap_or_else(|| panic!("no seed misses the rule: {rule}"));
-    println!("without \"{rule}\": caught after {} seeds (seed {seed}): {}", outcomes.len(), outcome.violations[0]);
+    let (seed, outcome) = failing(&outcomes).unwrap_or_else(|| panic!("no seed misses the rule {rule:?}"));
+    println!("without {rule:?}: caught after {} seeds (seed {seed}): {}", outcomes.len(), outcome.violations[0]);
 }
 
 #[test]
 fn acknowledging_before_validity_is_caught() {
-    is_needed("acknowledge after validity", Rules::default().without_acknowledging_after_validity());
+    is_needed(Rule::AcknowledgeAfterValidity);
 }
 
 #[test]
 fn an_unfenced_refusal_is_caught() {
-    is_needed("fence refusals", Rules::default().without_fencing_refusals());
+    is_needed(Rule::FenceRefusals);
 }

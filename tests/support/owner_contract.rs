@@ -6,11 +6,11 @@
 use crate::simulation::network::NetworkFaults;
 use crate::simulation::nodes::Cluster;
 use crate::simulation::{Dice, Network, Story};
-use commands::{Answer, LikeCommand, PostCommand, Refusal, Request, Rules};
+use commands::{Answer, LikeCommand, PostCommand, Refusal, Request};
 use events::{CipherKey, CommandId, Commit, Content, Key, PostId, Sealed, Timestamp, UserId};
 use futures::FutureExt;
 use futures::future::join_all;
-use journal::{Journal, Kind, Partition, Reader, partition_of};
+use journal::{Journal, Kind, Partition, Reader, Rules, partition_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use events::{Commit, Event, Incarnation, SagaEvent, SagaId, Timestamp};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position};
+use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position, Rule};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -181,7 +181,7 @@ impl Tenure {
             held.fence = Some(self.next);
         }
         let mut reply = reply;
-        if !owner.options.rules.acknowledge_after_validity {
+        if !owner.options.rules.keep(Rule::AcknowledgeAfterValidity) {
             self.release(&request, Answer::Accepted(receipt), reply.take());
         }
         self.sent.push_back(Sent { offset: receipt.position.offset, request, receipt, reply, sagas });
@@ -231,7 +231,7 @@ impl Tenure {
     }
 
     fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, reply: Reply) {
-        if !owner.options.rules.fence_refusals {
+        if !owner.options.rules.keep(Rule::FenceRefusals) {
             return self.release(&request, answer, reply);
         }
         self.held.push_back(Held { request, answer, reply, decided_at: self.next, fence: None });

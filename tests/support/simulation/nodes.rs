@@ -2,8 +2,8 @@
 
 use super::Network;
 use async_trait::async_trait;
-use commands::{Clock, Owner, OwnerOptions, Router, Rules};
-use journal::{Assignment, Journal, JournalError, Ownership, Partition};
+use commands::{Clock, Owner, OwnerOptions, Router};
+use journal::{Assignment, Journal, JournalError, Ownership, Partition, Rules};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::collections::BTreeMap;

@@ -6,14 +6,14 @@ use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story};
 use commands::{
-    Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, Rules,
-    SagaCommand, SessionCommand, UserCommand,
+    Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
+    SessionCommand, UserCommand,
 };
 use events::{
     Bio, CommandId, CommentId, CommentText, Content, Email, Fingerprint, Key, Keyring, PasswordHash, PostId,
     RegistrationData, Retention, SagaData, SagaId, Sealed, SessionId, Timestamp, UserId, Username,
 };
-use journal::{Partition, partition_of};
+use journal::{Partition, Rules, partition_of};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
