@@ -15,6 +15,7 @@ mod ids;
 mod key;
 mod keyring;
 mod like;
+mod parsed;
 mod post;
 mod saga;
 mod sealed;

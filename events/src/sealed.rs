@@ -10,9 +10,10 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::FromStr;
 use uuid::Uuid;
 
 const ID_LEN: usize = 16;
@@ -46,16 +47,14 @@ pub enum SealError {
 pub struct CipherKey {
     id: KeyId,
     cipher: LessSafeKey,
-    mac: hmac::Key,
+    secret: [u8; 32],
 }
 
 impl CipherKey {
     /// The key from its 32 secret bytes.
     pub fn new(id: KeyId, secret: &[u8; 32]) -> Self {
         let cipher = UnboundKey::new(&AES_256_GCM, secret).expect("AES-256 takes any 32 bytes");
-        // The MAC has a key of its own, so that no byte string is ever used with two algorithms.
-        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"tidings user mac v1");
-        Self { id, cipher: LessSafeKey::new(cipher), mac: hmac::Key::new(hmac::HMAC_SHA256, mac.as_ref()) }
+        Self { id, cipher: LessSafeKey::new(cipher), secret: *secret }
     }
 
     /// Which key this is.
@@ -65,7 +64,10 @@ impl CipherKey {
 
     /// HMAC-SHA256 of `parts`, each preceded by its length.
     pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        mac_of_parts(&self.mac, parts)
+        // The MAC has a key of its own, so that no byte string is ever used with two algorithms. It is derived only here:
+        // a replay makes very many of these keys and no MAC.
+        let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.secret), b"tidings user mac v1");
+        mac_of_parts(&hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()), parts)
     }
 }
 
@@ -162,14 +164,21 @@ impl<T> Serialize for Sealed<T> {
     }
 }
 
-impl<'de, T> Deserialize<'de> for Sealed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = BASE64_STANDARD_NO_PAD.decode(text.as_bytes()).map_err(D::Error::custom)?;
+impl<T> FromStr for Sealed<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = BASE64_STANDARD_NO_PAD.decode(text).map_err(|error| error.to_string())?;
         if bytes.len() < ID_LEN + NONCE_LEN + AES_256_GCM.tag_len() {
-            return Err(D::Error::custom("a sealed value is cut short"));
+            return Err("a sealed value is cut short".to_owned());
         }
         Ok(Self { bytes: bytes.into(), value: PhantomData })
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Sealed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::parsed::deserialize(deserializer)
     }
 }
 

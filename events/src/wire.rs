@@ -11,12 +11,13 @@ use crate::{
     SagaEvent, SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted, StepRefused, StepRequested,
     StepRetried, StepUndone, UserCreated, UserEvent,
 };
-use serde::de::Error as _;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
 /// Why a record's value could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,13 +59,11 @@ macro_rules! event_types {
             }
         }
 
-        /// The event, if name and version are current; `None` if they are not known.
-        fn decode(name: &str, version: u32, data: &str) -> Option<serde_json::Result<Event>> {
+        /// The event of a current version.
+        fn decode<'de, D: Deserializer<'de>>(name: &str, version: u32, data: D) -> Result<Event, D::Error> {
             match (name, version) {
-                $(($name, $version) => Some(
-                    serde_json::from_str::<$data>(data).map(|data| Event::$group($family::$variant(data)))
-                ),)*
-                _ => None,
+                $(($name, $version) => <$data>::deserialize(data).map(Event::from),)*
+                _ => Err(D::Error::custom(unknown(name, version))),
             }
         }
 
@@ -187,35 +186,84 @@ impl Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Envelope<'a> {
-            #[serde(rename = "type", borrow)]
-            name: Cow<'a, str>,
-            version: u32,
-            #[serde(borrow)]
-            data: &'a RawValue,
+        deserializer.deserialize_map(Envelope)
+    }
+}
+
+/// Reads the three fields. As they are written, name and version come before the data, which is then read in place.
+struct Envelope;
+
+impl<'de> Visitor<'de> for Envelope {
+    type Value = Event;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event with type, version and data")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Event, A::Error> {
+        let (mut name, mut version) = (None::<Name<'de>>, None::<u32>);
+        let (mut early, mut event) = (None::<&RawValue>, None);
+        while let Some(field) = fields.next_key()? {
+            match (field, &name, version) {
+                (Field::Type, ..) => name = Some(fields.next_value()?),
+                (Field::Version, ..) => version = Some(fields.next_value()?),
+                (Field::Data, Some(Name(name)), Some(version)) => {
+                    event = Some(fields.next_value_seed(Data { name, version })?);
+                }
+                (Field::Data, ..) => early = Some(fields.next_value()?),
+                (Field::Other, ..) => drop(fields.next_value::<IgnoredAny>()?),
+            }
         }
-        let Envelope { name, version, data } = Envelope::deserialize(deserializer)?;
-        if let Some(event) = decode(&name, version, data.get()) {
-            return event.map_err(D::Error::custom);
+        if let Some(event) = event {
+            return Ok(event);
         }
-        let (current, data) = upcast(&name, version, data.get()).map_err(D::Error::custom)?;
-        match decode(&name, current, &data) {
-            Some(event) => event.map_err(D::Error::custom),
-            None => Err(D::Error::custom(unknown(&name, version))),
+        let data = early.ok_or_else(|| A::Error::missing_field("data"))?;
+        let Name(name) = name.ok_or_else(|| A::Error::missing_field("type"))?;
+        let version = version.ok_or_else(|| A::Error::missing_field("version"))?;
+        Data { name: &name, version }.deserialize(data).map_err(A::Error::custom)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Type,
+    Version,
+    Data,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The data of an event of this name and version, which may be an old one.
+struct Data<'a> {
+    name: &'a str,
+    version: u32,
+}
+
+impl<'de> DeserializeSeed<'de> for Data<'_> {
+    type Value = Event;
+
+    fn deserialize<D: Deserializer<'de>>(self, data: D) -> Result<Event, D::Error> {
+        let Self { name, version } = self;
+        if !UPCASTS.iter().any(|(n, v, _)| (*n, *v) == (name, version)) {
+            return decode(name, version, data);
         }
+        let (current, data) = upcast(name, version, Value::deserialize(data)?);
+        decode(name, current, data).map_err(D::Error::custom)
     }
 }
 
 /// Takes old data up step by step until no further upcast is known.
-fn upcast(name: &str, version: u32, data: &str) -> serde_json::Result<(u32, String)> {
-    let mut data: Value = serde_json::from_str(data)?;
+fn upcast(name: &str, version: u32, mut data: Value) -> (u32, Value) {
     let mut current = version;
     while let Some((.., up)) = UPCASTS.iter().find(|(n, v, _)| *n == name && *v == current) {
         data = up(data);
         current += 1;
     }
-    Ok((current, data.to_string()))
+    (current, data)
 }
 
 const UNKNOWN: &str = "unknown event ";

@@ -2,6 +2,7 @@
 
 use crate::listing::Place;
 use events::Timestamp;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use uuid::Uuid;
@@ -15,11 +16,13 @@ pub(crate) struct Dated<V> {
 impl<V> Dated<V> {
     /// Adds a row; what is there already stays as it is. Returns whether it was added.
     pub(crate) fn insert(&mut self, id: Uuid, at: Timestamp, row: V) -> bool {
-        if self.rows.contains_key(&id) {
-            return false;
+        match self.rows.entry(id) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert((at, row));
+                self.order.insert((at, id))
+            }
         }
-        self.rows.insert(id, (at, row));
-        self.order.insert((at, id))
     }
 
     /// Takes a row away. Returns whether it was there.
