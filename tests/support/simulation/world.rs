@@ -1,6 +1,7 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
 use super::check::{self, Asked, Seen};
+use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
@@ -47,6 +48,10 @@ pub struct Outcome {
     pub refused: usize,
     /// All that happened.
     pub lines: Vec<String>,
+    /// What the clients asked and were told.
+    pub history: Recorder,
+    /// The commands of the requests that the network delivered twice.
+    pub doubled: Vec<CommandId>,
 }
 
 const PARTITIONS: u32 = 3;
@@ -91,6 +96,7 @@ pub(super) struct World {
     sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+    history: Recorder,
     left: Arc<AtomicUsize>,
 }
 
@@ -126,6 +132,7 @@ impl World {
             sessions: Arc::default(),
             asked: Arc::default(),
             seen: Arc::default(),
+            history: Recorder::default(),
             left: Arc::new(AtomicUsize::new(settings.commands)),
         }
     }
@@ -169,6 +176,8 @@ impl World {
             accepted: answered(|answer| matches!(answer, Answer::Accepted(_) | Answer::Ended(..))),
             refused: answered(|answer| matches!(answer, Answer::Refused(_) | Answer::Unchanged(_))),
             lines: self.story.lines(),
+            history: self.history.clone(),
+            doubled: self.network.doubled(),
         }
     }
 
@@ -325,6 +334,7 @@ impl World {
     /// Asks until there is an answer that is one.
     async fn ask(&self, request: Request) -> Answer {
         let partition = partition_of(&request.key, PARTITIONS);
+        let asked = self.history.asks(&request);
         for _ in 0..TRIES_MAX {
             let mut attempt = request.clone();
             attempt.deadline = Instant::now() + Duration::from_secs(3);
@@ -333,6 +343,7 @@ impl World {
             let to = self.log.landed(partition);
             self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
             if !matches!(answer, Answer::Unknown | Answer::Overloaded | Answer::Expired) {
+                self.history.answered(asked, &answer);
                 self.asked.lock().push(Asked {
                     request: attempt,
                     partition,
