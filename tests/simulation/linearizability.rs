@@ -1,6 +1,8 @@
 //! What the clients of a simulation were told, judged by a checker that is not ours against objects that share no code
 //! with the owner.
 
+mod handmade;
+
 use super::{SEEDS_MAX_FOR_A_MISSING_RULE, settings};
 use commands::Rules;
 use std::collections::BTreeMap;

@@ -28,6 +28,8 @@ use uuid::Uuid;
 pub const CALLS_MAX: usize = 2_000;
 /// What the search may remember of one history, in bytes.
 const MEMORY_MAX: usize = 256 << 20;
+/// What it remembers of a step, besides two flags a call; more than any object here needs.
+const STATE_BYTES: usize = 1 << 10;
 /// Lines shown of a violation, the newest ones.
 const LINES_MAX: usize = 80;
 
@@ -158,8 +160,7 @@ fn search<O: Object>(calls: &[Call<O::Op>]) -> Option<bool> {
     if calls.len() > CALLS_MAX {
         return None;
     }
-    // The search remembers two flags a call for each step at most.
-    let left = Rc::new(Cell::new(MEMORY_MAX / (2 * calls.len())));
+    let left = Rc::new(Cell::new(MEMORY_MAX / (STATE_BYTES + 2 * calls.len())));
     let linearizable = WGLChecker::<Alone<O>>::is_linearizable(History::from_actions(actions(calls, &left)));
     (left.get() > 0).then_some(linearizable)
 }

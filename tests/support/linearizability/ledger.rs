@@ -28,6 +28,10 @@ pub struct Ledger {
     pub claims: Histories<String, claim::Op>,
     /// Requests that were answered.
     pub operations: usize,
+    /// Requests that were not; whoever asked has left.
+    pub unknown: usize,
+    /// Second deliveries of a request.
+    pub doubled: usize,
     /// Answers that no object gives.
     pub strange: Vec<String>,
 }
@@ -41,8 +45,10 @@ pub struct Report {
     pub histories: usize,
     /// The calls of the longest history.
     pub longest: usize,
-    /// Calls that have no answer.
+    /// Requests without an answer, which may have taken effect or may yet.
     pub unknown: usize,
+    /// Second deliveries, which may take effect if the first did not.
+    pub doubled: usize,
     /// How often each answer was given.
     pub answers: BTreeMap<String, usize>,
     /// Histories that no order explains, and answers that are none.
@@ -54,7 +60,9 @@ pub struct Report {
 impl Ledger {
     /// Judges every history.
     pub fn judge(&self) -> Report {
-        let mut report = Report { operations: self.operations, violations: self.strange.clone(), ..Report::default() };
+        let Self { operations, unknown, doubled, .. } = *self;
+        let violations = self.strange.clone();
+        let mut report = Report { operations, unknown, doubled, violations, ..Report::default() };
         report.judge_all::<_, Post>("post", &self.posts);
         report.judge_all::<_, Follow>("follow", &self.follows);
         report.judge_all::<_, Session>("session", &self.sessions);
@@ -69,8 +77,7 @@ impl Report {
         for (key, calls) in histories {
             self.histories += 1;
             self.longest = self.longest.max(calls.len());
-            self.unknown += calls.iter().filter(|call| call.answer == Answer::Unknown).count();
-            for call in calls {
+            for call in calls.iter().filter(|call| call.answer != Answer::Unknown) {
                 *self.answers.entry(format!("{:?}", call.answer)).or_default() += 1;
             }
             match judge::<O>(calls) {
@@ -90,6 +97,7 @@ impl AddAssign for Report {
         self.histories += other.histories;
         self.longest = self.longest.max(other.longest);
         self.unknown += other.unknown;
+        self.doubled += other.doubled;
         self.violations.extend(other.violations);
         self.too_large.extend(other.too_large);
         for (answer, times) in other.answers {
@@ -100,11 +108,12 @@ impl AddAssign for Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operations, histories, longest, unknown, answers, violations, too_large } = self;
+        let Self { operations, histories, longest, unknown, doubled, answers, violations, too_large } = self;
         write!(
             f,
-            "{operations} operations in {histories} histories (the longest has {longest} calls), {unknown} calls without \
-             an answer, {} violations, {} histories too large to be judged; {answers:?}",
+            "{operations} operations in {histories} histories (the longest has {longest} calls), {unknown} more \
+             without an answer, {doubled} delivered twice: {} violations, {} histories too large to be judged; \
+             {answers:?}",
             violations.len(),
             too_large.len()
         )

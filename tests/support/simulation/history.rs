@@ -65,11 +65,13 @@ impl Recorder {
         for (number, asked) in inner.asked.iter().enumerate() {
             first.entry(asked.request.id).or_insert(number);
             ledger.operations += usize::from(asked.answered.is_some());
+            ledger.unknown += usize::from(asked.answered.is_none());
             note(&mut ledger, number, asked);
         }
         for id in doubled {
             // The steps of sagas are delivered twice as well; they are no client's calls.
             if let Some(number) = first.get(id) {
+                ledger.doubled += 1;
                 note(&mut ledger, *number, &Asked { answered: None, ..inner.asked[*number].clone() });
             }
         }
