@@ -79,6 +79,8 @@ pub enum Answer {
     Accepted,
     /// The same call took effect before.
     Repeated,
+    /// It took effect, now or when the same call came before.
+    Done,
     /// It was so already.
     Unchanged,
     /// It took no effect, for this reason.
@@ -224,7 +226,7 @@ impl<O: Object> Specification for Alone<O> {
         let mut next = state.clone();
         let possible = match step.print.and_then(|(id, print)| Some((print, *state.done.get(&id)?))) {
             Some((print, done)) if print == done => {
-                matches!(step.answer, Answer::Repeated | Answer::Gone | Answer::Unknown)
+                matches!(step.answer, Answer::Repeated | Answer::Done | Answer::Gone | Answer::Unknown)
             }
             Some(_) => matches!(step.answer, Answer::Refused(Why::KeyReused) | Answer::Unknown),
             None => {
@@ -244,7 +246,7 @@ impl<O: Object> Specification for Alone<O> {
 fn explains(effect: Effect, answer: Answer) -> bool {
     match answer {
         Answer::Unknown => true,
-        Answer::Accepted | Answer::Repeated => effect == Effect::Happens,
+        Answer::Accepted | Answer::Repeated | Answer::Done => effect == Effect::Happens,
         Answer::Unchanged => effect == Effect::Already,
         Answer::Refused(why) => effect == Effect::Refused(why),
         Answer::Gone => matches!(effect, Effect::Happens | Effect::Already | Effect::Refused(Why::NotFound)),
