@@ -14,7 +14,7 @@ pub mod post;
 pub mod session;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -121,13 +121,15 @@ pub struct Call<Op> {
     pub ended: Option<u64>,
     /// What was answered.
     pub answer: Answer,
+    /// The call of this id comes before it, whenever that was answered: what a session reads shows what it has written.
+    pub after: Option<Id>,
 }
 
 impl<Op> Call<Op> {
     /// The same call, asking for this.
     pub fn of<Other>(&self, op: Other) -> Call<Other> {
-        let Self { id, print, begun, ended, answer, .. } = *self;
-        Call { client: self.client.clone(), op, id, print, begun, ended, answer }
+        let Self { id, print, begun, ended, answer, after, .. } = *self;
+        Call { client: self.client.clone(), op, id, print, begun, ended, answer, after }
     }
 }
 
@@ -172,11 +174,14 @@ fn search<O: Object>(calls: &[Call<O::Op>]) -> Option<bool> {
 fn actions<Op: Clone>(calls: &[Call<Op>], left: &Rc<Cell<usize>>) -> Vec<(usize, Action<Step<Op>>)> {
     let mut uses = BTreeMap::new();
     calls.iter().for_each(|call| *uses.entry(call.id).or_insert(0) += 1);
+    let preceding: BTreeSet<Id> = calls.iter().filter_map(|call| call.after).collect();
     let mut moments = Vec::with_capacity(2 * calls.len());
     for (line, call) in calls.iter().enumerate() {
         let step = Step {
             op: call.op.clone(),
             print: (uses[&call.id] > 1).then_some((call.id, call.print)),
+            precedes: preceding.contains(&call.id).then_some(call.id),
+            after: call.after,
             answer: call.answer,
             left: Rc::clone(left),
         };
@@ -193,6 +198,10 @@ struct Step<Op> {
     op: Op,
     /// Its id and print, if other calls have the same id.
     print: Option<(Id, u8)>,
+    /// Its id, if another call comes after it.
+    precedes: Option<Id>,
+    /// The call that comes before it.
+    after: Option<Id>,
     answer: Answer,
     /// How many more steps the search may try.
     left: Rc<Cell<usize>>,
@@ -201,11 +210,14 @@ struct Step<Op> {
 /// What the search is told of an object: which steps are possible.
 struct Alone<O>(PhantomData<O>);
 
-/// An object, and which of the calls that may be asked again have taken effect.
+/// An object and what else the order so far decides.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Remembering<S> {
     object: S,
+    /// Which of the commands that were asked more than once have taken effect, and the print under which.
     done: BTreeMap<Id, u8>,
+    /// Which of the calls that others come after were there.
+    passed: BTreeSet<Id>,
 }
 
 impl<O: Object> Specification for Alone<O> {
@@ -213,17 +225,18 @@ impl<O: Object> Specification for Alone<O> {
     type Operation = Step<O::Op>;
 
     fn init() -> Self::State {
-        Remembering { object: O::State::default(), done: BTreeMap::new() }
+        Remembering { object: O::State::default(), done: BTreeMap::new(), passed: BTreeSet::new() }
     }
 
     fn apply(step: &Self::Operation, state: &Self::State) -> (bool, Self::State) {
         let left = step.left.get().saturating_sub(1);
         step.left.set(left);
-        if left == 0 {
-            // Out of its means: nothing is possible any more, so that the search ends.
+        // Out of its means nothing is possible any more, so that the search ends.
+        if left == 0 || step.after.is_some_and(|before| !state.passed.contains(&before)) {
             return (false, state.clone());
         }
         let mut next = state.clone();
+        next.passed.extend(step.precedes);
         let possible = match step.print.and_then(|(id, print)| Some((print, *state.done.get(&id)?))) {
             Some((print, done)) if print == done => {
                 matches!(step.answer, Answer::Repeated | Answer::Done | Answer::Gone | Answer::Unknown)

@@ -119,7 +119,16 @@ impl Client {
     }
 
     fn call(&self, command: Id, begun: u64) -> Call<()> {
-        Call { client: self.name.clone(), op: (), id: command, print: 0, begun, ended: None, answer: Answer::Unknown }
+        Call {
+            client: self.name.clone(),
+            op: (),
+            id: command,
+            print: 0,
+            begun,
+            ended: None,
+            answer: Answer::Unknown,
+            after: None,
+        }
     }
 
     /// Asks; where there is no answer, one in two asks again until there is one. A second time with the same number it
@@ -146,10 +155,12 @@ impl Client {
     }
 
     /// After an acknowledged like, or the end of one: what the same session reads then. It may be what was so at any
-    /// moment since the acknowledgement. Whoever cannot be shown that much is told so, and the read is void.
+    /// moment since that took effect. Whoever cannot be shown that much is told so, and the read is void.
     async fn read_back(&self, wish: &Wish, write: &Call<()>) -> Result<()> {
         let Wish::Post(post, post::Op::Like(_) | post::Op::Unlike(_), _) = wish else { return Ok(()) };
-        let (Answer::Done | Answer::Unchanged, Some(acknowledged)) = (write.answer, write.ended) else { return Ok(()) };
+        if !matches!(write.answer, Answer::Done | Answer::Unchanged) {
+            return Ok(());
+        }
         let headers = [("authorization", &*self.bearer()), ("prefer", "consistency=strict")];
         let reply = self.http.send(Method::GET, &format!("/posts/{}", post.0), None, &headers).await;
         let ended = Some(self.scene.now());
@@ -161,7 +172,8 @@ impl Client {
             Ok((StatusCode::SERVICE_UNAVAILABLE, _)) | Err(_) => return self.back().await,
             Ok((status, body)) => bail!("a read was answered {status} {body}"),
         };
-        let call = Call { ended, answer, ..self.call(Id(self.dice.uuid()), acknowledged + 1) };
+        let after = Some(write.id);
+        let call = Call { ended, answer, after, ..self.call(Id(self.dice.uuid()), write.begun + 1) };
         self.scene.note_post(*post, call.of(post::Op::IsLiked(self.id)));
         Ok(())
     }

@@ -14,7 +14,7 @@ const COMMENT: Id = Id(Uuid::from_u128(3));
 /// A call of its own from one moment to another.
 fn call<Op>(begun: u64, ended: u64, op: Op, answer: Answer) -> Call<Op> {
     let id = Id(Uuid::from_u128(1_000 + u128::from(begun)));
-    Call { client: "somebody".to_owned(), op, id, print: 0, begun, ended: Some(ended), answer }
+    Call { client: "somebody".to_owned(), op, id, print: 0, begun, ended: Some(ended), answer, after: None }
 }
 
 /// A call without an answer.
@@ -112,6 +112,23 @@ fn what_has_no_answer_takes_effect_later_or_never_but_not_before_it_was_asked() 
     let twice =
         vec![lost(1, Like(BOB)), call(3, 4, Unlike(BOB), Answer::Accepted), call(5, 6, Unlike(BOB), Answer::Accepted)];
     assert!(!explained::<Post>(&published(twice)), "it takes effect once");
+}
+
+#[test]
+fn a_session_reads_what_it_has_written_or_what_became_of_it() {
+    use post::Op::{Delete, IsLiked, Like, Unlike};
+    let like = || call(1, 20, Like(BOB), Answer::Accepted);
+    let read = |answer| Call { begun: 2, after: Some(like().id), ..call(30, 31, IsLiked(BOB), answer) };
+    let (yes, no) = (Answer::Read(true), Answer::Read(false));
+    assert!(explained::<Post>(&published(vec![like(), read(yes)])));
+    assert!(!explained::<Post>(&published(vec![like(), read(no)])));
+    // What others did meanwhile may be seen or not.
+    let unlike = || call(5, 6, Unlike(BOB), Answer::Accepted);
+    assert!(explained::<Post>(&published(vec![like(), unlike(), read(yes)])));
+    assert!(explained::<Post>(&published(vec![like(), unlike(), read(no)])));
+    let delete = || call(5, 6, Delete(ADA), Answer::Accepted);
+    assert!(explained::<Post>(&published(vec![like(), delete(), read(NOT_FOUND)])));
+    assert!(!explained::<Post>(&published(vec![like(), delete(), read(no)])));
 }
 
 #[test]

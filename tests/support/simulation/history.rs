@@ -139,6 +139,7 @@ fn call(number: usize, asked: &Asked) -> Result<Call<()>, String> {
         begun: *begun,
         ended: answered.as_ref().map(|(ended, _)| *ended),
         answer,
+        after: None,
     })
 }
 
