@@ -4,7 +4,8 @@ use tidings_tests::linearizability::claim::{self, Claim};
 use tidings_tests::linearizability::follow::{self, Follow};
 use tidings_tests::linearizability::post::{self, Post};
 use tidings_tests::linearizability::session::{self, Session};
-use tidings_tests::linearizability::{Answer, CALLS_MAX, Call, Id, Verdict, Why, judge};
+use tidings_tests::linearizability::{Answer, CALLS_MAX, Call, Effect, Id, Object, Verdict, Why, judge};
+use tidings_tests::simulation::Dice;
 use uuid::Uuid;
 
 const ADA: Id = Id(Uuid::from_u128(1));
@@ -39,7 +40,7 @@ fn published(mut then: Vec<Call<post::Op>>) -> Vec<Call<post::Op>> {
     then
 }
 
-fn explained<O: tidings_tests::linearizability::Object>(calls: &[Call<O::Op>]) -> bool {
+fn explained<O: Object>(calls: &[Call<O::Op>]) -> bool {
     match judge::<O>(calls) {
         Verdict::Linearizable => true,
         Verdict::Violated(_) => false,
@@ -224,4 +225,53 @@ fn what_is_too_large_is_said_to_be_so() {
     let mut open: Vec<_> = (0..30).map(|n| lost(n + 1, Like(Id(Uuid::from_u128(100 + u128::from(n)))))).collect();
     open.push(call(50, 51, Unlike(ADA), Answer::Accepted));
     assert_eq!(judge::<Post>(&published(open)), Verdict::TooLarge { calls: 32 });
+}
+
+/// Whether some order explains the calls, by trying all of them; those without an answer may be left out.
+fn some_order_explains(state: bool, left: &[Call<follow::Op>]) -> bool {
+    if left.iter().all(|call| call.ended.is_none()) {
+        return true;
+    }
+    let first_end = left.iter().filter_map(|call| call.ended).min();
+    (0..left.len()).any(|next| {
+        let (mut state, mut rest) = (state, left.to_vec());
+        let call = rest.remove(next);
+        let effect = Follow::step(&mut state, &call.op);
+        let told = match effect {
+            Effect::Happens => Answer::Accepted,
+            Effect::Already => Answer::Unchanged,
+            Effect::Refused(why) => Answer::Refused(why),
+            Effect::Shows(it) => Answer::Read(it),
+        };
+        first_end.is_none_or(|end| call.begun < end)
+            && (call.ended.is_none() || call.answer == told)
+            && some_order_explains(state, &rest)
+    })
+}
+
+#[test]
+fn the_search_says_what_trying_every_order_says() {
+    let dice = Dice::new(7);
+    let mut verdicts = [0; 2];
+    for _ in 0..5_000 {
+        let calls: Vec<Call<follow::Op>> = (0..2 + dice.below(5))
+            .map(|n| {
+                let begun = 20 * dice.below(8) as u64 + n as u64;
+                let ended = begun + 10 + 20 * dice.below(6) as u64;
+                let op = if dice.once_in(2) { follow::Op::Start } else { follow::Op::End };
+                let answer = match (dice.below(5), &op) {
+                    (0, _) => return lost(begun, op),
+                    (1 | 2, _) => Answer::Accepted,
+                    (_, follow::Op::Start) => Answer::Unchanged,
+                    _ => NOT_FOUND,
+                };
+                call(begun, ended, op, answer)
+            })
+            .collect();
+        let expected = some_order_explains(false, &calls);
+        assert_eq!(explained::<Follow>(&calls), expected, "{calls:#?}");
+        verdicts[usize::from(expected)] += 1;
+    }
+    println!("{} random histories are explained, {} are not", verdicts[1], verdicts[0]);
+    assert!(verdicts.iter().all(|times| *times > 500), "{verdicts:?}");
 }
