@@ -31,6 +31,8 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("redis", &["projections", "gateway"]),
     ("sqlx", &["projections", "journal"]),
     ("aws-sdk-s3", &["media"]),
+    // A checker of histories, for tests.
+    ("todc-utils", &[]),
 ];
 
 /// All that `events` may use, so that another service can depend on it.

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod dice;
+pub mod history;
 pub mod keyring;
 pub mod log;
 pub mod network;

@@ -3,6 +3,7 @@
 
 use super::{Dice, Fault, Story};
 use commands::{Answer, Delivery, Mailbox, Request, Transport};
+use events::CommandId;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::Partition;
@@ -32,6 +33,7 @@ impl NetworkFaults {
 pub struct Network {
     routes: Arc<Mutex<Vec<Vec<Mailbox>>>>,
     faults: Arc<Mutex<NetworkFaults>>,
+    doubled: Arc<Mutex<Vec<CommandId>>>,
     dice: Dice,
     story: Story,
 }
@@ -40,7 +42,7 @@ impl Network {
     /// A network to so many partitions, none of which has an owner yet.
     pub fn new(partitions: u32, dice: Dice, story: Story, faults: NetworkFaults) -> Self {
         let routes = Arc::new(Mutex::new(vec![Vec::new(); partitions as usize]));
-        Self { routes, faults: Arc::new(Mutex::new(faults)), dice, story }
+        Self { routes, faults: Arc::new(Mutex::new(faults)), doubled: Arc::default(), dice, story }
     }
 
     /// From now on requests for the partition go to this mailbox, and now and then to former ones.
@@ -53,6 +55,11 @@ impl Network {
     /// From now on it misbehaves this often.
     pub fn set_faults(&self, faults: NetworkFaults) {
         *self.faults.lock() = faults;
+    }
+
+    /// The commands of the requests that were delivered twice so far.
+    pub fn doubled(&self) -> Vec<CommandId> {
+        self.doubled.lock().clone()
     }
 
     fn once_in(&self, times: usize) -> bool {
@@ -89,6 +96,7 @@ impl Network {
         }
         if self.once_in(faults.doubled_one_in) {
             self.story.fault(Fault::RequestDoubled, request.id);
+            self.doubled.lock().push(request.id);
             let (network, request) = (self.clone(), Arc::clone(&request));
             tokio::spawn(async move {
                 sleep(network.dice.micros(10, 400_000)).await;

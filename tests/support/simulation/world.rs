@@ -1,6 +1,7 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
 use super::check::{self, Asked, Seen};
+use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
@@ -47,6 +48,10 @@ pub struct Outcome {
     pub refused: usize,
     /// All that happened.
     pub lines: Vec<String>,
+    /// What the clients asked and were told.
+    pub history: Recorder,
+    /// The commands of the requests that the network delivered twice.
+    pub doubled: Vec<CommandId>,
 }
 
 const PARTITIONS: u32 = 3;
@@ -56,6 +61,9 @@ const REGISTRATIONS: usize = 16;
 const NAMES: usize = 7;
 /// How often a client asks again before it gives up; far more than any seed needs.
 const TRIES_MAX: usize = 60;
+
+/// One in so many requests comes from a client in a hurry, who leaves without an answer.
+const HURRIED_ONE_IN: usize = 25;
 
 /// How long a simulation may take by its own clock; they take seconds.
 const WORLD_MAX: Duration = Duration::from_secs(600);
@@ -91,6 +99,7 @@ pub(super) struct World {
     sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+    history: Recorder,
     left: Arc<AtomicUsize>,
 }
 
@@ -126,6 +135,7 @@ impl World {
             sessions: Arc::default(),
             asked: Arc::default(),
             seen: Arc::default(),
+            history: Recorder::default(),
             left: Arc::new(AtomicUsize::new(settings.commands)),
         }
     }
@@ -169,6 +179,8 @@ impl World {
             accepted: answered(|answer| matches!(answer, Answer::Accepted(_) | Answer::Ended(..))),
             refused: answered(|answer| matches!(answer, Answer::Refused(_) | Answer::Unchanged(_))),
             lines: self.story.lines(),
+            history: self.history.clone(),
+            doubled: self.network.doubled(),
         }
     }
 
@@ -322,17 +334,22 @@ impl World {
         request
     }
 
-    /// Asks until there is an answer that is one.
+    /// Asks until there is an answer that is one. A client in a hurry may leave before; what it asked may take effect all
+    /// the same.
     async fn ask(&self, request: Request) -> Answer {
         let partition = partition_of(&request.key, PARTITIONS);
+        let asked = self.history.asks(&request);
+        let hurried = !request.until_saga_ends && self.dice.once_in(HURRIED_ONE_IN);
+        let patience = if hurried { self.dice.micros(100, 10_000) } else { Duration::from_secs(3) };
         for _ in 0..TRIES_MAX {
             let mut attempt = request.clone();
-            attempt.deadline = Instant::now() + Duration::from_secs(3);
+            attempt.deadline = Instant::now() + patience;
             let from = self.log.landed(partition);
             let answer = self.router.submit(attempt.clone()).await;
             let to = self.log.landed(partition);
             self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
             if !matches!(answer, Answer::Unknown | Answer::Overloaded | Answer::Expired) {
+                self.history.answered(asked, &answer);
                 self.asked.lock().push(Asked {
                     request: attempt,
                     partition,
@@ -342,6 +359,9 @@ impl World {
                     violation: None,
                 });
                 return answer;
+            }
+            if hurried {
+                return Answer::Unknown;
             }
             sleep(self.dice.micros(1_000, 200_000)).await;
         }
