@@ -4,7 +4,7 @@
 mod handmade;
 
 use super::{SEEDS_MAX_FOR_A_MISSING_RULE, settings};
-use commands::Rules;
+use journal::{Rule, Rules};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -76,19 +76,19 @@ fn every_answer_is_that_of_a_system_that_does_one_thing_at_a_time() {
 }
 
 /// Without the rule some seed must be told what no order explains.
-fn is_needed(rule: &str, rules: Rules) {
-    let Judged { report, seeds, .. } = judge(usize::MAX, SEEDS_MAX_FOR_A_MISSING_RULE, rules);
+fn is_needed(rule: Rule) {
+    let Judged { report, seeds, .. } = judge(usize::MAX, SEEDS_MAX_FOR_A_MISSING_RULE, Rules::without(rule));
     let shortest = report.violations.iter().min_by_key(|violation| violation.lines().count());
-    let Some(violation) = shortest else { panic!("every answer is explained without \"{rule}\"") };
-    println!("without \"{rule}\", after {seeds} seeds and {} operations:\n{violation}", report.operations);
+    let Some(violation) = shortest else { panic!("every answer is explained without {rule:?}") };
+    println!("without {rule:?}, after {seeds} seeds and {} operations:\n{violation}", report.operations);
 }
 
 #[test]
 fn the_refusals_of_a_former_owner_are_not_explained() {
-    is_needed("fence refusals", Rules::default().without_fencing_refusals());
+    is_needed(Rule::FenceRefusals);
 }
 
 #[test]
 fn acceptances_that_are_lost_are_not_explained() {
-    is_needed("acknowledge after validity", Rules::default().without_acknowledging_after_validity());
+    is_needed(Rule::AcknowledgeAfterValidity);
 }

@@ -14,7 +14,7 @@ use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
 use crate::reader::READ_RECORDS_MAX;
 use crate::record::{Draft, Kind, Record};
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use events::Incarnation;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
@@ -129,7 +129,7 @@ impl Store {
                 return Err(damaged("the record is missing, later ones are there".to_owned()));
             }
             bytes += value.len();
-            records.push(decode(&value).map_err(|what| damaged(what.to_owned()))?.at(offset));
+            records.push(decode(value.into()).map_err(|what| damaged(what.to_owned()))?.at(offset));
             if bytes >= READ_BYTES_MAX {
                 break;
             }
@@ -262,9 +262,11 @@ fn encode(draft: &Draft) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<Draft, &'static str> {
+/// Key and value of the record share the bytes of the store's block.
+fn decode(mut bytes: Bytes) -> Result<Draft, &'static str> {
     const SHORT: &str = "the record is too short";
-    let (head, rest) = bytes.split_first_chunk::<RECORD_HEAD>().ok_or(SHORT)?;
+    let head = *bytes.first_chunk::<RECORD_HEAD>().ok_or(SHORT)?;
+    bytes.advance(RECORD_HEAD);
     if head[0] != RECORD_FORMAT {
         return Err("the record has a format that this program does not know");
     }
@@ -272,10 +274,10 @@ fn decode(bytes: &[u8]) -> Result<Draft, &'static str> {
     let array = |from: usize| <[u8; 32]>::try_from(&head[from..from + 32]).expect("32 bytes");
     let incarnation = Incarnation(Uuid::from_bytes(head[2..18].try_into().expect("16 bytes")));
     let key_len = usize::from(u16::from_be_bytes([head[82], head[83]]));
-    if key_len > rest.len() {
+    if key_len > bytes.len() {
         return Err(SHORT);
     }
-    let mut key = Bytes::copy_from_slice(rest);
+    let mut key = bytes;
     let value = key.split_off(key_len);
     Ok(Draft { kind, incarnation, key, value, prev: Head(array(18)), chain: Head(array(50)) })
 }
@@ -292,7 +294,7 @@ mod tests {
         let by = Incarnation(Uuid::from_u128(7));
         for (key, value) in [("", ""), ("k", ""), ("", "v"), ("key", "value")] {
             let draft = Draft::extending(Head([3; 32]), Kind::Commit, by, Bytes::from(key), Bytes::from(value));
-            assert_eq!(decode(&encode(&draft)), Ok(draft));
+            assert_eq!(decode(encode(&draft).into()), Ok(draft));
         }
     }
 
@@ -302,7 +304,7 @@ mod tests {
         let draft = Draft::extending(Head([3; 32]), Kind::Claim, by, Bytes::from("key"), Bytes::from("value"));
         let bytes = encode(&draft);
         for length in 0..bytes.len() - "value".len() {
-            assert!(decode(&bytes[..length]).is_err(), "{length}");
+            assert!(decode(Bytes::copy_from_slice(&bytes[..length])).is_err(), "{length}");
         }
     }
 }
