@@ -1,51 +1,49 @@
-//! Clients that wait for an answer before they ask again.
+//! Clients that wait for an answer before they ask again, and what is measured of them.
 
-use anyhow::{Context, Result};
-use std::fmt;
+use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What came of a measurement.
+/// What came of one measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     /// Answers a second.
     pub(crate) per_second: f64,
-    p50: Duration,
-    p99: Duration,
+    /// Half of the answers took no longer.
+    pub(crate) p50: Duration,
+    /// Of a hundred answers, one took longer.
+    pub(crate) p99: Duration,
 }
 
-impl Measured {
-    /// The one in the middle, by rate.
-    pub(crate) fn median(mut all: Vec<Self>) -> Self {
-        all.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-        all[all.len() / 2]
-    }
+/// How long to measure, after how long to warm up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) warm_up: Duration,
+    pub(crate) measured: Duration,
 }
 
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        write!(f, "{:.0} | {:.2} / {:.2}", self.per_second, ms(self.p50), ms(self.p99))
-    }
-}
-
-/// One client of a measurement: asks once and returns when it has its answer.
+/// One client of a measurement.
 pub(crate) trait Client: Send + 'static {
-    /// One question and its answer.
+    /// One question and its answer; an answer that is not the right one is an error, and ends the measurement.
     fn ask(&mut self) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Lets every client ask in a loop for a while, and times every answer.
-pub(crate) async fn measure<C: Client>(clients: Vec<C>, run: Duration) -> Result<Measured> {
-    let begun = Instant::now();
+/// Lets every client ask in a loop, and times the answers that come in the measured part of the span.
+pub(crate) async fn measure<C: Client>(clients: Vec<C>, span: Span) -> Result<Measured> {
+    let from = Instant::now() + span.warm_up;
+    let until = from + span.measured;
     let mut loops = JoinSet::new();
     for mut client in clients {
         loops.spawn(async move {
             let mut times = Vec::new();
-            while begun.elapsed() < run {
-                let asked = Instant::now();
+            let mut asked = Instant::now();
+            while asked < until {
                 client.ask().await?;
-                times.push(asked.elapsed());
+                let answered = Instant::now();
+                if answered >= from && answered < until {
+                    times.push(answered - asked);
+                }
+                asked = answered;
             }
             anyhow::Ok(times)
         });
@@ -54,8 +52,8 @@ pub(crate) async fn measure<C: Client>(clients: Vec<C>, run: Duration) -> Result
     while let Some(ended) = loops.join_next().await {
         times.extend(ended.context("a client panicked")??);
     }
-    let elapsed = begun.elapsed();
+    ensure!(!times.is_empty(), "nothing was answered within {:?}", span.measured);
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    Ok(Measured { per_second: times.len() as f64 / elapsed.as_secs_f64(), p50: at(50), p99: at(99) })
+    Ok(Measured { per_second: times.len() as f64 / span.measured.as_secs_f64(), p50: at(50), p99: at(99) })
 }

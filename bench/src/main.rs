@@ -1,42 +1,77 @@
-//! What deciding costs: likes through owners, beside the same store doing nothing but durable appends of as many bytes.
-//!
-//! Both run in one process, one after the other and in turns, so that the ratio means something on a noisy machine. No
-//! absolute figure printed here is a promise.
-#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+//! What Tidings costs, measured beside what it is built on: within one run, in turns, so that the ratios mean something
+//! on a noisy machine. The absolute figures stand beside them and promise nothing.
+#![expect(clippy::print_stdout, reason = "the tables are what this program is for")]
 
 mod appends;
 mod closed_loop;
-mod likes;
+mod flamegraph;
+mod http;
+mod in_process;
+mod node;
+mod options;
+mod people;
+mod profile;
+mod replay;
+mod report;
+mod rounds;
+mod script;
+mod start;
 
-use anyhow::Result;
-use closed_loop::Measured;
-use std::time::Duration;
+use anyhow::{Context, Result};
+use clap::Parser;
+use options::{Options, Part, Role, Scale};
+use report::Report;
+use std::path::Path;
+use std::thread::available_parallelism;
+use tokio::runtime::Runtime;
 
-/// Closed-loop clients: each waits for its answer before it asks again.
-const CLIENTS: [usize; 4] = [1, 16, 256, 1_024];
-/// How long each measurement runs, after as long again to warm up the first time.
-const RUN: Duration = Duration::from_secs(3);
-/// Measurements of each kind, in turns; the medians are printed.
-const ROUNDS: usize = 3;
+/// Where data and kept logs lie, from where it is started.
+const DATA: &str = "target/bench";
+const GRAPHS: &str = "target/flamegraphs";
 
 fn main() -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match options.role {
+        Some(Role::Empty(arguments)) => runtime.block_on(http::empty::serve(arguments)),
+        Some(Role::Profiled(arguments)) => runtime.block_on(http::profiled::serve(arguments)),
+        None => measure(&options, &runtime),
+    }
 }
 
-async fn run() -> Result<()> {
-    let appends = appends::Appends::open()?;
-    let likes = likes::Likes::open().await?;
-    println!("| clients | likes/s | p50 / p99 ms | durable appends/s | p50 / p99 ms | ratio |");
-    println!("|---|---|---|---|---|---|");
-    for clients in CLIENTS {
-        let (mut liked, mut appended) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            liked.push(likes.run(clients, RUN).await?);
-            appended.push(appends.run(clients, RUN, likes.value_bytes()).await?);
-        }
-        let (liked, appended) = (Measured::median(liked), Measured::median(appended));
-        println!("| {clients} | {liked} | {appended} | {:.2} |", liked.per_second / appended.per_second);
+fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
+    let scale = Scale::of(options.quick);
+    let data = Path::new(DATA);
+    std::fs::create_dir_all(data).with_context(|| format!("making {DATA}"))?;
+    if let Some(workload) = options.profile {
+        println!("{}", runtime.block_on(profile::run(workload, &scale, data, Path::new(GRAPHS)))?);
+        return Ok(());
     }
-    likes.close().await;
+    let is_wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let cores = available_parallelism()?.get();
+    let mut report = Report { cores, sections: Vec::new(), floors: Vec::new() };
+    if is_wanted(Part::Commands) {
+        let (sections, floors) = runtime.block_on(in_process::run(&scale, data)).context("commands")?;
+        report.sections.extend(sections);
+        report.floors.extend(floors);
+    }
+    if is_wanted(Part::Http) {
+        let (sections, floors) = http::run(&scale, data).context("http")?;
+        report.sections.extend(sections);
+        report.floors.extend(floors);
+    }
+    if is_wanted(Part::Replay) {
+        let (section, floor) = runtime.block_on(replay::run(&scale, data, options.fresh)).context("replay")?;
+        report.sections.push(section);
+        report.floors.push(floor);
+    }
+    if is_wanted(Part::Start) {
+        let fresh = options.fresh && !is_wanted(Part::Replay);
+        report.sections.push(runtime.block_on(start::run(&scale, data, fresh)).context("start")?);
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
+    }
+    print!("{report}");
     Ok(())
 }

@@ -1,0 +1,113 @@
+//! Commands through router and owners with all read models running, beside bare durable appends of the same bytes.
+
+use crate::appends::{Appends, copies};
+use crate::closed_loop::measure;
+use crate::node::Node;
+use crate::options::Scale;
+use crate::people::People;
+use crate::report::{Cell, Floor, Section};
+use crate::rounds::{Compared, median, ms};
+use crate::script::{Load, MIX};
+use anyhow::Result;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Measures both loads.
+pub(crate) async fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
+    let (mut sections, mut floors) = (Vec::new(), Vec::new());
+    for load in [Load::Likes, Load::Mix] {
+        let (section, of_load) = compare(scale, directory, load).await?;
+        sections.push(section);
+        floors.extend(of_load);
+    }
+    Ok((sections, floors))
+}
+
+/// The product and its population for a load.
+pub(crate) async fn settle(scale: &Scale, directory: &Path) -> Result<(TempDir, Node, std::sync::Arc<People>)> {
+    let data = TempDir::new_in(directory)?;
+    let node = Node::open(data.path(), true)?;
+    let people = People::settle(&node, scale.users, scale.posts).await?;
+    Ok((data, node, people))
+}
+
+async fn compare(scale: &Scale, directory: &Path, load: Load) -> Result<(Section, Vec<Floor>)> {
+    let (_data, node, people) = settle(scale, directory).await?;
+    let script = people.script(load);
+    let store = TempDir::new_in(directory)?;
+    let appends = Appends::open(store.path()).await?;
+    // So that there is something to copy.
+    measure(people.clients(&node.router, &script, 256), scale.span()).await?;
+    node.catch_up().await?;
+    let copies = copies(&*node.journal).await?;
+
+    let mut section = Section::new(
+        match load {
+            Load::Mix => format!("In process: {MIX}"),
+            _ => "In process: likes".to_owned(),
+        },
+        vec![
+            "clients",
+            "commands/s",
+            "p50 ms",
+            "p99 ms",
+            "appends/s",
+            "p50 ms",
+            "p99 ms",
+            "ratio",
+            "spread",
+            "behind",
+            "caught up ms",
+        ],
+    );
+    section.note(format!(
+        "{} users, {} posts; commands acknowledged, all read models applying them meanwhile",
+        scale.users, scale.posts
+    ));
+    section.note("beside the same store appending the same keys and values, each awaited (group commit)");
+    section.note("behind: records that a read model lacked when the load ended; caught up: how long that took");
+    let mut floors = Vec::new();
+    for clients in scale.clients {
+        let mut compared = Compared::default();
+        let mut lags = Vec::new();
+        for _ in 0..scale.rounds {
+            compared.product.push(measure(people.clients(&node.router, &script, clients), scale.span()).await?);
+            lags.push(node.catch_up().await?);
+            compared.baseline.push(measure(appends.clients(&copies, clients), scale.span()).await?);
+        }
+        let mut row = compared_cells(clients, &compared);
+        row.push(Cell::count(median(lags.iter().map(|lag| lag.records as f64))));
+        row.push(Cell::number(median(lags.iter().map(|lag| ms(lag.took)))));
+        section.row(row);
+        if load == Load::Likes {
+            floors.extend(likes_floors(clients, &compared));
+        }
+    }
+    node.close().await?;
+    Ok((section, floors))
+}
+
+/// Clients, rates and times of both, and their ratio.
+pub(crate) fn compared_cells(clients: usize, compared: &Compared) -> Vec<Cell> {
+    let (low, high) = compared.spread();
+    let mut cells = vec![Cell::count(clients as f64)];
+    for rounds in [&compared.product, &compared.baseline] {
+        cells.extend([Cell::count(rounds.per_second()), Cell::number(rounds.p50_ms()), Cell::number(rounds.p99_ms())]);
+    }
+    cells.extend([Cell::number(compared.ratio()), format!("{low:.2}-{high:.2}").into()]);
+    cells
+}
+
+fn likes_floors(clients: usize, compared: &Compared) -> Vec<Floor> {
+    match clients {
+        1 => {
+            let times = compared.product.p50_ms() / compared.baseline.p50_ms();
+            vec![Floor::at_most("in process, likes, 1 client: p50 in p50s of a durable append", 2.0, times)]
+        }
+        1_024 => vec![
+            Floor::at_least("in process, likes, 1,024 clients: ratio to group commit", 0.3, compared.ratio()),
+            Floor::at_least("in process, likes, 1,024 clients: commands/s", 50_000.0, compared.product.per_second()),
+        ],
+        _ => Vec::new(),
+    }
+}

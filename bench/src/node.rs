@@ -1,0 +1,129 @@
+//! The product in this process, put together as `tidings serve` does: owners, router, read models and their runners.
+
+use anyhow::{Context, Result, anyhow, bail};
+use commands::{Answer, LocalOwners, Owner, OwnerOptions, Request, Router};
+use events::{Keyring, Timestamp};
+use journal::embedded::{self, Embedded, StaticOwnership};
+use journal::{Journal, JournalError, Partition, Position, Rules};
+use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sessions, Stop, Users};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long the read models may take to catch up with a load.
+const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+const MODELS: [&str; 4] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME];
+
+/// See the module.
+pub(crate) struct Node {
+    pub(crate) router: Router,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) keyring: Arc<dyn Keyring>,
+    projections: Projections,
+    stop: CancellationToken,
+    owners: JoinSet<Result<(), JournalError>>,
+    runners: JoinSet<(Partition, Result<(), Stop>)>,
+    _embedded: Embedded,
+}
+
+/// How far the read models were behind when a load ended, and how long they took to catch up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lag {
+    pub(crate) records: u64,
+    pub(crate) took: Duration,
+}
+
+impl Node {
+    /// Opens an empty directory; with or without feeding the read models.
+    pub(crate) fn open(directory: &Path, reading: bool) -> Result<Self> {
+        let embedded = embedded::open(directory, embedded::PARTITIONS_DEFAULT)?;
+        let journal: Arc<dyn Journal> = embedded.log.clone();
+        let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
+        let (projections, runners) = read_models(&journal, &keyring);
+        let (router, owners) = owners(&journal);
+        let stop = CancellationToken::new();
+        let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
+        let mut running = JoinSet::new();
+        for owner in owners {
+            running.spawn(owner.run(None, stop.clone()));
+        }
+        Ok(Self { router, journal, keyring, projections, stop, owners: running, runners, _embedded: embedded })
+    }
+
+    /// Waits until the read models hold all that the log holds.
+    pub(crate) async fn catch_up(&self) -> Result<Lag> {
+        let begun = Instant::now();
+        let mut behind = 0;
+        let mut positions = Vec::new();
+        for (partition, end) in self.projections.ends().await? {
+            let passed = MODELS.iter().filter_map(|model| self.projections.progress(model, partition));
+            behind += end - passed.map(|progress| progress.borrow().next).min().unwrap_or(end).min(end);
+            positions.extend(end.checked_sub(1).map(|offset| Position { partition, offset }));
+        }
+        let caught_up = self.projections.wait_for(&MODELS, &positions, begun + CATCH_UP_MAX).await;
+        caught_up.map_err(|lag| anyhow!("the read models did not catch up: {lag}"))?;
+        Ok(Lag { records: behind, took: begun.elapsed() })
+    }
+
+    /// How many records the log holds.
+    pub(crate) async fn records(&self) -> Result<u64> {
+        Ok(self.projections.ends().await?.values().sum())
+    }
+
+    /// Stops it in order; an error if a part of it had ended by itself.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.owners.join_next().await {
+            ended.context("an owner panicked")??;
+        }
+        while let Some(ended) = self.runners.join_next().await {
+            ended.context("a runner panicked")?.1?;
+        }
+        Ok(())
+    }
+}
+
+/// Empty read models over a log, and the runners that feed them.
+pub(crate) fn read_models(journal: &Arc<dyn Journal>, keyring: &Arc<dyn Keyring>) -> (Projections, Vec<Runner>) {
+    let models: Vec<Arc<dyn ReadModel>> =
+        vec![Arc::<Users>::default(), Arc::<Posts>::default(), Arc::<Sessions>::default(), Arc::<Feed>::default()];
+    Projections::new(ProjectionsOptions {
+        journal: Arc::clone(journal),
+        keyring: Arc::clone(keyring),
+        models,
+        clock: Arc::new(Timestamp::now),
+    })
+}
+
+fn owners(journal: &Arc<dyn Journal>) -> (Router, Vec<Owner>) {
+    let partitions = journal.partitions();
+    let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..partitions).map(|_| Owner::mailbox()).unzip();
+    let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), partitions);
+    let ownership = Arc::new(StaticOwnership::new(partitions));
+    let owner = |(inbox, n)| {
+        let options = OwnerOptions {
+            partition: Partition(n),
+            journal: Arc::clone(journal),
+            ownership: ownership.clone(),
+            router: router.clone(),
+            processes: sagas::processes(),
+            clock: Arc::new(Timestamp::now),
+            random: Arc::new(Uuid::new_v4),
+            rules: Rules::default(),
+        };
+        Owner::new(options, inbox)
+    };
+    (router.clone(), inboxes.into_iter().zip(0..).map(owner).collect())
+}
+
+/// Submits a request that must take effect now.
+pub(crate) async fn accept(router: &Router, request: Request) -> Result<()> {
+    match router.submit(request).await {
+        Answer::Accepted(_) | Answer::Ended(_, commands::Ended::Completed) => Ok(()),
+        other => bail!("not accepted: {other:?}"),
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run measures, and at what size.
+
+use crate::closed_loop::Span;
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Compares Tidings with what it is built on, within one run
+#[derive(clap::Parser)]
+#[command(name = "bench", version)]
+pub(crate) struct Options {
+    /// Small and short, to see that it works: the figures mean nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Only these sections
+    #[arg(long, value_enum)]
+    pub(crate) only: Vec<Part>,
+
+    /// Writes the tables to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Writes the log for replay anew, although one is kept
+    #[arg(long)]
+    pub(crate) fresh: bool,
+
+    /// Draws a flame graph of a workload instead, and lists where its time goes
+    #[arg(long, value_name = "WORKLOAD", num_args = 0..=1, default_missing_value = "commands", value_enum)]
+    pub(crate) profile: Option<Workload>,
+
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
+}
+
+/// A section of the bench.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Part {
+    /// Commands in this process
+    Commands,
+    /// Requests over HTTP
+    Http,
+    /// The log read into read models
+    Replay,
+    /// The start of the program
+    Start,
+}
+
+/// What can be profiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Workload {
+    /// Likes in this process by 1,024 clients
+    Commands,
+    /// The mix in this process by 1,024 clients
+    Mix,
+    /// Likes over HTTP on 256 connections
+    HttpLikes,
+    /// The mix over HTTP on 256 connections
+    HttpMix,
+    /// Reads of posts over HTTP on 256 connections
+    HttpReads,
+    /// The log read into read models
+    Replay,
+}
+
+/// What a process is that the bench has started itself.
+#[derive(clap::Subcommand)]
+pub(crate) enum Role {
+    /// The server of the baseline
+    #[command(hide = true)]
+    Empty(crate::http::empty::Arguments),
+    /// Tidings, profiled
+    #[command(hide = true)]
+    Profiled(crate::http::profiled::Arguments),
+}
+
+/// The size of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) users: usize,
+    pub(crate) posts: usize,
+    pub(crate) clients: [usize; 4],
+    pub(crate) rounds: usize,
+    pub(crate) measured: Duration,
+    /// Records of the log for replay, at least.
+    pub(crate) records: u64,
+}
+
+impl Scale {
+    pub(crate) fn of(quick: bool) -> Self {
+        if quick {
+            let measured = Duration::from_millis(100);
+            return Self {
+                users: 300,
+                posts: 1_000,
+                clients: [1, 16, 256, 1_024],
+                rounds: 1,
+                measured,
+                records: 10_000,
+            };
+        }
+        let measured = Duration::from_millis(1_500);
+        Self { users: 10_000, posts: 2_000, clients: [1, 16, 256, 1_024], rounds: 3, measured, records: 1_000_000 }
+    }
+
+    /// One round.
+    pub(crate) fn span(&self) -> Span {
+        Span { warm_up: self.measured / 5, measured: self.measured }
+    }
+}
