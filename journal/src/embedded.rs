@@ -58,7 +58,8 @@ pub struct Embedded {
 /// `partitions` counts only when the log is made. A kill at any moment of the making leaves a directory that the next
 /// call completes. Every error names the path and what to do; [`JournalError::Unusable`] unless a position is known.
 ///
-/// Blocks: it replays what the store has not yet sorted (at most about 128 MiB) and checks what lies beyond the anchors.
+/// Blocks: it reads every file of the store once, to hold it against its checksum, replays what the store has not yet
+/// sorted (at most about 128 MiB) and checks what lies beyond the anchors.
 pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError> {
     let directory = Arc::new(Directory::open(directory, partitions)?);
     let keyring = EmbeddedKeyring::open(Arc::clone(&directory))

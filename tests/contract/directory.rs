@@ -1,6 +1,5 @@
 //! The embedded data directory: what it refuses, and that it changes nothing when it does.
 
-use crate::embedded::Snapshot;
 use journal::embedded::{self, PARTITIONS_DEFAULT};
 use journal::{Anchor, Journal, JournalError, Partition};
 use std::fs;
@@ -8,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tidings_tests::journal_contract::scribe::{P, Scribe, noise, stored, valid};
+use tidings_tests::snapshot::Snapshot;
 
 /// A directory with a few records, closed.
 async fn with_records() -> TempDir {

@@ -1,3 +1,5 @@
-//! The real program, killed without warning in the middle of things.
+//! The real program and the real store: killed without warning, on a disk that lies, forgets or refuses.
 
+mod bit_flips;
+mod cuts;
 mod registrations;

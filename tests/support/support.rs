@@ -3,4 +3,7 @@ pub mod child;
 pub mod journal_contract;
 pub mod owner_contract;
 pub mod server;
+pub mod settings;
 pub mod simulation;
+pub mod snapshot;
+pub mod stored_log;

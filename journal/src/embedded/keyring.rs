@@ -287,7 +287,7 @@ fn read_secrets(path: &Path, log: Uuid) -> Result<[u8; 32], KeyringError> {
     }
     if content[16..32] != *log.as_bytes() {
         let owner = Uuid::from_bytes(content[16..32].try_into().expect("16 bytes"));
-        return Err(damaged(&format!("it belongs to the log {owner}, not to {log}")));
+        return Err(damaged(&format!("it belongs to the log {owner}, but tidings.json says {log}")));
     }
     Ok(content[32..].try_into().expect("32 bytes"))
 }

@@ -4,8 +4,9 @@
 //! marker, and deletes what it has no record of. That is right for what a crash leaves behind and wrong for damage: the
 //! records behind a flipped bit would be gone from the disk as well. So a damaged directory is refused here, as it is.
 //!
-//! It knows the store's files (format 3) as far as needed for that; what is inside the entries the store's own checksums
-//! protect, and whether the last commit is there, the anchors tell.
+//! It knows the store's files (format 3) as far as needed for that, and holds each against the store's own checksum of
+//! it: the store asks for those only when it reads a block, and ends the process over some of what it may find before.
+//! Whether the last commit is there, the anchors tell.
 
 mod archive;
 
@@ -14,13 +15,19 @@ use crate::error::JournalError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+const VERSION: &str = "version";
 const KEYSPACES: &str = "keyspaces";
 /// The tags of a journal's entries.
 const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 const TRAILER: &[u8] = b"FJL\x03";
+/// Number of the version, checksum of its manifest, type of the checksum.
+const MARKER_BYTES: usize = 8 + 16 + 1;
+/// The type of every checksum.
+const XXH3: u8 = 0;
 /// Tag, number of items, sequence number.
 const START_BYTES: usize = 1 + 4 + 8;
 /// Tag, kind of value, compression, keyspace, and the lengths of key, value, and value on disk.
@@ -46,27 +53,33 @@ pub(super) fn fingerprint(path: &Path) -> Result<String, JournalError> {
 /// by ending the process. `known` is the fingerprint that was noted when the log was made.
 pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), JournalError> {
     let failed = |error: io::Error| unreadable(path, &error);
-    for file in ["version", KEYSPACES] {
+    for file in [VERSION, KEYSPACES] {
         if !path.join(file).exists() {
             return Err(unusable(path, &format!("{file} is missing")));
         }
+    }
+    if fs::read(path.join(VERSION)).map_err(failed)? != TRAILER {
+        return Err(unusable(path, &format!("{VERSION} does not name the version that this program knows")));
     }
     // Keyspace 0 is the store's own; ours follow in the order in which they were made.
     let expected: Vec<_> = (0..=partitions).map(|n| n.to_string()).collect();
     for keyspace in &expected {
         let marker = Path::new(KEYSPACES).join(keyspace).join("current");
         if !path.join(&marker).exists() {
-            return Err(unusable(path, &format!("{} is missing", marker.display())));
+            let what = format!("{} is missing, but tidings.json says {partitions} partitions", marker.display());
+            return Err(unusable(path, &what));
         }
     }
     for entry in fs::read_dir(path.join(KEYSPACES)).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         if !expected.iter().any(|keyspace| name == keyspace.as_str()) {
-            return Err(unusable(path, &format!("{KEYSPACES}/{} does not belong there", name.display())));
+            let name = name.display();
+            let what = format!("{KEYSPACES}/{name} does not belong there: tidings.json says {partitions} partitions");
+            return Err(unusable(path, &what));
         }
     }
     if fingerprint(path)? != known {
-        return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made")));
+        return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made, by its hash in tidings.json")));
     }
     for keyspace in &expected[1..] {
         live_files(path, &Path::new(KEYSPACES).join(keyspace), false)?;
@@ -84,22 +97,36 @@ fn live_files(path: &Path, keyspace: &Path, numbered: bool) -> Result<Vec<PathBu
     };
     let marker = keyspace.join("current");
     let current = fs::read(path.join(&marker)).map_err(|error| failed(&marker, error))?;
-    // The version's number, then the type and value of its checksum.
-    let Some((version, _)) = current.split_first_chunk::<8>().filter(|(_, checksum)| checksum.len() == 1 + 16) else {
+    let Some((version, checksum)) = parse_marker(&current) else {
         return Err(damaged(&marker, "names no version"));
     };
-    let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
-    let bytes = fs::read(path.join(&manifest)).map_err(|error| failed(&manifest, error))?;
+    let manifest = keyspace.join(format!("v{version}"));
+    let bytes = fs::read(path.join(&manifest)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(&manifest, &format!("is missing, but {} names it", marker.display())),
+        _ => unreadable(path, &error),
+    })?;
+    if xxh3_128(&bytes) != checksum {
+        return Err(damaged(&manifest, &format!("does not match its checksum in {}", marker.display())));
+    }
     let tables = archive::tables(&bytes, numbered).ok_or_else(|| damaged(&manifest, "is no list of tables"))?;
     let mut files = vec![marker, manifest];
-    for table in tables {
+    for (table, checksum) in tables {
         let table = keyspace.join("tables").join(table.to_string());
-        if !archive::is_archive(&path.join(&table)).map_err(|error| failed(&table, error))? {
-            return Err(damaged(&table, "does not end as a table does"));
+        let matches = archive::matches(&path.join(&table), checksum).map_err(|error| failed(&table, error))?;
+        if !matches {
+            return Err(damaged(&table, "does not match its checksum"));
         }
         files.push(table);
     }
     Ok(files)
+}
+
+/// The number of the version that a keyspace stands at, and the checksum of its manifest.
+fn parse_marker(bytes: &[u8]) -> Option<(u64, u128)> {
+    let bytes: &[u8; MARKER_BYTES] = bytes.try_into().ok()?;
+    let (version, rest) = bytes.split_first_chunk::<8>()?;
+    let (checksum, kind) = rest.split_first_chunk::<16>()?;
+    (kind == [XXH3]).then(|| (u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> JournalError {
@@ -173,12 +200,14 @@ impl Journal<'_> {
         if start[0] != START || items == 0 {
             return None;
         }
-        let mut at = at + START_BYTES;
+        let first = at + START_BYTES;
+        let mut at = first;
         for _ in 0..items {
             at = self.item(at)?;
         }
         let end = self.bytes.get(at..at + END_BYTES)?;
-        let whole = end[0] == END && end.ends_with(TRAILER);
+        let checksum = u64::from_le_bytes(end[1..9].try_into().ok()?);
+        let whole = end[0] == END && end.ends_with(TRAILER) && xxh3_64(&self.bytes[first..at]) == checksum;
         whole.then_some((at + END_BYTES, u64::from_le_bytes(start[5..].try_into().ok()?)))
     }
 
@@ -205,6 +234,7 @@ mod tests {
         let mut bytes = vec![START];
         bytes.extend((values.len() as u32).to_le_bytes());
         bytes.extend(number.to_le_bytes());
+        let first = bytes.len();
         for value in values {
             bytes.extend([ITEM, 0, 0]);
             bytes.extend(1u64.to_le_bytes());
@@ -213,8 +243,9 @@ mod tests {
             bytes.extend([7; 8]);
             bytes.extend(*value);
         }
+        let checksum = xxh3_64(&bytes[first..]);
         bytes.push(END);
-        bytes.extend([9; 8]);
+        bytes.extend(checksum.to_le_bytes());
         bytes.extend(TRAILER);
         bytes
     }
@@ -238,13 +269,8 @@ mod tests {
     fn what_is_broken_with_a_commit_behind_it_is_damage() {
         let bytes = [commit(1, &[b"a"]), commit(2, &[b"b"]), commit(3, &[b"c"])].concat();
         let length = bytes.len() / 3;
-        // The payload is protected by the store's checksum, the sequence number by its order only.
-        let elsewhere = |at: usize| {
-            let (inside, item) = (at % length, START_BYTES + ITEM_BYTES);
-            (5..START_BYTES).contains(&inside)
-                || (item..item + KEY_BYTES + 1).contains(&inside)
-                || (length - END_BYTES + 1..length - TRAILER.len()).contains(&inside)
-        };
+        // The sequence number is protected by its order only.
+        let elsewhere = |at: usize| (5..START_BYTES).contains(&(at % length));
         for at in (0..length * 2).filter(|at| !elsewhere(*at)) {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();
