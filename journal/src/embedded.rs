@@ -26,6 +26,7 @@ use anchors::Anchors;
 use async_trait::async_trait;
 use directory::Directory;
 use queue::{Queue, QueueAppender};
+use scan::Torn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +75,7 @@ pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError>
 /// holds is forgotten from here on. Fails without changing the anchors if a record in the log is itself damaged.
 pub fn rewrite_anchors(directory: &Path) -> Result<Vec<(Partition, Anchor)>, JournalError> {
     let directory = Arc::new(Directory::open_without_anchors(directory)?);
-    let store = Store::open(Arc::clone(&directory))?;
+    let (store, _) = Store::open(Arc::clone(&directory))?;
     let anchors = directory
         .partitions()
         .map(|partition| {
@@ -105,12 +106,24 @@ impl EmbeddedLog {
     fn open(directory: &Arc<Directory>) -> Result<Self, JournalError> {
         let name = directory.log();
         let (anchors, noted) = Anchors::open(&directory.anchors(), directory.id(), directory.partition_count())?;
-        let store = Arc::new(Store::open(Arc::clone(directory))?);
+        let (store, torn) = Store::open(Arc::clone(directory))?;
         let chains = directory
             .partitions()
             .zip(noted)
             .map(|(partition, anchor)| resume(&store, &name, partition, anchor))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>();
+        let chains = match (chains, torn) {
+            (Ok(chains), torn) => {
+                torn.inspect(|torn| tracing::warn!("an unfinished write was cut off: {torn}"));
+                chains
+            }
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(torn)) => {
+                drop(store);
+                return Err(was_no_leftover(error, &torn));
+            }
+        };
+        let store = Arc::new(store);
         let partitions: Arc<[_]> = chains.iter().map(|chain| watch::Sender::new(anchor_of(chain))).collect();
         let queue = Arc::new(Queue::new(directory.partition_count()));
         let writer = Writer::start(Arc::clone(&queue), Arc::clone(&store), anchors, chains, Arc::clone(&partitions))?;
@@ -177,6 +190,17 @@ impl Journal for EmbeddedLog {
 
     async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
         Ok(Some(*self.at(partition)?.borrow()))
+    }
+}
+
+/// The end of the newest journal was taken for what a crash leaves, but the log is not whole without it.
+fn was_no_leftover(error: JournalError, torn: &Torn) -> JournalError {
+    if let Err(error) = torn.put_back() {
+        tracing::error!("cannot put back what was cut off ({torn}): {error}");
+    }
+    match error {
+        JournalError::Damaged { position, what } => JournalError::Damaged { position, what: format!("{what}; {torn}") },
+        error => error,
     }
 }
 

@@ -10,7 +10,8 @@ pub fn number(name: &str, default: u64) -> u64 {
 
 /// The seed of a run: `TIDINGS_FAULT_SEED`, or another one each time.
 pub fn seed() -> (u64, Dice) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::from(now.subsec_nanos()) ^ now.as_secs());
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::from(now.subsec_nanos()) ^ now.as_secs());
     let seed = number("TIDINGS_FAULT_SEED", now);
     (seed, Dice::new(seed))
 }

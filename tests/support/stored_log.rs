@@ -157,7 +157,11 @@ async fn fold(opened: &Embedded) -> Result<Fold, JournalError> {
 fn names(error: &JournalError, file: &Path) -> bool {
     match error {
         JournalError::Damaged { .. } | JournalError::Diverged { .. } | JournalError::Unreadable { .. } => true,
-        JournalError::Unusable(what) => what.contains(file.strip_prefix("log").unwrap_or(file).to_str().unwrap()),
+        JournalError::Unusable(what) => {
+            let name = file.strip_prefix("log").unwrap_or(file).to_str().unwrap();
+            // Where all are gone, no number can be said.
+            what.contains(name) || (name.ends_with(".jnl") && what.contains("*.jnl"))
+        }
         JournalError::Unavailable(_) => false,
     }
 }
@@ -170,6 +174,7 @@ pub fn kind(file: &Path) -> &'static str {
         ["anchors"] => "anchors",
         ["keyring", "secrets"] => "keyring: secrets",
         ["keyring", "keys"] => "keyring: keys",
+        ["keyring", "count"] => "keyring: their number",
         ["log", journal] if journal.ends_with(".jnl") => "store: journals",
         ["log", "version"] => "store: version",
         ["log", "keyspaces", "0", ..] => "store: its list of partitions",

@@ -42,7 +42,10 @@ impl Anchors {
         let head = head(log);
         let (slots, rest) = bytes.as_chunks::<SLOT>();
         if slots.len() != partitions as usize + 1 || !rest.is_empty() {
-            return Err(unusable(path, &format!("it has {} bytes, but tidings.json says {partitions} partitions", bytes.len())));
+            return Err(unusable(
+                path,
+                &format!("it has {} bytes, but tidings.json says {partitions} partitions", bytes.len()),
+            ));
         }
         if slots[0] != head {
             return Err(unusable(path, "its head is damaged, or it belongs to another log than tidings.json says"));

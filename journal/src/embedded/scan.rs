@@ -12,8 +12,9 @@ mod archive;
 
 use super::store::unusable;
 use crate::error::JournalError;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -49,9 +50,10 @@ pub(super) fn fingerprint(path: &Path) -> Result<String, JournalError> {
     Ok(hasher.finalize().to_string())
 }
 
-/// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting or
-/// by ending the process. `known` is the fingerprint that was noted when the log was made.
-pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), JournalError> {
+/// Refuses a store of which a file is missing, strange, or damaged. `known` is the fingerprint that was noted when the
+/// log was made. Returns what is no whole commit at the very end: a crash leaves that, and so does damage to the last
+/// commit; only whoever knows how much the log held can tell.
+pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<Option<Torn>, JournalError> {
     let failed = |error: io::Error| unreadable(path, &error);
     for file in [VERSION, KEYSPACES] {
         if !path.join(file).exists() {
@@ -79,7 +81,10 @@ pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), Jou
         }
     }
     if fingerprint(path)? != known {
-        return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made, by its hash in tidings.json")));
+        return Err(unusable(
+            path,
+            &format!("{KEYSPACES}/0 is not what it was when the log was made, by its hash in tidings.json"),
+        ));
     }
     for keyspace in &expected[1..] {
         live_files(path, &Path::new(KEYSPACES).join(keyspace), false)?;
@@ -133,7 +138,7 @@ fn unreadable(path: &Path, error: &io::Error) -> JournalError {
     JournalError::Unusable(format!("cannot read {}: {error}", path.display()))
 }
 
-fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
+fn check_journals(path: &Path, partitions: u32) -> Result<Option<Torn>, JournalError> {
     let failed = |error: io::Error| unreadable(path, &error);
     let mut journals = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
@@ -146,9 +151,10 @@ fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
     }
     journals.sort();
     let Some((newest, _)) = journals.last().cloned() else {
-        return Err(unusable(path, "the journals are missing"));
+        return Err(unusable(path, "the journals (*.jnl) are missing"));
     };
     let mut sequence = None;
+    let mut torn = None;
     for (expected, (number, file)) in (journals[0].0..).zip(&journals) {
         // The oldest go first, so what is left has no gaps.
         if *number != expected {
@@ -156,12 +162,45 @@ fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
         }
         let bytes = fs::read(file).map_err(failed)?;
         let journal = Journal { bytes: &bytes, partitions };
-        journal.check(*number == newest, &mut sequence).map_err(|(at, what)| {
+        let end = journal.check(*number == newest, &mut sequence).map_err(|(at, what)| {
             let file = PathBuf::from(file.file_name().unwrap_or_default());
             unusable(path, &format!("{} at byte {at}: {what}", file.display()))
         })?;
+        torn = end.map(|at| Torn { file: file.clone(), at: at as u64, bytes: bytes[at..].to_vec() });
     }
-    Ok(())
+    Ok(torn)
+}
+
+/// The end of the newest journal, from where no whole commit stands any more.
+#[derive(Debug)]
+pub(super) struct Torn {
+    file: PathBuf,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Torn {
+    /// Takes it off the disk, before the store opens: it would not go past a commit of which only the middle is lost.
+    pub(super) fn cut(&self) -> io::Result<()> {
+        let file = File::options().write(true).open(&self.file)?;
+        file.set_len(self.at)?;
+        file.sync_all()
+    }
+
+    /// Puts it back, after the store was closed: it was no leftover, so the disk must stay as it was found.
+    pub(super) fn put_back(&self) -> io::Result<()> {
+        let file = File::options().write(true).open(&self.file)?;
+        if file.metadata()?.len() == self.at {
+            file.write_all_at(&self.bytes, self.at)?;
+        }
+        file.sync_all()
+    }
+}
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "from byte {} on {} holds no whole commit", self.at, self.file.display())
+    }
 }
 
 /// One journal: commits one after the other, then zeros, or what a crash has left of one commit.
@@ -171,7 +210,8 @@ struct Journal<'a> {
 }
 
 impl Journal<'_> {
-    fn check(&self, newest: bool, sequence: &mut Option<u64>) -> Result<(), (usize, String)> {
+    /// Where the commits end, if anything but zeros follows.
+    fn check(&self, newest: bool, sequence: &mut Option<u64>) -> Result<Option<usize>, (usize, String)> {
         let mut at = 0;
         while let Some((next, number)) = self.commit(at) {
             if sequence.is_some_and(|last| number <= last) || number > SEQUENCE_MAX {
@@ -181,7 +221,7 @@ impl Journal<'_> {
             at = next;
         }
         if self.bytes[at..].iter().all(|byte| *byte == 0) {
-            return Ok(());
+            return Ok(None);
         }
         if !newest {
             return Err((at, "not a commit, in a journal that was closed".to_owned()));
@@ -189,7 +229,7 @@ impl Journal<'_> {
         // One commit is written at a time, so what a crash leaves of one is never followed by another.
         match (at + 1..self.bytes.len()).find(|later| self.commit(*later).is_some()) {
             Some(later) => Err((at, format!("not a commit, although one follows at byte {later}"))),
-            None => Ok(()),
+            None => Ok(Some(at)),
         }
     }
 
@@ -250,7 +290,7 @@ mod tests {
         bytes
     }
 
-    fn check(bytes: &[u8]) -> Result<(), usize> {
+    fn check(bytes: &[u8]) -> Result<Option<usize>, usize> {
         Journal { bytes, partitions: 1 }.check(true, &mut None).map_err(|(at, _)| at)
     }
 
@@ -260,7 +300,8 @@ mod tests {
         let second = commit(2, &[b"c"]);
         for length in 0..=second.len() {
             for zeros in [0, 100] {
-                assert_eq!(check(&[&first, &second[..length], &vec![0; zeros]].concat()), Ok(()), "{length}");
+                let end = (0 < length && length < second.len()).then_some(first.len());
+                assert_eq!(check(&[&first, &second[..length], &vec![0; zeros]].concat()), Ok(end), "{length}");
             }
         }
     }
