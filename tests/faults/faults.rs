@@ -3,3 +3,4 @@
 mod bit_flips;
 mod cuts;
 mod registrations;
+mod sigkills;

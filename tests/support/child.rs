@@ -1,6 +1,7 @@
 //! The real program as a child process: started, killed without warning, started again on the same directory.
 
 use anyhow::{Context, Result, bail, ensure};
+use events::Timestamp;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -43,10 +44,22 @@ impl Server {
 
     /// SIGKILL, and a new process on the same directory and port.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.spawn()?;
+        self.ready().await
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// A new process after one that has ended, which may not be ready for a while.
+    pub fn spawn(&mut self) -> Result<()> {
         self.child = spawn(&self.data, self.port)?;
-        self.ready().await
+        Ok(())
     }
 
     /// Where it serves.
@@ -54,7 +67,8 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Waits until it serves.
+    pub async fn ready(&self) -> Result<()> {
         let client = HttpClient::new(self.url());
         let begun = Instant::now();
         while begun.elapsed() < READY_MAX {
@@ -131,16 +145,48 @@ impl HttpClient {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Result<(StatusCode, Value)> {
+        let Answered { status, body, .. } = self.ask(method, path, body, headers).await?;
+        Ok((status, body))
+    }
+
+    /// The same, with what came before the answer.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answered> {
         let begun = Instant::now();
+        let mut doubts = 0;
         loop {
+            let last_sent = Timestamp::now();
             match self.send(method.clone(), path, body, headers).await {
                 Ok((status, body)) if status != StatusCode::SERVICE_UNAVAILABLE && body["error"] != "InFlight" => {
-                    return Ok((status, body));
+                    return Ok(Answered { status, body, doubts, last_sent });
                 }
-                _ => {}
+                Ok((_, body)) => doubts += u32::from(body["outcome"] == "unknown"),
+                Err(error) => doubts += u32::from(may_have_arrived(&error)),
             }
             ensure!(begun.elapsed() < ANSWER_MAX, "{method} {path}: no answer within {ANSWER_MAX:?}");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
+}
+
+/// An answer, and how it was come by.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; null if there is none.
+    pub body: Value,
+    /// How often it was sent before without it being known what came of it.
+    pub doubts: u32,
+    /// When it was sent the last time.
+    pub last_sent: Timestamp,
+}
+
+fn may_have_arrived(error: &anyhow::Error) -> bool {
+    !error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }

@@ -1,6 +1,8 @@
 //! What the test suites share.
+pub mod audit;
 pub mod child;
 pub mod journal_contract;
+pub mod load;
 pub mod owner_contract;
 pub mod server;
 pub mod settings;
