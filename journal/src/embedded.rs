@@ -133,7 +133,8 @@ impl EmbeddedLog {
     /// Returns when the log has failed: a commit or an `fdatasync` did not succeed, or the store gave up.
     ///
     /// From then on every append is answered "unknown" and nothing becomes durable; what was durable can still be read.
-    /// The process must stop: only opening the log again shows what has reached the disk.
+    /// The process must stop: only opening the log again shows what has reached the disk, and the directory may stay
+    /// locked until then.
     pub async fn failed(&self) -> JournalError {
         self.queue.failed().await
     }

@@ -2,5 +2,7 @@
 
 mod bit_flips;
 mod cuts;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod registrations;
 mod sigkills;

@@ -78,10 +78,7 @@ fn dependencies_between_our_crates_point_one_way() {
         }
     }
     for name in dependencies.keys() {
-        assert!(
-            ours.contains(name.as_str()) || TESTS.contains(&name.as_str()),
-            "{name} is not on the map"
-        );
+        assert!(ours.contains(name.as_str()) || TESTS.contains(&name.as_str()), "{name} is not on the map");
     }
 }
 

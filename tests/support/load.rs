@@ -36,6 +36,8 @@ pub struct Write {
     pub value: String,
     /// How often it was sent before without it being known what came of it.
     pub doubts: u32,
+    /// How often the server itself said so.
+    pub told_unknown: u32,
     /// When it was sent the last time.
     pub last_sent: Timestamp,
 }
@@ -185,6 +187,7 @@ impl Writer {
     }
 
     fn note(&mut self, key: String, value: String, answered: &Answered) {
-        self.books.push(Write { key, value, doubts: answered.doubts, last_sent: answered.last_sent });
+        let Answered { doubts, told_unknown, last_sent, .. } = *answered;
+        self.books.push(Write { key, value, doubts: doubts + told_unknown, told_unknown, last_sent });
     }
 }

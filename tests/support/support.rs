@@ -1,6 +1,7 @@
 //! What the test suites share.
 pub mod audit;
 pub mod child;
+pub mod failing_disk;
 pub mod journal_contract;
 pub mod load;
 pub mod owner_contract;

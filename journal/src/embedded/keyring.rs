@@ -23,7 +23,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 const SECRETS: &str = "secrets";
@@ -45,6 +45,7 @@ pub struct EmbeddedKeyring {
     secrets: Secrets,
     slots: Arc<RwLock<Slots>>,
     calls: Option<mpsc::Sender<Call>>,
+    failure: watch::Receiver<Option<KeyringError>>,
     thread: Option<JoinHandle<()>>,
     _directory: Arc<Directory>,
 }
@@ -76,10 +77,22 @@ impl EmbeddedKeyring {
         let (file, slots) = KeysFile::open(path.join(KEYS), Count::open(&path.join(COUNT), directory.id())?)?;
         let slots = Arc::new(RwLock::new(slots));
         let (calls, waiting) = mpsc::channel(CALLS_MAX);
-        let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed: None };
+        let (failed, failure) = watch::channel(None);
+        let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed };
         let thread = thread::Builder::new().name("keyring".to_owned()).spawn(move || writer.run(waiting));
         let thread = Some(thread.map_err(|error| KeyringError::Unavailable(error.to_string()))?);
-        Ok(Self { secrets: Secrets::derive(&root), slots, calls: Some(calls), thread, _directory: directory })
+        let secrets = Secrets::derive(&root);
+        Ok(Self { secrets, slots, calls: Some(calls), failure, thread, _directory: directory })
+    }
+
+    /// Returns when a key could not be written. From then on no key is made or destroyed; those that are there can still
+    /// be read. The process must stop: only opening the keyring again shows what has reached the disk.
+    pub async fn failed(&self) -> KeyringError {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(error)) => error.clone(),
+            _ => KeyringError::Unavailable("its writer has ended".to_owned()),
+        }
     }
 
     async fn call(
@@ -139,7 +152,7 @@ impl Keyring for EmbeddedKeyring {
 struct KeysWriter {
     file: KeysFile,
     slots: Arc<RwLock<Slots>>,
-    failed: Option<KeyringError>,
+    failed: watch::Sender<Option<KeyringError>>,
 }
 
 impl KeysWriter {
@@ -181,13 +194,11 @@ impl KeysWriter {
             };
             answers.push((reply, slot));
         }
-        let written = match &self.failed {
-            Some(error) => Err(error.clone()),
-            None => self.file.write(&changed),
-        };
+        let failed = self.failed.borrow().clone();
+        let written = failed.map_or_else(|| self.file.write(&changed), Err);
         match &written {
             Ok(()) => self.slots.write().extend(changed),
-            Err(error) => self.failed = Some(error.clone()),
+            Err(error) => drop(self.failed.send_replace(Some(error.clone()))),
         }
         for (reply, slot) in answers {
             let _ = reply.send(written.clone().and(slot));
