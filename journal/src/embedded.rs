@@ -25,6 +25,7 @@ use crate::record::Record;
 use anchors::Anchors;
 use async_trait::async_trait;
 use directory::Directory;
+use events::KeyringError;
 use queue::{Queue, QueueAppender};
 use scan::Torn;
 use std::path::Path;
@@ -63,8 +64,13 @@ pub struct Embedded {
 /// sorted (at most about 128 MiB) and checks what lies beyond the anchors.
 pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError> {
     let directory = Arc::new(Directory::open(directory, partitions)?);
-    let keyring = EmbeddedKeyring::open(Arc::clone(&directory))
-        .map_err(|error| JournalError::Unusable(format!("{error}; restore it from a backup of the keyring")))?;
+    let keyring = EmbeddedKeyring::open(Arc::clone(&directory)).map_err(|error| {
+        let way_out = match error {
+            KeyringError::Unavailable(_) => "this user must be able to read and write it",
+            _ => "restore it from a backup of the keyring",
+        };
+        JournalError::Unusable(format!("{error}; {way_out}"))
+    })?;
     let log = EmbeddedLog::open(&directory)?;
     Ok(Embedded { log: Arc::new(log), keyring: Arc::new(keyring) })
 }
@@ -113,8 +119,9 @@ impl EmbeddedLog {
             .map(|(partition, anchor)| resume(&store, &name, partition, anchor))
             .collect::<Result<Vec<_>, _>>();
         let chains = match (chains, torn) {
-            (Ok(chains), torn) => {
-                torn.inspect(|torn| tracing::warn!("an unfinished write was cut off: {torn}"));
+            (Ok(chains), None) => chains,
+            (Ok(chains), Some(torn)) => {
+                tracing::warn!("an unfinished write was cut off: {torn}");
                 chains
             }
             (Err(error), None) => return Err(error),

@@ -70,7 +70,7 @@ impl LogUnderTest for EmbeddedUnderTest {
         Possible::Done(Self::open(directory, 1))
     }
 
-    async fn flipped(&self, clean: bool, random: u64) -> Possible<Result<Self, JournalError>> {
+    async fn flipped(&self, clean: bool, random: Option<u64>) -> Possible<Result<Self, JournalError>> {
         let killed = self.killed.get_or_init(|| Snapshot::at_rest(self.directory.path()));
         let snapshot = if clean {
             self.closed.get_or_init(|| {
@@ -81,7 +81,9 @@ impl LogUnderTest for EmbeddedUnderTest {
             killed
         };
         let directory = snapshot.restored();
-        snapshot.flip(directory.path(), random);
+        if let Some(random) = random {
+            snapshot.flip(directory.path(), random);
+        }
         Possible::Done(Self::open(directory, 1))
     }
 }

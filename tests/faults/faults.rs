@@ -4,5 +4,6 @@ mod bit_flips;
 mod cuts;
 #[cfg(target_os = "linux")]
 mod failing_disk;
+mod keyrings;
 mod registrations;
 mod sigkills;

@@ -45,11 +45,16 @@ impl Server {
 
     /// The same, with more in its environment.
     pub async fn start_in(data: &Path, environment: Environment) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = spawn(data, port, &environment)?;
-        let server = Self { data: data.to_owned(), port, child, environment };
+        let server = Self::begin(data, environment)?;
         server.ready().await?;
         Ok(server)
+    }
+
+    /// The same without waiting: it may never be ready.
+    pub fn begin(data: &Path, environment: Environment) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = spawn(data, port, &environment)?;
+        Ok(Self { data: data.to_owned(), port, child, environment })
     }
 
     /// SIGKILL, and a new process on the same directory and port.

@@ -30,7 +30,7 @@ impl Count {
         let unavailable = |error: io::Error| KeyringError::Unavailable(format!("{}: {error}", path.display()));
         let count = match fs::read(path) {
             Ok(bytes) => parse(&bytes, log).ok_or_else(|| {
-                let what = "it is damaged, or of another log; restore it, or remove it to have the keys counted anew";
+                let what = "it is damaged, or of another log; without it the keys are counted anew";
                 KeyringError::Damaged(format!("{}: {what}", path.display()))
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
