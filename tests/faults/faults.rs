@@ -1,4 +1,5 @@
 //! The real program and the real store: killed without warning, on a disk that lies, forgets or refuses.
+#![expect(clippy::print_stdout, reason = "each test says in a line what it has seen")]
 
 mod bit_flips;
 mod cuts;
