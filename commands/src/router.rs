@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// The longest that anybody waits for an answer.
 pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(10);
@@ -74,12 +75,19 @@ impl Transport for LocalOwners {
 pub struct Router {
     transport: Arc<dyn Transport>,
     partitions: u32,
+    given_up: CancellationToken,
 }
 
 impl Router {
     /// A router over a log of so many partitions.
     pub fn new(transport: Arc<dyn Transport>, partitions: u32) -> Self {
-        Self { transport, partitions }
+        Self { transport, partitions, given_up: CancellationToken::new() }
+    }
+
+    /// Sends nothing again: from here on whoever is in doubt is told so at once. For a log that has failed, of which no
+    /// owner will know more in this process.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Sends the request until it is answered or its deadline has passed.
@@ -104,7 +112,11 @@ impl Router {
             if again >= deadline {
                 return Answer::Unknown;
             }
-            sleep_until(again).await;
+            tokio::select! {
+                biased;
+                () = self.given_up.cancelled() => return Answer::Unknown,
+                () = sleep_until(again) => {}
+            }
             delay = (delay * 2).min(RESEND_DELAY_MAX);
         }
     }

@@ -112,7 +112,11 @@ impl Server {
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            error = embedded.log.failed() => Err(anyhow!(error).context("the log has failed")),
+            error = embedded.log.failed() => {
+                parts.router.give_up();
+                Err(anyhow!(error).context("the log has failed"))
+            }
+            error = embedded.keyring.failed() => Err(anyhow!(error).context("the keyring has failed")),
             error = running.serve(parts.partitions, &stage, begun) => Err(error),
             ended = listening.join_next() => Err(anyhow!("the listener has ended: {ended:?}")),
             () = upkeep(&metrics) => Ok(()),
@@ -144,6 +148,7 @@ async fn upkeep(metrics: &Metrics) {
 /// What is made of a configuration.
 struct Parts {
     app: App,
+    router: Router,
     partitions: Partitions,
 }
 
@@ -163,7 +168,7 @@ fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watc
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
     let app = Arc::new(Backend {
-        router,
+        router: router.clone(),
         consistency: Consistency::new(Arc::clone(&journal), Arc::clone(&projections), limits.read_wait),
         tokens: AccessTokens::new(keyring.secrets())?,
         keyring,
@@ -176,7 +181,7 @@ fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watc
         metrics: metrics.0.clone(),
         document: document.into(),
     });
-    Ok(Parts { app, partitions: Partitions { journal, owners, runners } })
+    Ok(Parts { app, router, partitions: Partitions { journal, owners, runners } })
 }
 
 /// Every read model that is fed. A new one is a line here.

@@ -25,7 +25,9 @@ use crate::record::Record;
 use anchors::Anchors;
 use async_trait::async_trait;
 use directory::Directory;
+use events::KeyringError;
 use queue::{Queue, QueueAppender};
+use scan::Torn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,11 +60,17 @@ pub struct Embedded {
 /// `partitions` counts only when the log is made. A kill at any moment of the making leaves a directory that the next
 /// call completes. Every error names the path and what to do; [`JournalError::Unusable`] unless a position is known.
 ///
-/// Blocks: it replays what the store has not yet sorted (at most about 128 MiB) and checks what lies beyond the anchors.
+/// Blocks: it reads every file of the store once, to hold it against its checksum, replays what the store has not yet
+/// sorted (at most about 128 MiB) and checks what lies beyond the anchors.
 pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError> {
     let directory = Arc::new(Directory::open(directory, partitions)?);
-    let keyring = EmbeddedKeyring::open(Arc::clone(&directory))
-        .map_err(|error| JournalError::Unusable(format!("{error}; restore it from a backup of the keyring")))?;
+    let keyring = EmbeddedKeyring::open(Arc::clone(&directory)).map_err(|error| {
+        let way_out = match error {
+            KeyringError::Unavailable(_) => "this user must be able to read and write it",
+            _ => "restore it from a backup of the keyring",
+        };
+        JournalError::Unusable(format!("{error}; {way_out}"))
+    })?;
     let log = EmbeddedLog::open(&directory)?;
     Ok(Embedded { log: Arc::new(log), keyring: Arc::new(keyring) })
 }
@@ -73,7 +81,7 @@ pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError>
 /// holds is forgotten from here on. Fails without changing the anchors if a record in the log is itself damaged.
 pub fn rewrite_anchors(directory: &Path) -> Result<Vec<(Partition, Anchor)>, JournalError> {
     let directory = Arc::new(Directory::open_without_anchors(directory)?);
-    let store = Store::open(Arc::clone(&directory))?;
+    let (store, _) = Store::open(Arc::clone(&directory))?;
     let anchors = directory
         .partitions()
         .map(|partition| {
@@ -104,12 +112,25 @@ impl EmbeddedLog {
     fn open(directory: &Arc<Directory>) -> Result<Self, JournalError> {
         let name = directory.log();
         let (anchors, noted) = Anchors::open(&directory.anchors(), directory.id(), directory.partition_count())?;
-        let store = Arc::new(Store::open(Arc::clone(directory))?);
+        let (store, torn) = Store::open(Arc::clone(directory))?;
         let chains = directory
             .partitions()
             .zip(noted)
             .map(|(partition, anchor)| resume(&store, &name, partition, anchor))
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>();
+        let chains = match (chains, torn) {
+            (Ok(chains), None) => chains,
+            (Ok(chains), Some(torn)) => {
+                tracing::warn!("an unfinished write was cut off: {torn}");
+                chains
+            }
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(torn)) => {
+                drop(store);
+                return Err(was_no_leftover(error, &torn));
+            }
+        };
+        let store = Arc::new(store);
         let partitions: Arc<[_]> = chains.iter().map(|chain| watch::Sender::new(anchor_of(chain))).collect();
         let queue = Arc::new(Queue::new(directory.partition_count()));
         let writer = Writer::start(Arc::clone(&queue), Arc::clone(&store), anchors, chains, Arc::clone(&partitions))?;
@@ -119,7 +140,8 @@ impl EmbeddedLog {
     /// Returns when the log has failed: a commit or an `fdatasync` did not succeed, or the store gave up.
     ///
     /// From then on every append is answered "unknown" and nothing becomes durable; what was durable can still be read.
-    /// The process must stop: only opening the log again shows what has reached the disk.
+    /// The process must stop: only opening the log again shows what has reached the disk, and the directory may stay
+    /// locked until then.
     pub async fn failed(&self) -> JournalError {
         self.queue.failed().await
     }
@@ -176,6 +198,17 @@ impl Journal for EmbeddedLog {
 
     async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
         Ok(Some(*self.at(partition)?.borrow()))
+    }
+}
+
+/// The end of the newest journal was taken for what a crash leaves, but the log is not whole without it.
+fn was_no_leftover(error: JournalError, torn: &Torn) -> JournalError {
+    if let Err(error) = torn.put_back() {
+        tracing::error!("cannot put back what was cut off ({torn}): {error}");
+    }
+    match error {
+        JournalError::Damaged { position, what } => JournalError::Damaged { position, what: format!("{what}; {torn}") },
+        error => error,
     }
 }
 

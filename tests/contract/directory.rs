@@ -1,6 +1,5 @@
 //! The embedded data directory: what it refuses, and that it changes nothing when it does.
 
-use crate::embedded::Snapshot;
 use journal::embedded::{self, PARTITIONS_DEFAULT};
 use journal::{Anchor, Journal, JournalError, Partition};
 use std::fs;
@@ -8,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tidings_tests::journal_contract::scribe::{P, Scribe, noise, stored, valid};
+use tidings_tests::snapshot::Snapshot;
 
 /// A directory with a few records, closed.
 async fn with_records() -> TempDir {
@@ -87,6 +87,33 @@ async fn a_journal_that_was_cut_is_damage() {
     fs::File::options().write(true).open(&journal).unwrap().set_len(written / 2).unwrap();
     let error = embedded::open(directory.path(), 2).unwrap_err();
     assert!(matches!(&error, JournalError::Damaged { position, .. } if position.partition == P), "{error}");
+}
+
+/// A commit that lies over many pages, of which some in the middle never reached the disk.
+#[tokio::test]
+async fn a_commit_with_a_hole_is_cut_only_if_nobody_had_a_receipt_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (anchors, journal) = (directory.path().join("anchors"), directory.path().join("log/0.jnl"));
+    let log: Arc<dyn Journal> = embedded::open(directory.path(), 1).unwrap().log;
+    let mut scribe = Scribe::claim(&log, P).await;
+    scribe.append("before").await.unwrap();
+    let before = fs::read(&anchors).unwrap();
+    scribe.append(noise(1, 100_000)).await.unwrap();
+    drop((scribe, log));
+    let mut bytes = fs::read(&journal).unwrap();
+    let middle = bytes.len() - 60_000;
+    bytes[middle..middle + 4_096].fill(0);
+    fs::write(&journal, &bytes).unwrap();
+    let error = embedded::open(directory.path(), 1).unwrap_err();
+    assert!(matches!(&error, JournalError::Damaged { position, .. } if position.offset == 2), "{error}");
+    assert!(error.to_string().contains("0.jnl holds no whole commit"), "{error}");
+    let found = fs::read(&journal).unwrap();
+    assert!(found.starts_with(&bytes) && found[bytes.len()..].iter().all(|byte| *byte == 0), "it was changed");
+    // As after a power cut: nothing says that the record was ever whole.
+    fs::write(&anchors, before).unwrap();
+    let log: Arc<dyn Journal> = embedded::open(directory.path(), 1).unwrap().log;
+    assert_eq!(valid(&log, P).await.unwrap().len(), 2);
+    Scribe::claim(&log, P).await.append("after").await.unwrap();
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl LogUnderTest for SimulatedUnderTest {
         Possible::Done(Ok(self))
     }
 
-    async fn flipped(&self, _clean: bool, _random: u64) -> Possible<Result<Self, JournalError>> {
+    async fn flipped(&self, _clean: bool, _random: Option<u64>) -> Possible<Result<Self, JournalError>> {
         Possible::NotHere(NO_DISK)
     }
 }

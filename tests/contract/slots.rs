@@ -95,6 +95,55 @@ async fn what_is_created_after_a_cut_is_there_afterwards() {
     }
 }
 
+/// Cut at the end of a slot, what is left looks whole; as does a file from an older backup.
+#[tokio::test]
+async fn fewer_keys_than_there_were_are_damage() {
+    let (directory, file) = three_keys().await;
+    let good = fs::read(&file).unwrap();
+    for left in 0..3 {
+        fs::write(&file, &good[..left * SLOT]).unwrap();
+        let error = embedded::open(directory.path(), 1).unwrap_err().to_string();
+        let said = format!("keyring/keys holds {left} keys, but held 3 by");
+        assert!(error.contains(&said) && error.contains("keyring/count"), "{error}");
+        assert_eq!(fs::read(&file).unwrap().len(), left * SLOT, "it was changed");
+    }
+    fs::write(&file, good).unwrap();
+    assert!(embedded::open(directory.path(), 1).unwrap().keyring.find(id(2)).await.unwrap().is_some());
+}
+
+/// After a power cut the number may be older than the keys; in a directory of an older program there is none.
+#[tokio::test]
+async fn more_keys_than_were_counted_are_counted_anew() {
+    let (directory, file) = three_keys().await;
+    let count = directory.path().join("keyring/count");
+    let counted = fs::read(&count).unwrap();
+    fs::remove_file(&count).unwrap();
+    drop(embedded::open(directory.path(), 1).unwrap());
+    assert!(fs::read(&count).unwrap() == counted);
+    let keyring = embedded::open(directory.path(), 1).unwrap().keyring;
+    keyring.create(id(3)).await.unwrap();
+    drop(keyring);
+    fs::write(&count, counted).unwrap();
+    drop(embedded::open(directory.path(), 1).unwrap());
+    let four = fs::read(&file).unwrap();
+    fs::write(&file, &four[..3 * SLOT]).unwrap();
+    assert!(embedded::open(directory.path(), 1).is_err(), "four keys had been there");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_number_of_keys_is_damage() {
+    let (directory, _) = three_keys().await;
+    let file = directory.path().join("keyring/count");
+    let good = fs::read(&file).unwrap();
+    for byte in 0..good.len() {
+        let mut bad = good.clone();
+        bad[byte] ^= 1 << (byte % 8);
+        fs::write(&file, bad).unwrap();
+        let error = embedded::open(directory.path(), 1).unwrap_err().to_string();
+        assert!(error.contains("keyring/count"), "byte {byte}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_never_was_cannot_be_destroyed() {
     let (directory, _) = three_keys().await;
@@ -124,5 +173,6 @@ async fn only_the_owner_can_read_the_keys() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(directory.path().join("keyring")), 0o700);
     assert_eq!(mode(directory.path().join("keyring/secrets")), 0o600);
+    assert_eq!(mode(directory.path().join("keyring/count")), 0o600);
     assert_eq!(mode(file), 0o600);
 }

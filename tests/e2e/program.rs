@@ -1,15 +1,14 @@
 //! The program itself: what it says when it cannot run, and that it changes nothing then.
 
 use anyhow::{Context, Result};
-use http::{Method, StatusCode};
-use serde_json::json;
+use http::Method;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use tempfile::TempDir;
 use tidings_tests::child::{self, tidings};
-use tidings_tests::server::{PASSWORD, TestServer};
+use tidings_tests::server::TestServer;
 
 fn run(arguments: &[&str], data: &Path, environment: &[(&str, &str)]) -> Result<Output> {
     let mut command = Command::new(tidings());
@@ -159,44 +158,6 @@ async fn an_address_that_is_taken_leaves_no_directory_behind() -> Result<()> {
     let verify = run(&["log", "verify"], &home.path().join("data"), &[])?;
     assert!(!verify.status.success() && content(home.path())?.is_empty(), "verifying has made a log");
     Ok(())
-}
-
-/// A limit on the size of files, set while the server runs, stands for a full disk: from then on every write fails.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_ends_the_server_and_loses_nothing_that_was_acknowledged() -> Result<()> {
-    let home = tempfile::tempdir()?;
-    let data = home.path().join("data");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let script = format!("trap '' XFSZ; exec \"$0\" serve --data \"$1\" --listen 127.0.0.1:{port}");
-    let mut bash = Command::new("bash");
-    bash.arg("-c").arg(script).arg(tidings()).arg(&data).stdout(Stdio::null()).stderr(Stdio::piped());
-    let server = bash.spawn()?;
-    let client = child::HttpClient::new(format!("http://127.0.0.1:{port}"));
-    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "username": "ada" });
-    let (_, ada) = client.until_answered(Method::POST, "/users/auth/register", Some(&body), &[]).await?;
-    let token = format!("Bearer {}", ada["access_token"].as_str().context("no token")?);
-    let (mut acknowledged, post) = (Vec::new(), json!({ "content": "a post" }));
-    while let Ok((status, body)) = client.send(Method::POST, "/posts", Some(&post), &[("authorization", &token)]).await
-    {
-        if status != StatusCode::CREATED {
-            break;
-        }
-        acknowledged.push(body["id"].as_str().context("no id")?.to_owned());
-        if acknowledged.len() == 20 {
-            let pid = server.id().to_string();
-            let full = Command::new("prlimit").args(["--pid", &pid, "--fsize=0"]).status().context("prlimit")?;
-            assert!(full.success());
-        }
-    }
-    let output = tokio::task::spawn_blocking(move || server.wait_with_output()).await??;
-    let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains("the log has failed"), "{} {said}", output.status);
-    assert!(acknowledged.len() >= 20);
-    let server = TestServer::over(home).await?;
-    for id in acknowledged {
-        assert_eq!(server.get(format!("/posts/{id}")).send().await?.status, StatusCode::OK, "{id} was lost");
-    }
-    server.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

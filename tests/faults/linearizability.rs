@@ -21,10 +21,11 @@ use std::time::Instant;
 use tidings_tests::child::{HttpClient, Server};
 use tidings_tests::linearizability::Id;
 use tidings_tests::linearizability::ledger::Report;
+use tidings_tests::settings;
 use tidings_tests::simulation::Dice;
 use tokio::task::JoinSet;
 
-/// The kills of a short run, one a round; `TIDINGS_KILLS` asks for more.
+/// The kills of a short run, one a round; `TIDINGS_ROUNDS` asks for more.
 const KILLS: usize = 3;
 const PEOPLE: usize = 4;
 const SESSIONS: usize = 3;
@@ -34,7 +35,7 @@ const PASSWORD: &str = "correct horse battery";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_true_whenever_the_program_is_killed() -> Result<()> {
-    let kills = std::env::var("TIDINGS_KILLS").ok().map_or(KILLS, |n| n.parse().expect("TIDINGS_KILLS is a number"));
+    let kills = usize::try_from(settings::number("TIDINGS_ROUNDS", KILLS as u64))?;
     let directory = tempfile::tempdir()?;
     let mut server = Server::start(&directory.path().join("data")).await?;
     let (begun, mut report, mut asked_again) = (Instant::now(), Report::default(), 0);

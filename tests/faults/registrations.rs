@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tidings_tests::child::{HttpClient, Server};
+use tidings_tests::settings;
 use tokio::task::JoinSet;
 
 const PEOPLE: usize = 50;
@@ -25,7 +26,7 @@ async fn register(client: HttpClient, race: usize, person: usize, name: String) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_fifty_gets_the_name_and_no_name_is_stuck() -> Result<()> {
-    let races = std::env::var("TIDINGS_RACES").ok().map_or(RACES, |n| n.parse().expect("TIDINGS_RACES is a number"));
+    let races = usize::try_from(settings::number("TIDINGS_RACES", RACES as u64))?;
     let directory = tempfile::tempdir()?;
     let mut server = Server::start(&directory.path().join("data")).await?;
     let begun = Instant::now();

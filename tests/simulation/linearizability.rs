@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tidings_tests::linearizability::ledger::Report;
+use tidings_tests::settings::number;
 use tidings_tests::simulation::{Fault, Settings, run};
 
 /// The operations that every run judges; `TIDINGS_OPERATIONS` asks for more.
 const OPERATIONS: usize = 20_000;
 
 fn operations() -> usize {
-    let asked_for = std::env::var("TIDINGS_OPERATIONS").ok();
-    asked_for.map_or(OPERATIONS, |number| number.parse().expect("TIDINGS_OPERATIONS is a number"))
+    usize::try_from(number("TIDINGS_OPERATIONS", OPERATIONS as u64)).expect("it fits")
 }
 
 /// What was judged so far.

@@ -1,14 +1,16 @@
 //! The real program as a child process: started, killed without warning, started again on the same directory.
 
 use anyhow::{Context, Result, bail, ensure};
+use events::Timestamp;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it is ready.
@@ -29,24 +31,67 @@ pub struct Server {
     data: PathBuf,
     port: u16,
     child: Child,
+    environment: Environment,
 }
+
+/// What a child's environment holds more than this process's.
+pub type Environment = Vec<(&'static str, OsString)>;
 
 impl Server {
     /// Starts it on a free loopback port and waits until it is ready.
     pub async fn start(data: &Path) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = spawn(data, port)?;
-        let server = Self { data: data.to_owned(), port, child };
+        Self::start_in(data, Environment::new()).await
+    }
+
+    /// The same, with more in its environment.
+    pub async fn start_in(data: &Path, environment: Environment) -> Result<Self> {
+        let server = Self::begin(data, environment)?;
         server.ready().await?;
         Ok(server)
     }
 
+    /// The same without waiting: it may never be ready.
+    pub fn begin(data: &Path, environment: Environment) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = spawn(data, port, &environment)?;
+        Ok(Self { data: data.to_owned(), port, child, environment })
+    }
+
     /// SIGKILL, and a new process on the same directory and port.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.spawn()?;
+        self.ready().await
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        self.child = spawn(&self.data, self.port)?;
-        self.ready().await
+        Ok(())
+    }
+
+    /// A new process after one that has ended, which may not be ready for a while.
+    pub fn spawn(&mut self) -> Result<()> {
+        self.child = spawn(&self.data, self.port, &self.environment)?;
+        Ok(())
+    }
+
+    /// What is spawned from here on has nothing more in its environment than this process.
+    pub fn clear_environment(&mut self) {
+        self.environment.clear();
+    }
+
+    /// Waits until it has ended by itself; how, and all that it and those before it have said.
+    pub async fn ended(&mut self) -> Result<(ExitStatus, String)> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status, std::fs::read_to_string(log_of(&self.data))?));
+            }
+            ensure!(begun.elapsed() < READY_MAX, "it did not end within {READY_MAX:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Where it serves.
@@ -54,7 +99,8 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Waits until it serves.
+    pub async fn ready(&self) -> Result<()> {
         let client = HttpClient::new(self.url());
         let begun = Instant::now();
         while begun.elapsed() < READY_MAX {
@@ -74,12 +120,17 @@ impl Drop for Server {
     }
 }
 
-fn spawn(data: &Path, port: u16) -> Result<Child> {
-    let log = std::fs::File::options().create(true).append(true).open(data.with_extension("log"))?;
+fn log_of(data: &Path) -> PathBuf {
+    data.with_extension("log")
+}
+
+fn spawn(data: &Path, port: u16, environment: &Environment) -> Result<Child> {
+    let log = std::fs::File::options().create(true).append(true).open(log_of(data))?;
     Command::new(tidings())
         .args(["serve", "--data"])
         .arg(data)
         .args(["--listen", &format!("127.0.0.1:{port}")])
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -131,16 +182,50 @@ impl HttpClient {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Result<(StatusCode, Value)> {
+        let Answered { status, body, .. } = self.ask(method, path, body, headers).await?;
+        Ok((status, body))
+    }
+
+    /// The same, with what came before the answer.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answered> {
         let begun = Instant::now();
+        let (mut doubts, mut told_unknown) = (0, 0);
         loop {
+            let last_sent = Timestamp::now();
             match self.send(method.clone(), path, body, headers).await {
                 Ok((status, body)) if status != StatusCode::SERVICE_UNAVAILABLE && body["error"] != "InFlight" => {
-                    return Ok((status, body));
+                    return Ok(Answered { status, body, doubts, told_unknown, last_sent });
                 }
-                _ => {}
+                Ok((_, body)) => told_unknown += u32::from(body["outcome"] == "unknown"),
+                Err(error) => doubts += u32::from(may_have_arrived(&error)),
             }
             ensure!(begun.elapsed() < ANSWER_MAX, "{method} {path}: no answer within {ANSWER_MAX:?}");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
+}
+
+/// An answer, and how it was come by.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; null if there is none.
+    pub body: Value,
+    /// How often it was sent before without any answer.
+    pub doubts: u32,
+    /// How often it was answered that the outcome is unknown.
+    pub told_unknown: u32,
+    /// When it was sent the last time.
+    pub last_sent: Timestamp,
+}
+
+fn may_have_arrived(error: &anyhow::Error) -> bool {
+    !error.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }

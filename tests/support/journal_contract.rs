@@ -69,8 +69,8 @@ pub trait LogUnderTest: Sized + Send + Sync + 'static {
     async fn rewind(self) -> Possible<Result<Self, JournalError>>;
 
     /// A copy of the log as a crash leaves it or as it is when closed in order, with one bit of what is stored flipped,
-    /// chosen by `random`; opened.
-    async fn flipped(&self, clean: bool, random: u64) -> Possible<Result<Self, JournalError>>;
+    /// chosen by `random`, or none; opened.
+    async fn flipped(&self, clean: bool, random: Option<u64>) -> Possible<Result<Self, JournalError>>;
 }
 
 /// All tests of a log, for an implementation.

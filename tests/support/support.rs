@@ -1,7 +1,13 @@
 //! What the test suites share.
+pub mod audit;
 pub mod child;
+pub mod failing_disk;
 pub mod journal_contract;
 pub mod linearizability;
+pub mod load;
 pub mod owner_contract;
 pub mod server;
+pub mod settings;
 pub mod simulation;
+pub mod snapshot;
+pub mod stored_log;

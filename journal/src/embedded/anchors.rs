@@ -42,10 +42,13 @@ impl Anchors {
         let head = head(log);
         let (slots, rest) = bytes.as_chunks::<SLOT>();
         if slots.len() != partitions as usize + 1 || !rest.is_empty() {
-            return Err(unusable(path, &format!("it has {} bytes, not one slot per partition", bytes.len())));
+            return Err(unusable(
+                path,
+                &format!("it has {} bytes, but tidings.json says {partitions} partitions", bytes.len()),
+            ));
         }
         if slots[0] != head {
-            return Err(unusable(path, "its head is damaged, or it belongs to another log"));
+            return Err(unusable(path, "its head is damaged, or it belongs to another log than tidings.json says"));
         }
         let anchors = slots[1..]
             .iter()

@@ -1,4 +1,4 @@
-//! The keyring in two files of a directory of its own: the server's root secret, and one slot of 64 bytes per key.
+//! The keyring in a directory of its own: the server's root secret, one slot of 64 bytes per key, and how many they are.
 //!
 //! A key is durable before `create` returns and overwritten where it stands before `destroy` returns. One thread does
 //! both, so that calls which arrive while it syncs share the next `fdatasync`. Overwriting in place erases on file
@@ -7,10 +7,12 @@
 //! Secrets are kept in memory as they are on disk; a cipher is made when it is asked for, which takes microseconds,
 //! while a million ready ones would take gigabytes.
 
+mod count;
 mod slot;
 
 use super::directory::{Directory, sync_directory};
 use aws_lc_rs::rand;
+use count::Count;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
 use parking_lot::RwLock;
 use slot::{SLOT, Slot, State};
@@ -21,11 +23,12 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 const SECRETS: &str = "secrets";
 const KEYS: &str = "keys";
+const COUNT: &str = "count";
 const MAGIC: &[u8; 16] = b"tidings secrets\x01";
 /// Magic, log id, root, checksum.
 const SECRETS_BYTES: usize = 16 + 16 + 32 + 32;
@@ -42,6 +45,7 @@ pub struct EmbeddedKeyring {
     secrets: Secrets,
     slots: Arc<RwLock<Slots>>,
     calls: Option<mpsc::Sender<Call>>,
+    failure: watch::Receiver<Option<KeyringError>>,
     thread: Option<JoinHandle<()>>,
     _directory: Arc<Directory>,
 }
@@ -62,7 +66,7 @@ impl EmbeddedKeyring {
             secrets.write_all(&encode_secrets(log, &root))?;
             secrets.sync_all()?;
             private().create_new(true).open(path.join(KEYS))?.sync_all()?;
-            sync_directory(path)
+            Count::create(&path.join(COUNT), log)
         });
         made.map_err(|error| KeyringError::Unavailable(format!("cannot make {}: {error}", path.display())))
     }
@@ -70,13 +74,25 @@ impl EmbeddedKeyring {
     pub(super) fn open(directory: Arc<Directory>) -> Result<Self, KeyringError> {
         let path = directory.keyring();
         let root = read_secrets(&path.join(SECRETS), directory.id())?;
-        let (file, slots) = KeysFile::open(path.join(KEYS))?;
+        let (file, slots) = KeysFile::open(path.join(KEYS), Count::open(&path.join(COUNT), directory.id())?)?;
         let slots = Arc::new(RwLock::new(slots));
         let (calls, waiting) = mpsc::channel(CALLS_MAX);
-        let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed: None };
+        let (failed, failure) = watch::channel(None);
+        let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed };
         let thread = thread::Builder::new().name("keyring".to_owned()).spawn(move || writer.run(waiting));
         let thread = Some(thread.map_err(|error| KeyringError::Unavailable(error.to_string()))?);
-        Ok(Self { secrets: Secrets::derive(&root), slots, calls: Some(calls), thread, _directory: directory })
+        let secrets = Secrets::derive(&root);
+        Ok(Self { secrets, slots, calls: Some(calls), failure, thread, _directory: directory })
+    }
+
+    /// Returns when a key could not be written. From then on no key is made or destroyed; those that are there can still
+    /// be read. The process must stop: only opening the keyring again shows what has reached the disk.
+    pub async fn failed(&self) -> KeyringError {
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(error)) => error.clone(),
+            _ => KeyringError::Unavailable("its writer has ended".to_owned()),
+        }
     }
 
     async fn call(
@@ -136,7 +152,7 @@ impl Keyring for EmbeddedKeyring {
 struct KeysWriter {
     file: KeysFile,
     slots: Arc<RwLock<Slots>>,
-    failed: Option<KeyringError>,
+    failed: watch::Sender<Option<KeyringError>>,
 }
 
 impl KeysWriter {
@@ -178,13 +194,11 @@ impl KeysWriter {
             };
             answers.push((reply, slot));
         }
-        let written = match &self.failed {
-            Some(error) => Err(error.clone()),
-            None => self.file.write(&changed),
-        };
+        let failed = self.failed.borrow().clone();
+        let written = failed.map_or_else(|| self.file.write(&changed), Err);
         match &written {
             Ok(()) => self.slots.write().extend(changed),
-            Err(error) => self.failed = Some(error.clone()),
+            Err(error) => drop(self.failed.send_replace(Some(error.clone()))),
         }
         for (reply, slot) in answers {
             let _ = reply.send(written.clone().and(slot));
@@ -198,10 +212,11 @@ struct KeysFile {
     path: PathBuf,
     file: File,
     slots: u32,
+    count: Count,
 }
 
 impl KeysFile {
-    fn open(path: PathBuf) -> Result<(Self, Slots), KeyringError> {
+    fn open(path: PathBuf, (count, counted): (Count, u64)) -> Result<(Self, Slots), KeyringError> {
         let unavailable = |error: io::Error| KeyringError::Unavailable(format!("{}: {error}", path.display()));
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -221,6 +236,10 @@ impl KeysFile {
                 return Err(damaged("repeats an earlier one"));
             }
         }
+        if (whole as u64) < counted {
+            let what = format!("{} holds {whole} keys, but held {counted}", path.display());
+            return Err(KeyringError::Damaged(format!("{what} by {}", count.path().display())));
+        }
         if whole * SLOT < bytes.len() {
             tracing::warn!(
                 "cutting {} bytes of an unfinished write from {}",
@@ -229,8 +248,12 @@ impl KeysFile {
             );
             file.set_len((whole * SLOT) as u64).and_then(|()| file.sync_all()).map_err(unavailable)?;
         }
+        if whole as u64 > counted {
+            // What was read may be in the page cache only, and the number must never be ahead of the keys.
+            file.sync_all().and_then(|()| count.write(whole as u64)).map_err(unavailable)?;
+        }
         let slots_in_file = u32::try_from(whole).map_err(|_| KeyringError::Damaged("too many keys".to_owned()))?;
-        Ok((Self { path, file, slots: slots_in_file }, slots))
+        Ok((Self { path, file, slots: slots_in_file, count }, slots))
     }
 
     /// Writes the slots where they belong and brings them to the disk.
@@ -243,13 +266,15 @@ impl KeysFile {
         let written = slots.iter().try_for_each(|(index, slot)| {
             self.file.write_all_at(&slot.encode(*index), u64::from(*index) * SLOT as u64)
         });
-        written.and_then(|()| self.file.sync_data()).map_err(|error| {
+        let in_file = self.slots.max(slots.last().map_or(0, |(index, _)| index + 1));
+        let synced = written.and_then(|()| self.file.sync_data());
+        synced.and_then(|()| self.count.write(in_file.into())).map_err(|error| {
             let what =
                 format!("writing {} failed: {error}; start again when the disk can be written", self.path.display());
             tracing::error!("{what}");
             KeyringError::Unavailable(what)
         })?;
-        self.slots = self.slots.max(slots.last().map_or(0, |(index, _)| index + 1));
+        self.slots = in_file;
         Ok(())
     }
 }
@@ -287,7 +312,7 @@ fn read_secrets(path: &Path, log: Uuid) -> Result<[u8; 32], KeyringError> {
     }
     if content[16..32] != *log.as_bytes() {
         let owner = Uuid::from_bytes(content[16..32].try_into().expect("16 bytes"));
-        return Err(damaged(&format!("it belongs to the log {owner}, not to {log}")));
+        return Err(damaged(&format!("it belongs to the log {owner}, but tidings.json says {log}")));
     }
     Ok(content[32..].try_into().expect("32 bytes"))
 }

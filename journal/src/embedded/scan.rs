@@ -4,23 +4,31 @@
 //! marker, and deletes what it has no record of. That is right for what a crash leaves behind and wrong for damage: the
 //! records behind a flipped bit would be gone from the disk as well. So a damaged directory is refused here, as it is.
 //!
-//! It knows the store's files (format 3) as far as needed for that; what is inside the entries the store's own checksums
-//! protect, and whether the last commit is there, the anchors tell.
+//! It knows the store's files (format 3) as far as needed for that, and holds each against the store's own checksum of
+//! it: the store asks for those only when it reads a block, and ends the process over some of what it may find before.
+//! Whether the last commit is there, the anchors tell.
 
 mod archive;
 
 use super::store::unusable;
 use crate::error::JournalError;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+const VERSION: &str = "version";
 const KEYSPACES: &str = "keyspaces";
 /// The tags of a journal's entries.
 const START: u8 = 1;
 const ITEM: u8 = 2;
 const END: u8 = 3;
 const TRAILER: &[u8] = b"FJL\x03";
+/// Number of the version, checksum of its manifest, type of the checksum.
+const MARKER_BYTES: usize = 8 + 16 + 1;
+/// The type of every checksum.
+const XXH3: u8 = 0;
 /// Tag, number of items, sequence number.
 const START_BYTES: usize = 1 + 4 + 8;
 /// Tag, kind of value, compression, keyspace, and the lengths of key, value, and value on disk.
@@ -42,31 +50,41 @@ pub(super) fn fingerprint(path: &Path) -> Result<String, JournalError> {
     Ok(hasher.finalize().to_string())
 }
 
-/// Refuses a store of which a file is missing, strange, or damaged in a way that the store would answer by deleting or
-/// by ending the process. `known` is the fingerprint that was noted when the log was made.
-pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<(), JournalError> {
+/// Refuses a store of which a file is missing, strange, or damaged. `known` is the fingerprint that was noted when the
+/// log was made. Returns what is no whole commit at the very end: a crash leaves that, and so does damage to the last
+/// commit; only whoever knows how much the log held can tell.
+pub(super) fn check(path: &Path, partitions: u32, known: &str) -> Result<Option<Torn>, JournalError> {
     let failed = |error: io::Error| unreadable(path, &error);
-    for file in ["version", KEYSPACES] {
+    for file in [VERSION, KEYSPACES] {
         if !path.join(file).exists() {
             return Err(unusable(path, &format!("{file} is missing")));
         }
+    }
+    if fs::read(path.join(VERSION)).map_err(failed)? != TRAILER {
+        return Err(unusable(path, &format!("{VERSION} does not name the version that this program knows")));
     }
     // Keyspace 0 is the store's own; ours follow in the order in which they were made.
     let expected: Vec<_> = (0..=partitions).map(|n| n.to_string()).collect();
     for keyspace in &expected {
         let marker = Path::new(KEYSPACES).join(keyspace).join("current");
         if !path.join(&marker).exists() {
-            return Err(unusable(path, &format!("{} is missing", marker.display())));
+            let what = format!("{} is missing, but tidings.json says {partitions} partitions", marker.display());
+            return Err(unusable(path, &what));
         }
     }
     for entry in fs::read_dir(path.join(KEYSPACES)).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         if !expected.iter().any(|keyspace| name == keyspace.as_str()) {
-            return Err(unusable(path, &format!("{KEYSPACES}/{} does not belong there", name.display())));
+            let name = name.display();
+            let what = format!("{KEYSPACES}/{name} does not belong there: tidings.json says {partitions} partitions");
+            return Err(unusable(path, &what));
         }
     }
     if fingerprint(path)? != known {
-        return Err(unusable(path, &format!("{KEYSPACES}/0 is not what it was when the log was made")));
+        return Err(unusable(
+            path,
+            &format!("{KEYSPACES}/0 is not what it was when the log was made, by its hash in tidings.json"),
+        ));
     }
     for keyspace in &expected[1..] {
         live_files(path, &Path::new(KEYSPACES).join(keyspace), false)?;
@@ -84,29 +102,43 @@ fn live_files(path: &Path, keyspace: &Path, numbered: bool) -> Result<Vec<PathBu
     };
     let marker = keyspace.join("current");
     let current = fs::read(path.join(&marker)).map_err(|error| failed(&marker, error))?;
-    // The version's number, then the type and value of its checksum.
-    let Some((version, _)) = current.split_first_chunk::<8>().filter(|(_, checksum)| checksum.len() == 1 + 16) else {
+    let Some((version, checksum)) = parse_marker(&current) else {
         return Err(damaged(&marker, "names no version"));
     };
-    let manifest = keyspace.join(format!("v{}", u64::from_le_bytes(*version)));
-    let bytes = fs::read(path.join(&manifest)).map_err(|error| failed(&manifest, error))?;
+    let manifest = keyspace.join(format!("v{version}"));
+    let bytes = fs::read(path.join(&manifest)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(&manifest, &format!("is missing, but {} names it", marker.display())),
+        _ => unreadable(path, &error),
+    })?;
+    if xxh3_128(&bytes) != checksum {
+        return Err(damaged(&manifest, &format!("does not match its checksum in {}", marker.display())));
+    }
     let tables = archive::tables(&bytes, numbered).ok_or_else(|| damaged(&manifest, "is no list of tables"))?;
     let mut files = vec![marker, manifest];
-    for table in tables {
+    for (table, checksum) in tables {
         let table = keyspace.join("tables").join(table.to_string());
-        if !archive::is_archive(&path.join(&table)).map_err(|error| failed(&table, error))? {
-            return Err(damaged(&table, "does not end as a table does"));
+        let matches = archive::matches(&path.join(&table), checksum).map_err(|error| failed(&table, error))?;
+        if !matches {
+            return Err(damaged(&table, "does not match its checksum"));
         }
         files.push(table);
     }
     Ok(files)
 }
 
+/// The number of the version that a keyspace stands at, and the checksum of its manifest.
+fn parse_marker(bytes: &[u8]) -> Option<(u64, u128)> {
+    let bytes: &[u8; MARKER_BYTES] = bytes.try_into().ok()?;
+    let (version, rest) = bytes.split_first_chunk::<8>()?;
+    let (checksum, kind) = rest.split_first_chunk::<16>()?;
+    (kind == [XXH3]).then(|| (u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> JournalError {
     JournalError::Unusable(format!("cannot read {}: {error}", path.display()))
 }
 
-fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
+fn check_journals(path: &Path, partitions: u32) -> Result<Option<Torn>, JournalError> {
     let failed = |error: io::Error| unreadable(path, &error);
     let mut journals = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
@@ -119,9 +151,10 @@ fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
     }
     journals.sort();
     let Some((newest, _)) = journals.last().cloned() else {
-        return Err(unusable(path, "the journals are missing"));
+        return Err(unusable(path, "the journals (*.jnl) are missing"));
     };
     let mut sequence = None;
+    let mut torn = None;
     for (expected, (number, file)) in (journals[0].0..).zip(&journals) {
         // The oldest go first, so what is left has no gaps.
         if *number != expected {
@@ -129,12 +162,45 @@ fn check_journals(path: &Path, partitions: u32) -> Result<(), JournalError> {
         }
         let bytes = fs::read(file).map_err(failed)?;
         let journal = Journal { bytes: &bytes, partitions };
-        journal.check(*number == newest, &mut sequence).map_err(|(at, what)| {
+        let end = journal.check(*number == newest, &mut sequence).map_err(|(at, what)| {
             let file = PathBuf::from(file.file_name().unwrap_or_default());
             unusable(path, &format!("{} at byte {at}: {what}", file.display()))
         })?;
+        torn = end.map(|at| Torn { file: file.clone(), at: at as u64, bytes: bytes[at..].to_vec() });
     }
-    Ok(())
+    Ok(torn)
+}
+
+/// The end of the newest journal, from where no whole commit stands any more.
+#[derive(Debug)]
+pub(super) struct Torn {
+    file: PathBuf,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Torn {
+    /// Takes it off the disk, before the store opens: it would not go past a commit of which only the middle is lost.
+    pub(super) fn cut(&self) -> io::Result<()> {
+        let file = File::options().write(true).open(&self.file)?;
+        file.set_len(self.at)?;
+        file.sync_all()
+    }
+
+    /// Puts it back, after the store was closed: it was no leftover, so the disk must stay as it was found.
+    pub(super) fn put_back(&self) -> io::Result<()> {
+        let file = File::options().write(true).open(&self.file)?;
+        if file.metadata()?.len() == self.at {
+            file.write_all_at(&self.bytes, self.at)?;
+        }
+        file.sync_all()
+    }
+}
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "from byte {} on {} holds no whole commit", self.at, self.file.display())
+    }
 }
 
 /// One journal: commits one after the other, then zeros, or what a crash has left of one commit.
@@ -144,7 +210,8 @@ struct Journal<'a> {
 }
 
 impl Journal<'_> {
-    fn check(&self, newest: bool, sequence: &mut Option<u64>) -> Result<(), (usize, String)> {
+    /// Where the commits end, if anything but zeros follows.
+    fn check(&self, newest: bool, sequence: &mut Option<u64>) -> Result<Option<usize>, (usize, String)> {
         let mut at = 0;
         while let Some((next, number)) = self.commit(at) {
             if sequence.is_some_and(|last| number <= last) || number > SEQUENCE_MAX {
@@ -154,7 +221,7 @@ impl Journal<'_> {
             at = next;
         }
         if self.bytes[at..].iter().all(|byte| *byte == 0) {
-            return Ok(());
+            return Ok(None);
         }
         if !newest {
             return Err((at, "not a commit, in a journal that was closed".to_owned()));
@@ -162,7 +229,7 @@ impl Journal<'_> {
         // One commit is written at a time, so what a crash leaves of one is never followed by another.
         match (at + 1..self.bytes.len()).find(|later| self.commit(*later).is_some()) {
             Some(later) => Err((at, format!("not a commit, although one follows at byte {later}"))),
-            None => Ok(()),
+            None => Ok(Some(at)),
         }
     }
 
@@ -173,12 +240,14 @@ impl Journal<'_> {
         if start[0] != START || items == 0 {
             return None;
         }
-        let mut at = at + START_BYTES;
+        let first = at + START_BYTES;
+        let mut at = first;
         for _ in 0..items {
             at = self.item(at)?;
         }
         let end = self.bytes.get(at..at + END_BYTES)?;
-        let whole = end[0] == END && end.ends_with(TRAILER);
+        let checksum = u64::from_le_bytes(end[1..9].try_into().ok()?);
+        let whole = end[0] == END && end.ends_with(TRAILER) && xxh3_64(&self.bytes[first..at]) == checksum;
         whole.then_some((at + END_BYTES, u64::from_le_bytes(start[5..].try_into().ok()?)))
     }
 
@@ -205,6 +274,7 @@ mod tests {
         let mut bytes = vec![START];
         bytes.extend((values.len() as u32).to_le_bytes());
         bytes.extend(number.to_le_bytes());
+        let first = bytes.len();
         for value in values {
             bytes.extend([ITEM, 0, 0]);
             bytes.extend(1u64.to_le_bytes());
@@ -213,13 +283,14 @@ mod tests {
             bytes.extend([7; 8]);
             bytes.extend(*value);
         }
+        let checksum = xxh3_64(&bytes[first..]);
         bytes.push(END);
-        bytes.extend([9; 8]);
+        bytes.extend(checksum.to_le_bytes());
         bytes.extend(TRAILER);
         bytes
     }
 
-    fn check(bytes: &[u8]) -> Result<(), usize> {
+    fn check(bytes: &[u8]) -> Result<Option<usize>, usize> {
         Journal { bytes, partitions: 1 }.check(true, &mut None).map_err(|(at, _)| at)
     }
 
@@ -229,7 +300,8 @@ mod tests {
         let second = commit(2, &[b"c"]);
         for length in 0..=second.len() {
             for zeros in [0, 100] {
-                assert_eq!(check(&[&first, &second[..length], &vec![0; zeros]].concat()), Ok(()), "{length}");
+                let end = (0 < length && length < second.len()).then_some(first.len());
+                assert_eq!(check(&[&first, &second[..length], &vec![0; zeros]].concat()), Ok(end), "{length}");
             }
         }
     }
@@ -238,13 +310,8 @@ mod tests {
     fn what_is_broken_with_a_commit_behind_it_is_damage() {
         let bytes = [commit(1, &[b"a"]), commit(2, &[b"b"]), commit(3, &[b"c"])].concat();
         let length = bytes.len() / 3;
-        // The payload is protected by the store's checksum, the sequence number by its order only.
-        let elsewhere = |at: usize| {
-            let (inside, item) = (at % length, START_BYTES + ITEM_BYTES);
-            (5..START_BYTES).contains(&inside)
-                || (item..item + KEY_BYTES + 1).contains(&inside)
-                || (length - END_BYTES + 1..length - TRAILER.len()).contains(&inside)
-        };
+        // The sequence number is protected by its order only.
+        let elsewhere = |at: usize| (5..START_BYTES).contains(&(at % length));
         for at in (0..length * 2).filter(|at| !elsewhere(*at)) {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();

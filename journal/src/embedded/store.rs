@@ -8,7 +8,7 @@
 //! anchors do. What it might mend by deleting, when it opens, is checked before it is asked ([`super::scan`]).
 
 use super::directory::Directory;
-use super::scan;
+use super::scan::{self, Torn};
 use crate::chain::{Anchor, Chain, Checkpoint, Head, VOID_RUN_MAX, link};
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
@@ -19,6 +19,7 @@ use events::Incarnation;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode};
 use std::any::Any;
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -36,6 +37,9 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// Larger blocks than the store's own 4 KiB: records are read in order, and they compress better together.
 const BLOCK_BYTES: u32 = 16 << 10;
 const WORKERS: usize = 2;
+
+/// A file of the store.
+const LOCK: &str = "lock";
 
 const RECORD_FORMAT: u8 = 1;
 /// Format, kind, incarnation, prev, chain, length of the key.
@@ -68,9 +72,18 @@ impl Store {
     }
 
     /// Opens the store of a directory. Refuses what is not whole before the store could mend it by deleting.
-    pub(super) fn open(directory: Arc<Directory>) -> Result<Self, JournalError> {
+    ///
+    /// What is no whole commit at the end is taken off and returned, for whoever finds out that it was one.
+    pub(super) fn open(directory: Arc<Directory>) -> Result<(Self, Option<Torn>), JournalError> {
         let path = directory.store();
-        scan::check(&path, directory.partition_count(), directory.store_fingerprint())?;
+        let torn = scan::check(&path, directory.partition_count(), directory.store_fingerprint())?;
+        // The store wants a lock of its own, a file in which nothing stands.
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path.join(LOCK))
+            .and_then(|_| torn.as_ref().map_or(Ok(()), Torn::cut))
+            .map_err(|error| JournalError::Unusable(format!("cannot write to {}: {error}", path.display())))?;
         let damaged = |what: &str| unusable(&path, what);
         let opened = guarded(|| {
             let database = open_database(&path)?;
@@ -84,7 +97,7 @@ impl Store {
             Ok(Ok((database, keyspaces)))
         });
         match opened {
-            Ok(Ok(Ok((database, keyspaces)))) => Ok(Self { database, keyspaces, directory }),
+            Ok(Ok(Ok((database, keyspaces)))) => Ok((Self { database, keyspaces, directory }, torn)),
             Ok(Ok(Err(what))) => Err(damaged(&what)),
             Ok(Err(error)) if is_damage(&error) => Err(damaged(&cause(&error))),
             Ok(Err(error)) => Err(JournalError::Unusable(format!("cannot open {}: {}", path.display(), cause(&error)))),

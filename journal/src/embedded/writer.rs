@@ -107,6 +107,9 @@ impl Writing {
                         self.store.path().display()
                     );
                     tracing::error!("{reason}");
+                    // A store that is closed writes what it has left in its buffer, and half a commit would become a
+                    // whole one that nobody has synced. So it stays open until the process ends.
+                    std::mem::forget(Arc::clone(&self.store));
                     queue.fail(&reason);
                     for (reply, _) in answers {
                         let _ = reply.send(Err(AppendError::Unknown(reason.clone())));

@@ -1,19 +1,19 @@
 //! The store's archives: sections, a table of contents, a trailer. Manifests and tables are archives.
 //!
-//! The store allocates what a table of contents or a manifest says before it compares checksums, and an allocation that
-//! fails ends the process. So here every length is compared with what is there first.
+//! A manifest has a checksum in the marker that names it, a table in the manifest that lists it. The store believes the
+//! lengths that stand in both, and ends the process over some that are not true; so they are compared here, first.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
 use std::path::Path;
+use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: &[u8] = b"SFA!\x01\x00";
 /// Magic, checksum of the contents, where they begin, how long they are.
 const TRAILER: usize = 6 + 16 + 8 + 8;
 const CONTENTS_MAGIC: &[u8] = b"TOC!";
-/// No archive of the store has so many sections that its contents would be longer.
-const CONTENTS_MAX: u64 = 1 << 16;
+/// How much of a table is in memory at a time.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Id, type and value of the checksum, sequence number.
 const TABLE_BYTES: usize = 8 + 1 + 16 + 8;
 
@@ -34,20 +34,23 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Whether the end of a file is that of an archive.
-pub(super) fn is_archive(path: &Path) -> io::Result<bool> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let tail = length.min(CONTENTS_MAX + TRAILER as u64);
-    let mut bytes = vec![0; usize::try_from(tail).expect("at most a few KiB")];
-    file.read_exact_at(&mut bytes, length - tail)?;
-    Ok(sections(&bytes, length).is_some())
+/// Whether a file has this checksum.
+pub(super) fn matches(path: &Path, checksum: u128) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut hasher = Xxh3::new();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.digest128() == checksum),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
 }
 
-/// The tables that a manifest lists; `None` if it is none of ours. Only the store's own keyspace has tables with a
+/// The tables that a manifest lists, each with its checksum; `None` if it is none of ours. Only the store's own keyspace has tables with a
 /// sequence number of their own (`numbered`).
-pub(super) fn tables(manifest: &[u8], numbered: bool) -> Option<Vec<u64>> {
-    let sections = sections(manifest, manifest.len() as u64)?;
+pub(super) fn tables(manifest: &[u8], numbered: bool) -> Option<Vec<(u64, u128)>> {
+    let sections = sections(manifest)?;
     let section = |name: &[u8]| {
         let (_, at, length) = sections.iter().find(|(found, ..)| found == name)?;
         let at = usize::try_from(*at).ok()?;
@@ -63,8 +66,12 @@ pub(super) fn tables(manifest: &[u8], numbered: bool) -> Option<Vec<u64>> {
         for _ in 0..rest.number::<1>()? {
             for _ in 0..rest.number::<4>()? {
                 let mut table = Rest(rest.take(TABLE_BYTES)?);
-                tables.push(table.number::<8>()?);
-                table.take(1 + 16)?;
+                let (id, kind) = (table.number::<8>()?, table.number::<1>()?);
+                let checksum = u128::from_le_bytes(table.take(16)?.try_into().ok()?);
+                tables.push((id, checksum));
+                if kind != 0 {
+                    return None;
+                }
                 if table.number::<8>()? != 0 && !numbered {
                     return None;
                 }
@@ -74,8 +81,8 @@ pub(super) fn tables(manifest: &[u8], numbered: bool) -> Option<Vec<u64>> {
     rest.0.is_empty().then_some(tables)
 }
 
-/// The sections of an archive of which `bytes` is the end: name, place and length of each.
-fn sections(bytes: &[u8], file_length: u64) -> Option<Vec<(Vec<u8>, u64, u64)>> {
+/// The sections of an archive: name, place and length of each.
+fn sections(bytes: &[u8]) -> Option<Vec<(Vec<u8>, u64, u64)>> {
     let (before, trailer) = bytes.split_at_checked(bytes.len().checked_sub(TRAILER)?)?;
     let mut trailer = Rest(trailer);
     if trailer.take(MAGIC.len())? != MAGIC {
@@ -83,7 +90,7 @@ fn sections(bytes: &[u8], file_length: u64) -> Option<Vec<(Vec<u8>, u64, u64)>> 
     }
     trailer.take(16)?;
     let (at, length) = (trailer.number::<8>()?, trailer.number::<8>()?);
-    if at.checked_add(length)?.checked_add(TRAILER as u64)? != file_length {
+    if at.checked_add(length)?.checked_add(TRAILER as u64)? != bytes.len() as u64 {
         return None;
     }
     let mut contents = Rest(before.get(before.len().checked_sub(usize::try_from(length).ok()?)?..)?);

@@ -1,0 +1,193 @@
+//! People who write through the API without pause, each write under an `Idempotency-Key`, asked again until it is
+//! answered; and their books of what was acknowledged.
+
+use crate::child::{Answered, HttpClient};
+use crate::simulation::dice::Dice;
+use anyhow::{Context, Result, ensure};
+use events::Timestamp;
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
+
+const PASSWORD: &str = "correct horse battery";
+/// How many of the newest posts are liked and commented on.
+const POSTS_TALKED_ABOUT: usize = 50;
+
+/// What all writers share.
+pub struct Load {
+    people: Vec<String>,
+    posts: Mutex<Vec<String>>,
+    acknowledged: AtomicUsize,
+    progress: watch::Sender<usize>,
+    /// Becomes true when they are to finish.
+    stop: watch::Sender<bool>,
+}
+
+/// A write that was acknowledged: `value` is what `key` stands at from then on.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// What it is about: a post, a comment, who likes what, who follows whom.
+    pub key: String,
+    /// What must be in the log.
+    pub value: String,
+    /// How often it was sent before without it being known what came of it.
+    pub doubts: u32,
+    /// How often the server itself said so.
+    pub told_unknown: u32,
+    /// When it was sent the last time.
+    pub last_sent: Timestamp,
+}
+
+/// Somebody who has registered.
+#[derive(Clone)]
+pub struct Writer {
+    client: HttpClient,
+    id: String,
+    token: String,
+    dice: Dice,
+    sent: usize,
+    likes: BTreeSet<String>,
+    follows: BTreeSet<String>,
+    /// What was acknowledged, in order.
+    pub books: Vec<Write>,
+}
+
+impl Load {
+    /// Registers so many people.
+    pub async fn begin(client: &HttpClient, people: usize, dice: &Dice) -> Result<(Arc<Self>, Vec<Writer>)> {
+        let mut writers = Vec::new();
+        for n in 0..people {
+            writers.push(Writer::register(client, &format!("writer_{n}"), dice).await?);
+        }
+        let load = Self {
+            people: writers.iter().map(|writer| writer.id.clone()).collect(),
+            posts: Mutex::default(),
+            acknowledged: AtomicUsize::new(0),
+            progress: watch::Sender::new(0),
+            stop: watch::Sender::new(false),
+        };
+        Ok((Arc::new(load), writers))
+    }
+
+    /// How many writes were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Returns when so many more are acknowledged.
+    pub async fn wait_for(&self, more: usize) {
+        let target = self.acknowledged() + more;
+        let _ = self.progress.subscribe().wait_for(|acknowledged| *acknowledged >= target).await;
+    }
+
+    /// Tells the writers to finish what they have begun.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    fn count(&self) {
+        let acknowledged = self.acknowledged.fetch_add(1, Ordering::AcqRel) + 1;
+        self.progress.send_modify(|progress| *progress = acknowledged.max(*progress));
+    }
+}
+
+impl Writer {
+    /// Registers somebody, asking until there is an answer.
+    pub async fn register(client: &HttpClient, name: &str, dice: &Dice) -> Result<Self> {
+        let body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD, "username": name });
+        let key = format!("register-{name}");
+        let headers = [("idempotency-key", key.as_str())];
+        let (status, body) = client.until_answered(Method::POST, "/users/auth/register", Some(&body), &headers).await?;
+        ensure!(status == StatusCode::CREATED, "{name} was not registered: {body}");
+        let field = |name: &str| body[name].as_str().map(str::to_owned).context("a field is missing");
+        let (likes, follows) = (BTreeSet::new(), BTreeSet::new());
+        let (id, token) = (field("id")?, format!("Bearer {}", field("access_token")?));
+        Ok(Self { client: client.clone(), id, token, dice: dice.clone(), sent: 0, likes, follows, books: Vec::new() })
+    }
+
+    /// Writes until told to stop. An error is an answer that should not be.
+    pub async fn run(mut self, load: Arc<Load>) -> Result<Self> {
+        while !*load.stop.borrow() {
+            self.write(&load).await?;
+            load.count();
+        }
+        Ok(self)
+    }
+
+    async fn write(&mut self, load: &Load) -> Result<()> {
+        let posts = {
+            let posts = load.posts.lock();
+            posts[posts.len().saturating_sub(POSTS_TALKED_ABOUT)..].to_vec()
+        };
+        let others: Vec<_> = load.people.iter().filter(|other| **other != self.id).collect();
+        match self.dice.below(10) {
+            _ if posts.is_empty() => self.post().await.map(|post| load.posts.lock().push(post)),
+            0..3 => self.post().await.map(|post| load.posts.lock().push(post)),
+            3..6 => self.comment(self.dice.one_of(&posts).clone()).await,
+            6..9 => self.like(self.dice.one_of(&posts).clone()).await,
+            _ if others.is_empty() => Ok(()),
+            _ => self.follow((*self.dice.one_of(&others)).clone()).await,
+        }
+    }
+
+    /// Publishes a post; its id.
+    pub async fn post(&mut self) -> Result<String> {
+        let content = format!("post {} of {}", self.sent, self.id);
+        let answered = self.ask(Method::POST, "/posts", Some(json!({ "content": content })), 201).await?;
+        let id = answered.body["id"].as_str().context("no id")?.to_owned();
+        self.note(format!("post {id}"), format!("{content} by {}", self.id), &answered);
+        Ok(id)
+    }
+
+    async fn comment(&mut self, post: String) -> Result<()> {
+        let text = format!("comment {} of {}", self.sent, self.id);
+        let path = format!("/posts/{post}/comments");
+        let answered = self.ask(Method::POST, &path, Some(json!({ "text": text })), 201).await?;
+        let id = answered.body["id"].as_str().context("no id")?;
+        self.note(format!("comment {id}"), format!("{text} by {} under {post}", self.id), &answered);
+        Ok(())
+    }
+
+    async fn like(&mut self, post: String) -> Result<()> {
+        let (path, on) = (format!("/posts/{post}/likes"), self.likes.insert(post.clone()));
+        if !on {
+            self.likes.remove(&post);
+        }
+        let answered = self.switch(&path, on).await?;
+        self.note(format!("like of {post} by {}", self.id), on.to_string(), &answered);
+        Ok(())
+    }
+
+    async fn follow(&mut self, whom: String) -> Result<()> {
+        let (path, on) = (format!("/users/{whom}/follow"), self.follows.insert(whom.clone()));
+        if !on {
+            self.follows.remove(&whom);
+        }
+        let answered = self.switch(&path, on).await?;
+        self.note(format!("follow of {whom} by {}", self.id), on.to_string(), &answered);
+        Ok(())
+    }
+
+    async fn switch(&mut self, path: &str, on: bool) -> Result<Answered> {
+        let (method, status) = if on { (Method::POST, 201) } else { (Method::DELETE, 204) };
+        self.ask(method, path, None, status).await
+    }
+
+    async fn ask(&mut self, method: Method, path: &str, body: Option<Value>, status: u16) -> Result<Answered> {
+        let key = format!("write-{}-{}", self.id, self.sent);
+        self.sent += 1;
+        let headers = [("authorization", self.token.as_str()), ("idempotency-key", key.as_str())];
+        let answered = self.client.ask(method.clone(), path, body.as_ref(), &headers).await?;
+        ensure!(answered.status == status, "{method} {path}: {} {}", answered.status, answered.body);
+        Ok(answered)
+    }
+
+    fn note(&mut self, key: String, value: String, answered: &Answered) {
+        let Answered { doubts, told_unknown, last_sent, .. } = *answered;
+        self.books.push(Write { key, value, doubts: doubts + told_unknown, told_unknown, last_sent });
+    }
+}
