@@ -167,25 +167,26 @@ impl Functions {
     }
 
     fn text(&self) -> String {
-        let all = |_: &str| true;
-        let ours = |function: &str| says_something(function) && is_ours(function);
-        let lists: [(&str, &HashMap<String, u64>, fn(&str) -> bool); 4] = [
-            ("by themselves", &self.innermost, all),
-            ("by themselves, with what they call of the standard library, the runtime and C", &self.blamed, all),
-            ("with all that they call, but for the standard library and the runtime", &self.anywhere, says_something),
-            ("with all that they call, only ours", &self.anywhere, ours),
-        ];
         let mut text = String::new();
-        for (title, functions, is_listed) in lists {
-            let _ = writeln!(text, "-- {title}, in % of {} samples", self.samples);
-            let mut ranked = functions.iter().filter(|(name, _)| is_listed(name)).collect::<Vec<_>>();
-            ranked.sort_by_key(|(name, samples)| (std::cmp::Reverse(**samples), name.as_str()));
-            for (name, samples) in ranked.into_iter().take(TOP) {
-                let name = name.chars().take(NAME_MAX).collect::<String>();
-                let _ = writeln!(text, "{:6.2}  {name}", 100.0 * *samples as f64 / self.samples as f64);
-            }
-        }
+        self.list(&mut text, "by themselves", &self.innermost, |_| true);
+        let title = "by themselves, with what they call of the standard library, the runtime and C";
+        self.list(&mut text, title, &self.blamed, |_| true);
+        let title = "with all that they call, but for the standard library and the runtime";
+        self.list(&mut text, title, &self.anywhere, says_something);
+        let ours = |function: &str| says_something(function) && is_ours(function);
+        self.list(&mut text, "with all that they call, only ours", &self.anywhere, ours);
         text
+    }
+
+    /// The functions that were seen most often.
+    fn list(&self, text: &mut String, title: &str, functions: &HashMap<String, u64>, is_listed: impl Fn(&str) -> bool) {
+        let _ = writeln!(text, "-- {title}, in % of {} samples", self.samples);
+        let mut ranked = functions.iter().filter(|(name, _)| is_listed(name)).collect::<Vec<_>>();
+        ranked.sort_by_key(|(name, samples)| (std::cmp::Reverse(**samples), name.as_str()));
+        for (name, samples) in ranked.into_iter().take(TOP) {
+            let name = name.chars().take(NAME_MAX).collect::<String>();
+            let _ = writeln!(text, "{:6.2}  {name}", 100.0 * *samples as f64 / self.samples as f64);
+        }
     }
 }
 
