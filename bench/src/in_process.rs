@@ -65,19 +65,23 @@ async fn compare(scale: &Scale, directory: &Path, load: Load) -> Result<(Section
         scale.users, scale.posts
     ));
     section.note("beside the same store appending the same keys and values, each awaited (group commit)");
-    section.note("behind: records that a read model lacked when the load ended; caught up: how long that took");
+    section
+        .note("behind: the most records that the read models lacked at once while the load ran, looked at every 10 ms");
+    section.note("caught up: how long they took after it until nothing was lacking");
     let mut floors = Vec::new();
     for clients in scale.clients {
         let mut compared = Compared::default();
         let mut lags = Vec::new();
         for _ in 0..scale.rounds {
-            compared.product.push(measure(people.clients(&node.router, &script, clients), scale.span()).await?);
-            lags.push(node.catch_up().await?);
+            let load = measure(people.clients(&node.router, &script, clients), scale.span());
+            let (measured, most_behind) = node.watched(load).await;
+            compared.product.push(measured?);
+            lags.push((most_behind, node.catch_up().await?));
             compared.baseline.push(measure(appends.clients(&copies, clients), scale.span()).await?);
         }
         let mut row = compared_cells(clients, &compared);
-        row.push(Cell::count(median(lags.iter().map(|lag| lag.records as f64))));
-        row.push(Cell::number(median(lags.iter().map(|lag| ms(lag.took)))));
+        row.push(Cell::count(median(lags.iter().map(|(most_behind, _)| *most_behind as f64))));
+        row.push(Cell::number(median(lags.iter().map(|(_, took)| ms(*took)))));
         section.row(row);
         if load == Load::Likes {
             floors.extend(likes_floors(clients, &compared));

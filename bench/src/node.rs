@@ -7,15 +7,18 @@ use journal::embedded::{self, Embedded, StaticOwnership};
 use journal::{Journal, JournalError, Partition, Position, Rules};
 use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sessions, Stop, Users};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How long the read models may take to catch up with a load.
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+/// How often a load is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 const MODELS: [&str; 4] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME];
 
 /// See the module.
@@ -28,13 +31,6 @@ pub(crate) struct Node {
     owners: JoinSet<Result<(), JournalError>>,
     runners: JoinSet<(Partition, Result<(), Stop>)>,
     _embedded: Embedded,
-}
-
-/// How far the read models were behind when a load ended, and how long they took to catch up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lag {
-    pub(crate) records: u64,
-    pub(crate) took: Duration,
 }
 
 impl Node {
@@ -54,19 +50,42 @@ impl Node {
         Ok(Self { router, journal, keyring, projections, stop, owners: running, runners, _embedded: embedded })
     }
 
-    /// Waits until the read models hold all that the log holds.
-    pub(crate) async fn catch_up(&self) -> Result<Lag> {
+    /// Waits until the read models hold all that the log holds; how long that took.
+    pub(crate) async fn catch_up(&self) -> Result<Duration> {
         let begun = Instant::now();
-        let mut behind = 0;
-        let mut positions = Vec::new();
-        for (partition, end) in self.projections.ends().await? {
-            let passed = MODELS.iter().filter_map(|model| self.projections.progress(model, partition));
-            behind += end - passed.map(|progress| progress.borrow().next).min().unwrap_or(end).min(end);
-            positions.extend(end.checked_sub(1).map(|offset| Position { partition, offset }));
-        }
+        let ends = self.projections.ends().await?.into_iter();
+        let last = |(partition, end): (Partition, u64)| Some(Position { partition, offset: end.checked_sub(1)? });
+        let positions = ends.filter_map(last).collect::<Vec<_>>();
         let caught_up = self.projections.wait_for(&MODELS, &positions, begun + CATCH_UP_MAX).await;
         caught_up.map_err(|lag| anyhow!("the read models did not catch up: {lag}"))?;
-        Ok(Lag { records: behind, took: begun.elapsed() })
+        Ok(begun.elapsed())
+    }
+
+    /// What comes of a load, and the most records that the read models lacked at one moment of it.
+    pub(crate) async fn watched<T>(&self, load: impl Future<Output = Result<T>>) -> (Result<T>, u64) {
+        let mut load = pin!(load);
+        let mut most = 0;
+        let mut looks = interval(LOOK);
+        loop {
+            tokio::select! {
+                done = &mut load => return (done, most),
+                _ = looks.tick() => match self.behind().await {
+                    Ok(behind) => most = most.max(behind),
+                    Err(error) => return (Err(error), most),
+                },
+            }
+        }
+    }
+
+    /// The records that the read model which is furthest behind lacks, of all partitions.
+    async fn behind(&self) -> Result<u64> {
+        let mut behind = 0;
+        for (partition, end) in self.projections.ends().await? {
+            let models = MODELS.iter().filter_map(|model| self.projections.progress(model, partition));
+            let least = models.map(|progress| progress.borrow().next).min();
+            behind += end.saturating_sub(least.unwrap_or_default());
+        }
+        Ok(behind)
     }
 
     /// How many records the log holds.

@@ -78,7 +78,7 @@ impl Profile {
         for (frames, samples) in &report.data {
             let samples = u64::try_from(*samples).unwrap_or_default();
             let stack = stack(frames);
-            tree.add(stack.iter().rev().map(String::as_str), samples);
+            tree.add(stack.iter().rev().map(|frame| frame.name.as_str()), samples);
             functions.add(&stack, samples);
         }
         ensure!(functions.samples > 0, "nothing was sampled");
@@ -92,51 +92,101 @@ fn text_beside(graph: &Path) -> PathBuf {
     graph.with_extension("txt")
 }
 
-/// The functions of a stack from the innermost outwards, inlined ones too, and the thread's name at last.
-fn stack(frames: &Frames) -> Vec<String> {
-    let functions = frames.frames.iter().flatten().map(|symbol| readable(&symbol.name()));
-    // Threads of one kind have a number at the end.
-    let thread = frames.thread_name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-    functions.chain([format!("[{thread}]")]).collect()
+/// A function on a stack.
+struct Frame {
+    name: String,
+    /// Whether the compiler has put it into the next one.
+    inlined: bool,
 }
 
-/// Without the compiler's hash.
-fn readable(name: &str) -> String {
+/// The functions of a stack from the innermost outwards, inlined ones too, and the thread's name at last.
+fn stack(frames: &Frames) -> Vec<Frame> {
+    let mut stack = Vec::new();
+    for symbols in &frames.frames {
+        for (index, symbol) in symbols.iter().enumerate() {
+            let name = named(&symbol.name(), symbol.filename.as_deref());
+            stack.push(Frame { name, inlined: index + 1 < symbols.len() });
+        }
+    }
+    // Threads of one kind have a number at the end.
+    let thread = frames.thread_name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    stack.push(Frame { name: format!("[{thread}]"), inlined: false });
+    stack
+}
+
+/// A function's name without its type parameters, and the file that it stands in: inlined ones have no path.
+fn named(name: &str, file: Option<&Path>) -> String {
     let hash = name.rfind("::h").filter(|at| name.len() - at == 19);
-    name[..hash.unwrap_or(name.len())].to_owned()
+    let name = &name[..hash.unwrap_or(name.len())];
+    let generic = name.find('<').filter(|at| *at > 0);
+    let name = &name[..generic.unwrap_or(name.len())];
+    let Some(file) = file.and_then(Path::to_str) else { return name.to_owned() };
+    let ours = env!("CARGO_MANIFEST_DIR").strip_suffix("bench").and_then(|root| file.strip_prefix(root));
+    let crates = file.find("/registry/src/").and_then(|at| file[at..].splitn(5, '/').nth(4));
+    let std = file.find("/library/").map(|at| &file[at + 1..]);
+    let file = ours.or(crates).or(std).unwrap_or(file.strip_prefix("./").unwrap_or(file));
+    format!("{name}  {file}")
+}
+
+/// Whether a function is neither the standard library's nor the runtime's nor C's: those are above everything.
+fn says_something(function: &str) -> bool {
+    let file = function.rsplit("  ").next().unwrap_or_default();
+    function.contains("  ")
+        && file.ends_with(".rs")
+        && !["library/", "tokio-1", "futures-"].iter().any(|it| file.starts_with(it))
+}
+
+/// Whether it stands in this repository.
+fn is_ours(function: &str) -> bool {
+    let file = function.rsplit("  ").next().unwrap_or_default();
+    !file.starts_with('/') && file.split('/').nth(1) == Some("src") && !file.contains(|c: char| c.is_ascii_digit())
 }
 
 /// How often each function was seen.
 #[derive(Default)]
 struct Functions {
     samples: u64,
+    /// Innermost, as the processor has it.
     innermost: HashMap<String, u64>,
+    /// Innermost of those that say something.
+    blamed: HashMap<String, u64>,
     anywhere: HashMap<String, u64>,
 }
 
 impl Functions {
-    fn add(&mut self, stack: &[String], samples: u64) {
+    fn add(&mut self, stack: &[Frame], samples: u64) {
         self.samples += samples;
-        if let Some(innermost) = stack.first() {
-            *self.innermost.entry(innermost.clone()).or_default() += samples;
+        let innermost = stack.iter().find(|frame| !frame.inlined);
+        let blamed = stack.iter().find(|frame| says_something(&frame.name)).or(innermost);
+        for (functions, frame) in [(&mut self.innermost, innermost), (&mut self.blamed, blamed)] {
+            *functions.entry(frame.map_or_else(String::new, |frame| frame.name.clone())).or_default() += samples;
         }
-        for function in stack.iter().collect::<HashSet<_>>() {
+        for function in stack.iter().map(|frame| &frame.name).collect::<HashSet<_>>() {
             *self.anywhere.entry(function.clone()).or_default() += samples;
         }
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for (title, functions) in [("itself", &self.innermost), ("with what it calls", &self.anywhere)] {
-            let _ = writeln!(text, "-- {title}, in % of {} samples", self.samples);
-            let mut ranked = functions.iter().collect::<Vec<_>>();
-            ranked.sort_by_key(|(name, samples)| (std::cmp::Reverse(**samples), name.as_str()));
-            for (name, samples) in ranked.into_iter().take(TOP) {
-                let name = name.chars().take(NAME_MAX).collect::<String>();
-                let _ = writeln!(text, "{:6.2}  {name}", 100.0 * *samples as f64 / self.samples as f64);
-            }
-        }
+        self.list(&mut text, "by themselves", &self.innermost, |_| true);
+        let title = "by themselves, with what they call of the standard library, the runtime and C";
+        self.list(&mut text, title, &self.blamed, |_| true);
+        let title = "with all that they call, but for the standard library and the runtime";
+        self.list(&mut text, title, &self.anywhere, says_something);
+        let ours = |function: &str| says_something(function) && is_ours(function);
+        self.list(&mut text, "with all that they call, only ours", &self.anywhere, ours);
         text
+    }
+
+    /// The functions that were seen most often.
+    fn list(&self, text: &mut String, title: &str, functions: &HashMap<String, u64>, is_listed: impl Fn(&str) -> bool) {
+        let _ = writeln!(text, "-- {title}, in % of {} samples", self.samples);
+        let mut ranked = functions.iter().filter(|(name, _)| is_listed(name)).collect::<Vec<_>>();
+        ranked.sort_by_key(|(name, samples)| (std::cmp::Reverse(**samples), name.as_str()));
+        for (name, samples) in ranked.into_iter().take(TOP) {
+            let name = name.chars().take(NAME_MAX).collect::<String>();
+            let _ = writeln!(text, "{:6.2}  {name}", 100.0 * *samples as f64 / self.samples as f64);
+        }
     }
 }
 
@@ -146,15 +196,25 @@ mod tests {
 
     #[test]
     fn a_function_that_calls_itself_counts_once() {
+        let stack = |names: &[&str]| {
+            let frame = |name: &&str| Frame { name: (*name).to_owned(), inlined: false };
+            names.iter().map(frame).collect::<Vec<_>>()
+        };
         let mut functions = Functions::default();
-        functions.add(&["f".into(), "f".into(), "main".into()], 3);
-        functions.add(&["main".into()], 1);
+        functions.add(&stack(&["f", "f", "main"]), 3);
+        functions.add(&stack(&["main"]), 1);
         assert_eq!((functions.innermost["f"], functions.anywhere["f"], functions.anywhere["main"]), (3, 3, 4));
     }
 
     #[test]
-    fn hashes_are_not_shown() {
-        assert_eq!(readable("core::f::h0123456789abcdef"), "core::f");
-        assert_eq!(readable("core::hash"), "core::hash");
+    fn a_name_is_short_and_says_where_it_stands() {
+        let ours = named("decode<a::B>", Some(Path::new("./journal/src/reader.rs")));
+        let theirs = "/home/me/.cargo/registry/src/index.crates.io-1/serde_json-1.0.1/src/ser.rs";
+        let theirs = named("serde_json::ser::f::h0123456789abcdef", Some(Path::new(theirs)));
+        assert_eq!(ours, "decode  journal/src/reader.rs");
+        assert_eq!(theirs, "serde_json::ser::f  serde_json-1.0.1/src/ser.rs");
+        assert!(is_ours(&ours) && !is_ours(&theirs) && says_something(&theirs));
+        assert!(!says_something(&named("poll", Some(Path::new("/rustc/1/library/core/src/f.rs")))));
+        assert_eq!(named("core::hash", None), "core::hash");
     }
 }

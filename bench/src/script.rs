@@ -101,7 +101,7 @@ pub(crate) fn content(n: usize) -> String {
     const WORDS: [&str; 8] = ["the", "harbour", "was", "quiet", "until", "rain", "came", "over"];
     let words = 10 + n % 31;
     let text = (0..words).map(|word| WORDS[(n + word * word) % WORDS.len()]).collect::<Vec<_>>().join(" ");
-    if n % 2 == 0 { format!("{text} #harbour #weather{}", n % 50) } else { text }
+    if n.is_multiple_of(2) { format!("{text} #harbour #weather{}", n % 50) } else { text }
 }
 
 /// What is said under posts: 20 to 80 characters.
