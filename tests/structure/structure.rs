@@ -1,5 +1,7 @@
-//! Who may depend on whom, and which crate may know which client: the map, checked.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+//! Who may depend on whom, and which crate may know which client: the map, checked. And how large things have grown.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+
+mod shape;
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
