@@ -105,7 +105,7 @@ pub(crate) fn compared_cells(clients: usize, compared: &Compared) -> Vec<Cell> {
 fn likes_floors(clients: usize, compared: &Compared) -> Vec<Floor> {
     match clients {
         1 => {
-            let times = compared.product.p50_ms() / compared.baseline.p50_ms();
+            let times = compared.p50_ratio();
             vec![Floor::at_most("in process, likes, 1 client: p50 in p50s of a durable append", 2.0, times)]
         }
         1_024 => vec![

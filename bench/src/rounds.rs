@@ -43,6 +43,12 @@ impl Compared {
         self.ratios().fold((f64::INFINITY, 0.0), |(low, high), ratio| (low.min(ratio), high.max(ratio)))
     }
 
+    /// The ratio of the p50s, in the same way.
+    pub(crate) fn p50_ratio(&self) -> f64 {
+        let neighbours = self.product.0.iter().zip(&self.baseline.0);
+        median(neighbours.map(|(product, baseline)| ms(product.p50) / ms(baseline.p50)))
+    }
+
     fn ratios(&self) -> impl Iterator<Item = f64> {
         self.product.0.iter().zip(&self.baseline.0).map(|(product, baseline)| product.per_second / baseline.per_second)
     }
