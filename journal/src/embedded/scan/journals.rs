@@ -73,8 +73,21 @@ impl Torn {
         file.sync_all()
     }
 
-    /// Puts it back, after the store was closed: it was no leftover, so the disk must stay as it was found.
-    pub(in crate::embedded) fn put_back(&self) -> io::Result<()> {
+    /// The log is not whole without it, so it was no leftover: puts it back, after the store was closed, since the disk
+    /// must stay as it was found. The error, with the place.
+    pub(in crate::embedded) fn was_no_leftover(&self, error: JournalError) -> JournalError {
+        if let Err(error) = self.put_back() {
+            tracing::error!("cannot put back what was cut off ({self}): {error}");
+        }
+        match error {
+            JournalError::Damaged { position, what } => {
+                JournalError::Damaged { position, what: format!("{what}; {self}") }
+            }
+            error => error,
+        }
+    }
+
+    fn put_back(&self) -> io::Result<()> {
         let file = File::options().write(true).open(&self.file)?;
         if file.metadata()?.len() == self.at {
             file.write_all_at(&self.bytes, self.at)?;
