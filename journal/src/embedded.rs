@@ -27,7 +27,6 @@ use async_trait::async_trait;
 use directory::Directory;
 use events::KeyringError;
 use queue::{Queue, QueueAppender};
-use scan::Torn;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,7 +126,7 @@ impl EmbeddedLog {
             (Err(error), None) => return Err(error),
             (Err(error), Some(torn)) => {
                 drop(store);
-                return Err(was_no_leftover(error, &torn));
+                return Err(torn.was_no_leftover(error));
             }
         };
         let store = Arc::new(store);
@@ -198,17 +197,6 @@ impl Journal for EmbeddedLog {
 
     async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
         Ok(Some(*self.at(partition)?.borrow()))
-    }
-}
-
-/// The end of the newest journal was taken for what a crash leaves, but the log is not whole without it.
-fn was_no_leftover(error: JournalError, torn: &Torn) -> JournalError {
-    if let Err(error) = torn.put_back() {
-        tracing::error!("cannot put back what was cut off ({torn}): {error}");
-    }
-    match error {
-        JournalError::Damaged { position, what } => JournalError::Damaged { position, what: format!("{what}; {torn}") },
-        error => error,
     }
 }
 

@@ -12,7 +12,7 @@ use tidings_tests::child::{HttpClient, Server};
 use tidings_tests::failing_disk::{Calls, FailingDisk, Recorded};
 use tidings_tests::load::{Load, Writer};
 use tidings_tests::settings;
-use tokio::task::JoinSet;
+use tidings_tests::simulation::dice::Dice;
 
 const PEOPLE: usize = 8;
 const WRITES_BEFORE: usize = 40;
@@ -36,18 +36,14 @@ struct Failure {
 
 /// The log is lost: those who wait are told that nothing is known.
 async fn ends_the_log(failure: Failure) -> Result<()> {
-    let (_, dice) = settings::seed();
+    let (seed, dice) = settings::seed();
     let home = tempfile::tempdir()?;
     let data = home.path().join("data");
     let disk = FailingDisk::of(&data);
     let mut server = Server::start_in(&data, disk.environment()?).await?;
     let client = HttpClient::new(server.url());
-    let (load, writers) = Load::begin(&client, PEOPLE, &dice).await?;
-    let mut writing = JoinSet::new();
-    for writer in writers {
-        writing.spawn(writer.run(load.clone()));
-    }
-    load.wait_for(WRITES_BEFORE).await;
+    let mut load = Load::begin(&client, PEOPLE, &dice).await?;
+    load.wait_for(WRITES_BEFORE).await?;
     disk.fail(failure.calls, failure.ending, failure.skip, failure.times)?;
     let begun = Instant::now();
     let (status, said) = server.ended().await?;
@@ -61,16 +57,15 @@ async fn ends_the_log(failure: Failure) -> Result<()> {
     server.clear_environment();
     server.spawn()?;
     server.ready().await?;
-    load.wait_for(WRITES_AFTER).await;
-    load.stop();
-    let mut books = Vec::new();
-    while let Some(writer) = writing.join_next().await {
-        books.extend(writer??.books);
-    }
+    load.wait_for(WRITES_AFTER).await?;
+    let books = load.finish().await?;
     server.kill()?;
     let audit = Audit::of_log(&data, &books).await?;
     let told = books.iter().filter(|write| write.told_unknown > 0).count();
-    println!("{}: ended after {ended_after:.1?} ({status}), {told} were told \"unknown\"; {audit}", failure.name);
+    println!(
+        "{}: ended after {ended_after:.1?} ({status}), {told} were told \"unknown\"; {audit} (seed {seed})",
+        failure.name
+    );
     audit.is_clean()?;
     ensure!(told > 0 || failure.on_their_way > 0, "nobody was told that the outcome is unknown");
     Ok(())
@@ -208,7 +203,7 @@ async fn a_keyring_that_cannot_be_written() -> Result<()> {
         ("write of their number fails", Calls::Write, "/keyring/count"),
     ];
     for (name, calls, ending) in cases {
-        let (_, dice) = settings::seed();
+        let dice = Dice::new(1);
         let home = tempfile::tempdir()?;
         let data = home.path().join("data");
         let disk = FailingDisk::of(&data);

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tidings_tests::audit::{self, Audit};
 use tidings_tests::child::{Environment, HttpClient, Server, tidings};
 use tidings_tests::load::{Write, Writer};
-use tidings_tests::settings;
+use tidings_tests::simulation::dice::Dice;
 use tidings_tests::snapshot::Snapshot;
 
 /// Somebody without rights, where the tests run as root.
@@ -28,7 +28,7 @@ struct Used {
 
 impl Used {
     async fn make() -> Result<Self> {
-        let (_, dice) = settings::seed();
+        let dice = Dice::new(1);
         let home = tempfile::tempdir()?;
         let (data, keyring) = (home.path().join("data"), home.path().join("data/keyring"));
         let mut server = Server::start(&data).await?;

@@ -3,26 +3,31 @@
 
 use crate::child::{Answered, HttpClient};
 use crate::simulation::dice::Dice;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use events::Timestamp;
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const PASSWORD: &str = "correct horse battery";
 /// How many of the newest posts are liked and commented on.
 const POSTS_TALKED_ABOUT: usize = 50;
 
-/// What all writers share.
+/// People who write until they are told to finish.
 pub struct Load {
+    shared: Arc<Shared>,
+    writing: JoinSet<Result<Writer>>,
+}
+
+/// What all writers share.
+struct Shared {
     people: Vec<String>,
     posts: Mutex<Vec<String>>,
-    acknowledged: AtomicUsize,
-    progress: watch::Sender<usize>,
+    acknowledged: watch::Sender<usize>,
     /// Becomes true when they are to finish.
     stop: watch::Sender<bool>,
 }
@@ -57,41 +62,47 @@ pub struct Writer {
 }
 
 impl Load {
-    /// Registers so many people.
-    pub async fn begin(client: &HttpClient, people: usize, dice: &Dice) -> Result<(Arc<Self>, Vec<Writer>)> {
+    /// Registers so many people, who begin to write.
+    pub async fn begin(client: &HttpClient, people: usize, dice: &Dice) -> Result<Self> {
         let mut writers = Vec::new();
         for n in 0..people {
             writers.push(Writer::register(client, &format!("writer_{n}"), dice).await?);
         }
-        let load = Self {
+        let shared = Arc::new(Shared {
             people: writers.iter().map(|writer| writer.id.clone()).collect(),
             posts: Mutex::default(),
-            acknowledged: AtomicUsize::new(0),
-            progress: watch::Sender::new(0),
+            acknowledged: watch::Sender::new(0),
             stop: watch::Sender::new(false),
-        };
-        Ok((Arc::new(load), writers))
+        });
+        let mut writing = JoinSet::new();
+        for writer in writers {
+            writing.spawn(writer.run(Arc::clone(&shared)));
+        }
+        Ok(Self { shared, writing })
     }
 
-    /// How many writes were acknowledged.
-    pub fn acknowledged(&self) -> usize {
-        self.acknowledged.load(Ordering::Acquire)
+    /// Returns when so many more writes are acknowledged. An error if somebody was answered what should not be, or not
+    /// at all.
+    pub async fn wait_for(&mut self, more: usize) -> Result<()> {
+        let mut acknowledged = self.shared.acknowledged.subscribe();
+        let enough = *acknowledged.borrow() + more;
+        tokio::select! {
+            Some(ended) = self.writing.join_next() => {
+                ended??;
+                bail!("a writer has ended, although nobody told it to")
+            }
+            _ = acknowledged.wait_for(|acknowledged| *acknowledged >= enough) => Ok(()),
+        }
     }
 
-    /// Returns when so many more are acknowledged.
-    pub async fn wait_for(&self, more: usize) {
-        let target = self.acknowledged() + more;
-        let _ = self.progress.subscribe().wait_for(|acknowledged| *acknowledged >= target).await;
-    }
-
-    /// Tells the writers to finish what they have begun.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    fn count(&self) {
-        let acknowledged = self.acknowledged.fetch_add(1, Ordering::AcqRel) + 1;
-        self.progress.send_modify(|progress| *progress = acknowledged.max(*progress));
+    /// Lets the writers finish what they have begun; all that was acknowledged.
+    pub async fn finish(mut self) -> Result<Vec<Write>> {
+        self.shared.stop.send_replace(true);
+        let mut books = Vec::new();
+        while let Some(writer) = self.writing.join_next().await {
+            books.extend(writer??.books);
+        }
+        Ok(books)
     }
 }
 
@@ -109,16 +120,15 @@ impl Writer {
         Ok(Self { client: client.clone(), id, token, dice: dice.clone(), sent: 0, likes, follows, books: Vec::new() })
     }
 
-    /// Writes until told to stop. An error is an answer that should not be.
-    pub async fn run(mut self, load: Arc<Load>) -> Result<Self> {
+    async fn run(mut self, load: Arc<Shared>) -> Result<Self> {
         while !*load.stop.borrow() {
             self.write(&load).await?;
-            load.count();
+            load.acknowledged.send_modify(|acknowledged| *acknowledged += 1);
         }
         Ok(self)
     }
 
-    async fn write(&mut self, load: &Load) -> Result<()> {
+    async fn write(&mut self, load: &Shared) -> Result<()> {
         let posts = {
             let posts = load.posts.lock();
             posts[posts.len().saturating_sub(POSTS_TALKED_ABOUT)..].to_vec()

@@ -8,19 +8,21 @@
 //! while a million ready ones would take gigabytes.
 
 mod count;
+mod keys;
 mod slot;
 
 use super::directory::{Directory, sync_directory};
 use aws_lc_rs::rand;
 use count::Count;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use keys::KeysFile;
 use parking_lot::RwLock;
-use slot::{SLOT, Slot, State};
+use slot::{Slot, State};
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -203,79 +205,6 @@ impl KeysWriter {
         for (reply, slot) in answers {
             let _ = reply.send(written.clone().and(slot));
         }
-    }
-}
-
-/// The file of slots.
-#[derive(Debug)]
-struct KeysFile {
-    path: PathBuf,
-    file: File,
-    slots: u32,
-    count: Count,
-}
-
-impl KeysFile {
-    fn open(path: PathBuf, (count, counted): (Count, u64)) -> Result<(Self, Slots), KeyringError> {
-        let unavailable = |error: io::Error| KeyringError::Unavailable(format!("{}: {error}", path.display()));
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(KeyringError::Damaged(format!("{} is missing", path.display())));
-            }
-            bytes => bytes.map_err(unavailable)?,
-        };
-        let file = private().open(&path).map_err(unavailable)?;
-        let (all, _) = bytes.as_chunks::<SLOT>();
-        // What a crash leaves of slots that were being appended, and nobody was told of: zeros, or a part of one.
-        let whole = all.iter().rposition(|slot| slot.iter().any(|byte| *byte != 0)).map_or(0, |last| last + 1);
-        let mut slots = Slots::with_capacity(whole);
-        for (bytes, index) in all[..whole].iter().zip(0u32..) {
-            let damaged = |what: &str| KeyringError::Damaged(format!("{}: slot {index} {what}", path.display()));
-            let slot = Slot::decode(index, bytes).ok_or_else(|| damaged("does not match its checksum"))?;
-            if slots.insert(slot.id, (index, slot)).is_some() {
-                return Err(damaged("repeats an earlier one"));
-            }
-        }
-        if (whole as u64) < counted {
-            let what = format!("{} holds {whole} keys, but held {counted}", path.display());
-            return Err(KeyringError::Damaged(format!("{what} by {}", count.path().display())));
-        }
-        if whole * SLOT < bytes.len() {
-            tracing::warn!(
-                "cutting {} bytes of an unfinished write from {}",
-                bytes.len() - whole * SLOT,
-                path.display()
-            );
-            file.set_len((whole * SLOT) as u64).and_then(|()| file.sync_all()).map_err(unavailable)?;
-        }
-        if whole as u64 > counted {
-            // What was read may be in the page cache only, and the number must never be ahead of the keys.
-            file.sync_all().and_then(|()| count.write(whole as u64)).map_err(unavailable)?;
-        }
-        let slots_in_file = u32::try_from(whole).map_err(|_| KeyringError::Damaged("too many keys".to_owned()))?;
-        Ok((Self { path, file, slots: slots_in_file, count }, slots))
-    }
-
-    /// Writes the slots where they belong and brings them to the disk.
-    fn write(&mut self, slots: &Slots) -> Result<(), KeyringError> {
-        if slots.is_empty() {
-            return Ok(());
-        }
-        let mut slots: Vec<_> = slots.values().copied().collect();
-        slots.sort_by_key(|(index, _)| *index);
-        let written = slots.iter().try_for_each(|(index, slot)| {
-            self.file.write_all_at(&slot.encode(*index), u64::from(*index) * SLOT as u64)
-        });
-        let in_file = self.slots.max(slots.last().map_or(0, |(index, _)| index + 1));
-        let synced = written.and_then(|()| self.file.sync_data());
-        synced.and_then(|()| self.count.write(in_file.into())).map_err(|error| {
-            let what =
-                format!("writing {} failed: {error}; start again when the disk can be written", self.path.display());
-            tracing::error!("{what}");
-            KeyringError::Unavailable(what)
-        })?;
-        self.slots = in_file;
-        Ok(())
     }
 }
 

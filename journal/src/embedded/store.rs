@@ -96,13 +96,17 @@ impl Store {
                 names.iter().map(|name| database.keyspace(name, keyspace_options)).collect::<Result<_, _>>()?;
             Ok(Ok((database, keyspaces)))
         });
-        match opened {
-            Ok(Ok(Ok((database, keyspaces)))) => Ok((Self { database, keyspaces, directory }, torn)),
-            Ok(Ok(Err(what))) => Err(damaged(&what)),
-            Ok(Err(error)) if is_damage(&error) => Err(damaged(&cause(&error))),
-            Ok(Err(error)) => Err(JournalError::Unusable(format!("cannot open {}: {}", path.display(), cause(&error)))),
-            Err(panic) => Err(damaged(&panic)),
-        }
+        let refused = match opened {
+            Ok(Ok(Ok((database, keyspaces)))) => return Ok((Self { database, keyspaces, directory }, torn)),
+            Ok(Ok(Err(what))) => damaged(&what),
+            Ok(Err(error)) if is_damage(&error) => damaged(&cause(&error)),
+            Ok(Err(error)) => JournalError::Unusable(format!("cannot open {}: {}", path.display(), cause(&error))),
+            Err(panic) => damaged(&panic),
+        };
+        Err(match torn {
+            Some(torn) => torn.was_no_leftover(refused),
+            None => refused,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
