@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::request::Request;
 use futures::future::BoxFuture;
-use journal::{Partition, partition_of};
+use journal::{Partition, Rule, Rules, partition_of};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -74,12 +74,19 @@ impl Transport for LocalOwners {
 pub struct Router {
     transport: Arc<dyn Transport>,
     partitions: u32,
+    rules: Rules,
 }
 
 impl Router {
     /// A router over a log of so many partitions.
     pub fn new(transport: Arc<dyn Transport>, partitions: u32) -> Self {
-        Self { transport, partitions }
+        Self { transport, partitions, rules: Rules::default() }
+    }
+
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Sends the request until it is answered or its deadline has passed.
@@ -96,7 +103,8 @@ impl Router {
             match timeout_at(deadline, sent).await {
                 Ok(Answer::Unknown) => in_doubt = true,
                 // True of this sending; an earlier one may have taken effect.
-                Ok(Answer::Overloaded | Answer::Expired) if in_doubt => {}
+                Ok(Answer::Overloaded | Answer::Expired)
+                    if in_doubt && self.rules.keep(Rule::DoubtOutlivesRefusals) => {}
                 Ok(answer) => return answer,
                 Err(_) => return Answer::Unknown,
             }

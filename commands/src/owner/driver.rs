@@ -8,8 +8,9 @@ use crate::answer::Answer;
 use crate::process::{Outcome, SagaCommand, outcome_command_id, step_command_id};
 use crate::request::Request;
 use crate::state::State;
-use events::{Retention, SagaEvent, SagaId, Step, Timestamp};
+use events::{CommandId, Retention, SagaEvent, SagaId, Step, Timestamp};
 use futures::FutureExt;
+use journal::Rule;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use tokio::task::JoinSet;
@@ -92,18 +93,17 @@ impl Driver {
         let Some((key, command)) = saga.command(id, &options.processes, &step, compensation) else {
             return error!(saga = %id, %step, "no process knows how to carry out this step of saga {id}");
         };
+        let command_id = if options.rules.keep(Rule::StepIdsNeverChange) {
+            step_command_id(id, &step, compensation)
+        } else {
+            CommandId((options.random)())
+        };
         let request = Request {
             correlation: id.0,
             causation: Some(id.0),
             retention: Retention::Long,
             undoes: compensation.then(|| step_command_id(id, &step, false)),
-            ..Request::new(
-                step_command_id(id, &step, compensation),
-                key,
-                command,
-                now,
-                Instant::now() + limits::STEP_TIMEOUT,
-            )
+            ..Request::new(command_id, key, command, now, Instant::now() + limits::STEP_TIMEOUT)
         };
         let router = options.router.clone();
         self.sending.spawn(async move {
