@@ -59,6 +59,9 @@ pub mod limits {
     pub const RECLAIM_DELAY: Duration = Duration::from_millis(50);
     /// The wait after the log did not answer.
     pub const UNAVAILABLE_DELAY: Duration = Duration::from_millis(250);
+    /// How far the clock of whoever asks may be from the owner's. Requests live for seconds, and so do the differences
+    /// between clocks that are kept; what lies further off is a clock that is wrong.
+    pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
     /// How long a stopping owner waits for what is in flight.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 }

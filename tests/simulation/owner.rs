@@ -133,17 +133,41 @@ async fn an_id_is_not_taken_for_another_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_of_a_generated_kind_is_forgotten_after_two_minutes() {
+async fn a_clock_that_is_wrong_by_years_does_not_set_the_time_of_the_log() {
     let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
+    let tolerance = i64::try_from(commands::limits::CLOCK_TOLERANCE.as_micros()).unwrap();
+    let years = 10 * 365 * 24 * 3_600 * 1_000_000;
+    let ahead = Request { time: Timestamp(1_000 + years), ..publish(1) };
+    let Answer::Accepted(first) = router.submit(ahead.clone()).await else { panic!("not accepted") };
+    assert_eq!(first.time, Timestamp(1_000 + tolerance));
+    let behind = Request { time: Timestamp(1_000 - years), ..like(2) };
+    let Answer::Accepted(second) = router.submit(behind).await else { panic!("not accepted") };
+    assert_eq!(second.time, first.time, "never before the commit that precedes it");
+    assert_eq!(router.submit(ahead).await, Answer::Repeated(first), "nor has its id aged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_whose_partition_is_given_away_lets_go_of_it_at_once() {
+    let (cluster, log) = cluster();
+    let former = cluster.start(P);
+    let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
-    assert!(matches!(router.submit(like(2)).await, Answer::Accepted(_)));
-    let after = |seconds: i64| Timestamp(1_000 + seconds * 1_000_000);
-    let within = router.submit(Request { time: after(119), ..like(2) }).await;
-    assert!(matches!(within, Answer::Repeated(_)));
-    let later = router.submit(Request { time: after(121), ..like(2) }).await;
-    assert!(matches!(later, Answer::Unchanged(_)), "decided anew: {later:?}");
+    log.hold(P, true);
+    let mut waiting = Box::pin(router.submit(like(2)));
+    assert!((&mut waiting).now_or_never().is_none());
+    sleep(Duration::from_millis(50)).await;
+    let newest = cluster.start(P);
+    cluster.revoke(&former);
+    log.hold(P, false);
+    // The former owner's asker is told "unknown" and asks the new one.
+    let answer = waiting.await;
+    assert!(matches!(answer, Answer::Accepted(_) | Answer::Repeated(_)), "{answer:?}");
+    assert!(!former.task.is_finished(), "it may get the partition back");
+    cluster.hand_back(&former);
+    cluster.revoke(&newest);
+    assert!(matches!(router.submit(unlike(3)).await, Answer::Accepted(_)), "and then owns it again");
 }
 
 #[tokio::test(start_paused = true)]

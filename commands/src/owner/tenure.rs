@@ -18,10 +18,12 @@ use events::{Commit, Event, Incarnation, SagaEvent, SagaId};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position, Rule, Rules};
+use journal::{
+    AppendError, Appender, Assignment, Draft, Head, JournalError, Kind, Offset, Partition, Position, Rule, Rules,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -145,7 +147,7 @@ impl Tenure {
             let stepped = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.drain(owner).await,
-                Ok(_) = assignments.wait_for(|assigned| !assigned.contains(&partition)) => {
+                () = revoked(&mut assignments, partition) => {
                     return End::Lost("it was assigned to another node".to_owned());
                 }
                 Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
@@ -428,6 +430,14 @@ impl Tenure {
             warn!(partition = owner.options.partition.0, "stopped with commits in flight: their askers must ask again");
             End::Stopped
         })
+    }
+}
+
+/// Returns when the partition is no longer assigned to this node.
+async fn revoked(assignments: &mut watch::Receiver<Assignment>, partition: Partition) {
+    let nobody_tells = assignments.wait_for(|assigned| !assigned.contains(&partition)).await.is_err();
+    if nobody_tells {
+        std::future::pending().await
     }
 }
 

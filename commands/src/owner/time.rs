@@ -1,12 +1,8 @@
 //! The time that a commit carries.
 
+use super::limits::CLOCK_TOLERANCE;
 use events::Timestamp;
 use journal::{Rule, Rules};
-use std::time::Duration;
-
-/// How far the clock of whoever asks may be from the owner's. Requests live for seconds, and so do the differences
-/// between clocks that are kept; what lies further off is a clock that is wrong.
-pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// The asker's time, as far as the owner's clock agrees, and never before the commit that precedes it.
 pub(super) fn commit_time(asked: Timestamp, now: Timestamp, last: Timestamp, rules: Rules) -> Timestamp {

@@ -26,6 +26,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What a client asked and forgot: it was told nothing.
+    pub fn forgotten(request: Request) -> Self {
+        Self { request, partition: Partition(0), from: 0, to: 0, answer: Answer::Unknown, violation: None }
+    }
+
     /// Something that a client saw to be wrong.
     pub fn violation(what: String) -> Self {
         use events::{Key, Timestamp};
@@ -53,7 +58,10 @@ pub struct Seen {
 
 /// The valid commits of a partition.
 pub async fn commits(log: &super::SimulatedLog, partition: Partition) -> Vec<DecodedCommit> {
-    let mut reader = Reader::from_start(Arc::new(log.clone()), partition).await.expect("the log can be read");
+    let mut reader = Reader::from_start(Arc::new(log.clone()), partition)
+        .await
+        .expect("the log can be read")
+        .with_rules(log.rules());
     let mut all = Vec::new();
     loop {
         let batch = reader.commits().await.expect("the log can be read");
