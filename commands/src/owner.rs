@@ -51,8 +51,6 @@ pub mod limits {
     pub const STEPS_SENDING_MAX: usize = 256;
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
-    /// The longest that a step waits until it is sent, whatever the wall clock says meanwhile.
-    pub const STEP_DUE_MAX: Duration = Duration::from_secs(15);
     /// How long a new owner waits for the receipt of its claim.
     pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
     /// The wait before a lost partition is claimed again; up to this and half of it again.

@@ -436,9 +436,12 @@ impl Saga {
     }
 }
 
-/// Doubles with each attempt, and differs between sagas by up to a half, so that they do not come back all at once. The
+/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do not come back all at once. The
 /// jitter is taken from the saga's id: deciding has no randomness of its own.
-fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
+pub(crate) fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
+    if attempts == 0 {
+        return Duration::ZERO;
+    }
     let delay = RETRY_DELAY.saturating_mul(1 << (attempts - 1).min(16)).min(RETRY_DELAY_MAX);
     let spread = u32::try_from(saga.0.as_u128() % 1_000).expect("below 1,000");
     delay + delay / 2_000 * spread

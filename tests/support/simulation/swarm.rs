@@ -72,7 +72,7 @@ impl Swarm {
                 lost_one_in: rate(60),
                 doubled_one_in: rate(25),
                 delayed_one_in: rate(40),
-                stale_one_in: rate(3),
+                stale_one_in: rate(8),
             },
             wrong_clock_one_in: rate(8),
             give_up_one_in: rate(12),

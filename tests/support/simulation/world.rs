@@ -57,6 +57,9 @@ const NAMES: usize = 7;
 /// How often a client asks again before it gives up; far more than any seed needs.
 const TRIES_MAX: usize = 200;
 
+/// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
+const STORM_MAX: Duration = Duration::from_secs(60);
+
 /// How long a simulation may take by its own clock; they take seconds.
 const WORLD_MAX: Duration = Duration::from_secs(600);
 
@@ -159,6 +162,7 @@ impl World {
         }
         let mut former = Vec::new();
         let give_up = Instant::now() + WORLD_MAX;
+        let calm = Instant::now() + STORM_MAX;
         while !clients.is_empty() {
             if Instant::now() > give_up {
                 let asked = Asked::violation(format!("the world did not end within {WORLD_MAX:?}"));
@@ -170,7 +174,14 @@ impl World {
                 Some(Err(panic)) = clients.join_next() => {
                     self.asked.lock().push(Asked::violation(format!("a client panicked: {panic}")));
                 }
-                () = sleep(self.swarm.calm(&self.dice)) => self.strike(&mut nodes, &mut former),
+                () = sleep(self.swarm.calm(&self.dice)) => {
+                    if Instant::now() < calm {
+                        self.strike(&mut nodes, &mut former);
+                    } else {
+                        self.log.set_faults(LogFaults::NONE);
+                        self.network.set_faults(NetworkFaults::NONE);
+                    }
+                }
             }
             self.tend(&mut nodes, &mut former);
         }
