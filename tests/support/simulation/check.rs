@@ -58,10 +58,7 @@ pub struct Seen {
 
 /// The valid commits of a partition.
 pub async fn commits(log: &super::SimulatedLog, partition: Partition) -> Vec<DecodedCommit> {
-    let mut reader = Reader::from_start(Arc::new(log.clone()), partition)
-        .await
-        .expect("the log can be read")
-        .with_rules(log.rules());
+    let mut reader = Reader::from_start(Arc::new(log.clone()), partition).await.expect("the log can be read");
     let mut all = Vec::new();
     loop {
         let batch = reader.commits().await.expect("the log can be read");

@@ -55,6 +55,18 @@ impl World {
         }
     }
 
+    /// Registers and walks away: whatever comes of it, nobody asks again.
+    pub(super) async fn walk_away(self) {
+        sleep(self.dice.micros(0, 6_000_000)).await;
+        let name = format!("gone{}", self.dice.below(1_000_000));
+        let (_, request) = self.registration(&name, &format!("{name}@example.com")).await;
+        self.story.fault(Fault::GaveUp, request.id);
+        self.asked.lock().push(Asked::forgotten(request.clone()));
+        // The request itself may still be under way when the client is gone.
+        let patience = self.dice.micros(0, 100_000);
+        let _ = timeout(patience, self.router.submit(request)).await;
+    }
+
     fn anybody(&self) -> Option<UserId> {
         let users = self.users.lock();
         if users.is_empty() { None } else { Some(*self.dice.one_of(&users)) }

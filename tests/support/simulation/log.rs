@@ -4,7 +4,7 @@
 use super::{Dice, Fault, Story};
 use async_trait::async_trait;
 use journal::{
-    Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record, Rules,
+    Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record, Rule, Rules,
 };
 use parking_lot::Mutex;
 use std::pin::pin;
@@ -78,19 +78,10 @@ impl SimulatedLog {
         Self { name, partitions, dice, story, faults: Arc::new(Mutex::new(faults)), rules: Rules::default() }
     }
 
-    /// The same, for readers that keep these rules.
+    /// The same, for owners that keep these rules.
     #[must_use]
     pub fn with_rules(self, rules: Rules) -> Self {
-        for stored in self.partitions.iter() {
-            let mut chain = stored.chain.lock();
-            *chain = chain.clone().with_rules(rules);
-        }
         Self { rules, ..self }
-    }
-
-    /// The rules by which it is read.
-    pub fn rules(&self) -> Rules {
-        self.rules
     }
 
     /// From now on it misbehaves this often; what was out of order is no longer.
@@ -306,6 +297,11 @@ impl Journal for SimulatedLog {
     }
 
     async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
+        self.check_available(partition)?;
+        if !self.rules.keep(Rule::VoidWhatDoesNotExtend) {
+            // It would show every owner at once that it reads by another rule.
+            return Ok(None);
+        }
         let chain = self.at(partition).chain.lock();
         Ok(Some(Anchor { count: chain.next(), head: chain.head() }))
     }

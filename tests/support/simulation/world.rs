@@ -159,6 +159,7 @@ impl World {
         for _ in 0..self.swarm.clients {
             clients.spawn(self.clone().live());
             clients.spawn(self.clone().insist());
+            clients.spawn(self.clone().walk_away());
         }
         let mut former = Vec::new();
         let give_up = Instant::now() + WORLD_MAX;
@@ -262,25 +263,30 @@ impl World {
     /// A person registers, under a name that others want too, and asks until there is an answer.
     async fn register(self, number: usize) {
         sleep(self.dice.micros(0, 1_500_000)).await;
+        let (name, address) = (format!("name{}", number % NAMES), format!("{}@example.com", number % (NAMES + 4)));
+        let (user, request) = self.registration(&name, &address).await;
+        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
+            self.users.lock().push(user);
+        }
+    }
+
+    /// What a person who registers asks for.
+    pub(super) async fn registration(&self, name: &str, address: &str) -> (UserId, Request) {
         let user = UserId(self.dice.uuid());
         let key = self.keyring.create(user.into()).await.expect("a fresh key");
         let secrets = self.keyring.secrets();
-        let name = format!("name{}", number % NAMES);
-        let address = format!("{}@example.com", number % (NAMES + 4));
         let data = SagaData::Registration(RegistrationData {
             user,
-            email: Sealed::seal(&Email::parse(&address).expect("an address"), &key),
-            username: Sealed::seal(&Username::parse(&name).expect("a name"), &key),
+            email: Sealed::seal(&Email::parse(address).expect("an address"), &key),
+            username: Sealed::seal(&Username::parse(name).expect("a name"), &key),
             password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
-            email_claim: secrets.claim("email", &address),
-            username_claim: secrets.claim("username", &name),
+            email_claim: secrets.claim("email", address),
+            username_claim: secrets.claim("username", name),
         });
         let saga = SagaId(self.dice.uuid());
         let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data }.into());
         request.until_saga_ends = true;
-        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
-            self.users.lock().push(user);
-        }
+        (user, request)
     }
 
     /// Asks for one thing after another until all commands of the simulation were asked for.
