@@ -55,7 +55,7 @@ impl Swarm {
         let dice = Dice::new(seed ^ 0x5eed_0f5e_ed5e_ed00);
         // A third of the seeds go without a fault, a third have four times as much of it.
         let rate = |one_in: usize| [0, one_in, one_in, (one_in / 4).max(1)][dice.below(4)];
-        let pace = *dice.one_of(&[1, 1, 4]);
+        let pace = *dice.one_of(&[1, 2, 4]);
         Self {
             partitions: *dice.one_of(&[1, 2, 3, 3, 5]),
             clients: *dice.one_of(&[4, 12, 12, 24]),
