@@ -437,7 +437,7 @@ impl Tenure {
 async fn revoked(assignments: &mut watch::Receiver<Assignment>, partition: Partition) {
     let nobody_tells = assignments.wait_for(|assigned| !assigned.contains(&partition)).await.is_err();
     if nobody_tells {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -59,9 +59,12 @@ impl<F: Future> Future for Paused<F> {
     }
 }
 
+/// Which node a partition was assigned to from when on.
+type History = Vec<(Instant, usize)>;
+
 /// Who is meant to own what: one table for all nodes, with its history.
 #[derive(Clone, Default)]
-pub struct Assignments(Arc<Mutex<BTreeMap<Partition, Vec<(Instant, usize)>>>>);
+pub struct Assignments(Arc<Mutex<BTreeMap<Partition, History>>>);
 
 impl Assignments {
     fn assign(&self, partition: Partition, node: usize) {
