@@ -34,10 +34,12 @@ impl World {
         Timestamp(now.0 + off)
     }
 
-    /// Whether a client that knows no more than this lets go of its request.
+    /// Whether a client that knows no more than this lets go of its request. Who registers to stay does not: somebody must
+    /// be there to ask for more.
     pub(super) fn gives_up(&self, request: &Request, answer: &Answer) -> bool {
         let one_in = self.swarm.give_up_one_in;
-        let gives_up = *answer == Answer::Unknown && one_in > 0 && self.dice.once_in(one_in);
+        let may = *answer == Answer::Unknown && !request.until_saga_ends;
+        let gives_up = may && one_in > 0 && self.dice.once_in(one_in);
         if gives_up {
             self.story.fault(Fault::GaveUp, request.id);
         }
