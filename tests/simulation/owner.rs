@@ -5,6 +5,7 @@ use events::{
     CipherKey, CommandId, CommentId, CommentText, Content, Fingerprint, Key, PostId, Sealed, Timestamp, UserId,
 };
 use futures::FutureExt;
+use journal::chain::IN_FLIGHT_MAX;
 use journal::{Partition, Position, Rules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -287,6 +288,29 @@ async fn an_owner_that_is_told_to_stop_answers_what_it_has() {
     log.hold(P, false);
     assert!(matches!(liked.await, Answer::Accepted(_)));
     assert_eq!(refused.await, Answer::Refused(Refusal::Forbidden));
+    node.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_owner_has_no_more_in_flight_than_others_and_answers_a_whole_mailbox() {
+    let (cluster, log) = cluster();
+    let node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    log.hold(P, true);
+    node.gate.close_until(Instant::now() + Duration::from_millis(100));
+    let likes = (10..4_010).map(|n| router.submit(request(n, LikeCommand::Add { post: post(), user: user(n) })));
+    let stop = async {
+        sleep(Duration::from_millis(50)).await;
+        node.stop.cancel();
+        sleep(Duration::from_millis(200)).await;
+        let in_flight = log.in_flight(P);
+        assert!((1_536..=IN_FLIGHT_MAX).contains(&in_flight), "{in_flight} in flight");
+        log.hold(P, false);
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(likes), stop);
+    let other = answers.iter().find(|answer| !matches!(answer, Answer::Accepted(_)));
+    assert_eq!(other, None);
     node.task.await.unwrap().unwrap();
 }
 

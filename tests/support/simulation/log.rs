@@ -9,7 +9,7 @@ use journal::{
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -52,6 +52,8 @@ struct Stored {
     landed: Notify,
     /// While true, nothing lands.
     held: watch::Sender<bool>,
+    /// How many records were handed over, landed or not.
+    handed: AtomicU64,
     /// When each record landed.
     landings: Mutex<Vec<Instant>>,
     /// Until then nobody can read or append.
@@ -70,6 +72,7 @@ impl SimulatedLog {
             end: watch::Sender::new(0),
             landed: Notify::new(),
             held: watch::Sender::new(false),
+            handed: AtomicU64::new(0),
             landings: Mutex::default(),
             unavailable: Mutex::default(),
             full: Mutex::default(),
@@ -101,6 +104,11 @@ impl SimulatedLog {
     /// For so long nothing that is appended to the partition lands.
     pub fn fill(&self, partition: Partition, pause: Duration) {
         *self.at(partition).full.lock() = Some(Instant::now() + pause);
+    }
+
+    /// How many records of the partition were handed over and have not landed; those that were lost count too.
+    pub fn in_flight(&self, partition: Partition) -> u64 {
+        self.at(partition).handed.load(Ordering::Relaxed) - self.landed(partition)
     }
 
     /// When each record of the partition landed.
@@ -221,13 +229,15 @@ struct Fate {
 }
 
 struct SimulatedAppender {
+    log: SimulatedLog,
+    partition: Partition,
     queue: mpsc::UnboundedSender<Handed>,
     fate: Arc<Fate>,
-    dice: Dice,
 }
 
 impl Appender for SimulatedAppender {
     fn append(&mut self, draft: Draft) -> Receipt {
+        self.log.at(self.partition).handed.fetch_add(1, Ordering::Relaxed);
         let (reply, receipt) = Receipt::new();
         let _ = self.queue.send((draft, reply));
         receipt
@@ -236,7 +246,7 @@ impl Appender for SimulatedAppender {
 
 impl Drop for SimulatedAppender {
     fn drop(&mut self) {
-        self.fate.purged.store(self.dice.once_in(2), Ordering::Relaxed);
+        self.fate.purged.store(self.log.dice.once_in(2), Ordering::Relaxed);
         self.fate.dropped.store(true, Ordering::Relaxed);
     }
 }
@@ -256,7 +266,7 @@ impl Journal for SimulatedLog {
         let (queue, handed) = mpsc::unbounded_channel();
         let fate = Arc::new(Fate::default());
         tokio::spawn(self.clone().take_in(partition, handed, Arc::clone(&fate)));
-        Ok(Box::new(SimulatedAppender { queue, fate, dice: self.dice.clone() }))
+        Ok(Box::new(SimulatedAppender { log: self.clone(), partition, queue, fate }))
     }
 
     async fn read(&self, partition: Partition, from: Offset, records_max: usize) -> Result<Vec<Record>, JournalError> {

@@ -186,6 +186,7 @@ impl World {
             }
             self.tend(&mut nodes, &mut former);
         }
+        self.tend(&mut nodes, &mut former);
         self.log.set_faults(LogFaults::NONE);
         self.network.set_faults(NetworkFaults::NONE);
         let mut violations = self.settle(&nodes).await;
