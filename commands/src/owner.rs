@@ -6,10 +6,17 @@
 //! (another record where its own should be, no receipt, a longer log than it wrote) it forgets everything, tells who
 //! waits "unknown", and begins again from the log.
 //!
+//! Only its claim reads the gap when it lands elsewhere than expected: nothing was decided over it yet. A commit that
+//! does so costs the tenure, even where the record in between is void and nothing but the offsets has moved. The answers
+//! that are promised, and the state, which holds the place of every decision, name those offsets; they would have to be
+//! moved with them. A former owner's last records arrive within one delay of the log after a takeover, so what moving
+//! them would save is rare, and a fold of the partition is what the owner has anyway.
+//!
 //! It runs on any journal, transport and clock: the simulation runs this very type.
 
 mod driver;
 mod tenure;
+mod time;
 
 use crate::process::Processes;
 use crate::request::Clock;
@@ -17,7 +24,8 @@ use crate::router::{Delivery, MAILBOX_MAX, Mailbox, Router};
 use crate::state::State;
 use bytes::Bytes;
 use events::Incarnation;
-use journal::{Appender, Draft, Head, Journal, JournalError, Kind, Offset, Ownership, Partition, Reader, Rules};
+use journal::chain::IN_FLIGHT_MAX;
+use journal::{Appender, Draft, Head, Journal, JournalError, Kind, Offset, Ownership, Partition, Reader, Rule, Rules};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +42,8 @@ pub mod limits {
 
     /// Requests decided in one go.
     pub const BATCH_MAX: usize = 512;
-    /// Commits sent and not yet known to be valid, when more are taken from the mailbox. With a batch and a whole mailbox
-    /// on top (a stopping owner empties it) still below the run of void records at which readers stop.
+    /// Commits sent and not yet known to be valid, when more are taken from the mailbox. With a batch on top it is what one
+    /// writer may have in flight.
     pub const WINDOW_MAX: usize = 1_536;
     /// Answers held back until they are known to be true.
     pub const HELD_MAX: usize = 8_192;
@@ -43,17 +51,20 @@ pub mod limits {
     pub const STEPS_SENDING_MAX: usize = 256;
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
-    /// The longest that a step waits until it is sent, whatever the wall clock says meanwhile.
-    pub const STEP_DUE_MAX: Duration = Duration::from_secs(15);
     /// How long a new owner waits for the receipt of its claim.
     pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
     /// The wait before a lost partition is claimed again; up to this and half of it again.
     pub const RECLAIM_DELAY: Duration = Duration::from_millis(50);
     /// The wait after the log did not answer.
     pub const UNAVAILABLE_DELAY: Duration = Duration::from_millis(250);
+    /// How far the clock of whoever asks may be from the owner's. Requests live for seconds, and so do the differences
+    /// between clocks that are kept; what lies further off is a clock that is wrong.
+    pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
     /// How long a stopping owner waits for what is in flight.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 }
+
+const _: () = assert!((limits::WINDOW_MAX + limits::BATCH_MAX) as u64 <= IN_FLIGHT_MAX);
 
 /// What an owner is made of.
 pub struct OwnerOptions {
@@ -146,9 +157,13 @@ impl Owner {
                 tenure = self.begin(recovered.take()) => tenure,
             };
             let ended = match tenure {
-                Ok(Some(tenure)) => {
+                Ok(Some(mut tenure)) => {
                     self.phase.send_replace(Phase::Owning);
-                    tenure.serve(&mut self, &stop).await
+                    let ended = tenure.serve(&mut self, &stop).await;
+                    if !self.options.rules.keep(Rule::ForgetWhatIsNotInTheLog) {
+                        recovered = self.keep(tenure.into_state()).await.ok();
+                    }
+                    ended
                 }
                 Ok(None) => End::Lost("it is assigned to another node, or another one claimed it".to_owned()),
                 Err(error) => End::Failed(error),
@@ -175,6 +190,18 @@ impl Owner {
         Ok(())
     }
 
+    /// The state as a lost tenure left it, at the log's end.
+    async fn keep(&self, state: State) -> Result<Recovered, JournalError> {
+        let mut reader = self.reader().await?;
+        while !reader.records().await?.is_empty() {}
+        Ok(Recovered { state, reader })
+    }
+
+    async fn reader(&self) -> Result<Reader, JournalError> {
+        let OwnerOptions { partition, journal, rules, .. } = &self.options;
+        Ok(Reader::from_start(Arc::clone(journal), *partition).await?.with_rules(*rules))
+    }
+
     /// Whoever waits here may wait for the wrong owner: dropping the reply says "unknown", and they ask again.
     fn turn_away(&mut self) {
         while self.inbox.try_recv().is_ok() {}
@@ -193,16 +220,13 @@ impl Owner {
     /// Confirms the assignment, folds the log to its end and claims the partition.
     async fn begin(&self, recovered: Option<Recovered>) -> Result<Option<Tenure>, JournalError> {
         let OwnerOptions { partition, journal, ownership, .. } = &self.options;
-        if !ownership.confirm(*partition).await? {
+        if self.options.rules.keep(Rule::ConfirmBeforeClaiming) && !ownership.confirm(*partition).await? {
             self.phase.send_replace(Phase::Idle);
             return Ok(None);
         }
         let Recovered { mut state, mut reader } = match recovered {
             Some(recovered) => recovered,
-            None => {
-                let reader = Reader::from_start(Arc::clone(journal), *partition).await?;
-                Recovered { state: State::default(), reader }
-            }
+            None => Recovered { state: State::default().with_rules(self.options.rules), reader: self.reader().await? },
         };
         self.fold(&mut state, &mut reader).await?;
         self.phase.send_replace(Phase::Claiming);
@@ -239,18 +263,22 @@ impl Owner {
         let expected = reader.next();
         let draft = Draft::extending(head, Kind::Claim, incarnation, Bytes::new(), value);
         let mine = draft.chain;
-        let receipt = timeout(limits::CLAIM_TIMEOUT, appender.append(draft)).await;
-        if !matches!(receipt, Ok(Ok(offset)) if offset == expected) {
-            // Another offset or no receipt: only the log knows. Records of a former owner that arrived first are void
-            // and do no harm; another claim that came first makes this one void.
-            while !reader.records().await?.is_empty() {}
-            if reader.checkpoint().head != mine {
-                return Ok(None);
-            }
-        } else if let Ok(Ok(offset)) = receipt {
-            return Ok(Some(self.tenure(state, incarnation, mine, offset + 1, appender)));
+        if !self.options.rules.keep(Rule::ClaimBeforeWriting) {
+            return Ok(Some(self.tenure(state, incarnation, head, expected, appender)));
         }
-        Ok(Some(self.tenure(state, incarnation, mine, reader.next(), appender)))
+        let next = match timeout(limits::CLAIM_TIMEOUT, appender.append(draft)).await {
+            Ok(Ok(offset)) if offset == expected || !self.options.rules.keep(Rule::LookForTheClaim) => offset + 1,
+            // Another offset or no receipt: only the log knows. Records of a former owner that arrived first are void
+            // and do no harm; a valid one, or another claim, that came first makes this one void.
+            _ => {
+                while !reader.records().await?.is_empty() {}
+                if reader.checkpoint().head != mine {
+                    return Ok(None);
+                }
+                reader.next()
+            }
+        };
+        Ok(Some(self.tenure(state, incarnation, mine, next, appender)))
     }
 
     fn tenure(
@@ -263,6 +291,6 @@ impl Owner {
     ) -> Tenure {
         info!(partition = self.options.partition.0, next, "partition {} claimed", self.options.partition);
         metrics::counter!("tidings_owner_claims_total").increment(1);
-        Tenure::new(state, incarnation, head, next, appender, (self.options.clock)())
+        Tenure::new(state, incarnation, head, next, appender, &self.options)
     }
 }

@@ -17,6 +17,7 @@ use events::{
     SagaEvent, SagaId, SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
     Timestamp,
 };
+use journal::{Rule, Rules};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,16 +61,25 @@ pub enum Next {
 
 /// The processes that are registered.
 #[derive(Clone, Default)]
-pub struct Processes(Vec<Arc<dyn Process>>);
+pub struct Processes {
+    processes: Vec<Arc<dyn Process>>,
+    rules: Rules,
+}
 
 impl Processes {
     /// All kinds of sagas that this program knows.
     pub fn new(processes: Vec<Arc<dyn Process>>) -> Self {
-        Self(processes)
+        Self { processes, rules: Rules::default() }
+    }
+
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     fn of(&self, data: &SagaData) -> Option<&dyn Process> {
-        self.0.iter().find(|process| process.runs(data)).map(AsRef::as_ref)
+        self.processes.iter().find(|process| process.runs(data)).map(AsRef::as_ref)
     }
 }
 
@@ -225,14 +235,17 @@ impl Saga {
         step: &Step,
         compensation: bool,
     ) -> Option<(Key, Command)> {
-        let process = processes.of(self.data.as_ref()?)?;
+        let process = self.process(processes)?;
         if compensation { process.compensation(id, self, step) } else { Some(process.command(id, self, step)) }
+    }
+
+    fn process<'a>(&self, processes: &'a Processes) -> Option<&'a dyn Process> {
+        self.data.as_ref().and_then(|data| processes.of(data))
     }
 
     /// What an event of this saga does to its own key.
     pub(crate) fn effects(&self, processes: &Processes, event: &SagaEvent) -> Vec<Event> {
-        let process = self.data.as_ref().and_then(|data| processes.of(data));
-        process.map(|process| process.effects(self, event)).unwrap_or_default()
+        self.process(processes).map(|process| process.effects(self, event)).unwrap_or_default()
     }
 
     fn state_mut(&mut self, step: &Step) -> Option<&mut StepState> {
@@ -243,9 +256,14 @@ impl Saga {
     ///
     /// A refused step is undone too: it may have been delivered twice, and the second delivery may yet find the target
     /// in another mood. Its compensation makes the target refuse it for good.
-    fn undo(&self, id: SagaId, process: &dyn Process, due: Timestamp) -> SagaEvent {
-        let touched = |state: &&StepState| !matches!(state.phase, StepPhase::Undoing | StepPhase::Undone);
-        let next = self.steps.iter().rev().filter(touched).find(|s| process.compensation(id, self, &s.step).is_some());
+    fn undo(&self, id: SagaId, processes: &Processes, due: Timestamp) -> SagaEvent {
+        let touched = |state: &&StepState| match state.phase {
+            StepPhase::Done => true,
+            StepPhase::Open | StepPhase::Refused => processes.rules.keep(Rule::UndoWhatIsInDoubt),
+            StepPhase::Undoing | StepPhase::Undone => false,
+        };
+        let can_undo = |state: &&StepState| self.command(id, processes, &state.step, true).is_some();
+        let next = self.steps.iter().rev().filter(touched).find(can_undo);
         match next {
             Some(StepState { step, .. }) => {
                 StepRequested { saga: id, step: step.clone(), compensation: true, due }.into()
@@ -279,15 +297,15 @@ impl Aggregate for Saga {
                 Ok(())
             }
             SagaCommand::Record { saga, step, compensation, outcome, now } => {
-                let process = self.data.as_ref().and_then(|data| processes.of(data)).ok_or(Refusal::NotFound)?;
+                self.process(processes).ok_or(Refusal::NotFound)?;
                 let waits = self.open_steps().any(|(s, undoing, _)| *s == step && undoing == compensation);
                 if !waits {
                     return Ok(());
                 }
                 if compensation {
-                    self.compensation_outcome(saga, process, step, outcome, now, sink).await;
+                    self.compensation_outcome(saga, processes, step, outcome, now, sink).await;
                 } else {
-                    self.step_outcome(saga, process, step, outcome, now, sink).await;
+                    self.step_outcome(saga, processes, step, outcome, now, sink).await;
                 }
                 Ok(())
             }
@@ -357,12 +375,13 @@ impl Saga {
     async fn step_outcome(
         &mut self,
         saga: SagaId,
-        process: &dyn Process,
+        processes: &Processes,
         step: Step,
         outcome: Outcome,
         now: Timestamp,
         sink: &EventSink<Self>,
     ) {
+        let Some(process) = self.process(processes) else { return };
         let can_undo = process.compensation(saga, self, &step).is_some();
         let attempts = self.step(&step).map_or(0, |state| state.attempts) + 1;
         let reason = match outcome {
@@ -384,14 +403,14 @@ impl Saga {
             }
         };
         sink.write(Fact(SagaCompensating { saga, reason }.into()), self).await;
-        let undo = self.undo(saga, process, now);
+        let undo = self.undo(saga, processes, now);
         sink.write(Fact(undo), self).await;
     }
 
     async fn compensation_outcome(
         &mut self,
         saga: SagaId,
-        process: &dyn Process,
+        processes: &Processes,
         step: Step,
         outcome: Outcome,
         now: Timestamp,
@@ -401,7 +420,7 @@ impl Saga {
         match outcome {
             Outcome::Done { .. } => {
                 sink.write(Fact(StepUndone { saga, step }.into()), self).await;
-                let undo = self.undo(saga, process, now);
+                let undo = self.undo(saga, processes, now);
                 sink.write(Fact(undo), self).await;
             }
             // No answer is no reason to give up: whoever does not answer comes back.
@@ -417,9 +436,12 @@ impl Saga {
     }
 }
 
-/// Doubles with each attempt, and differs between sagas by up to a half, so that they do not come back all at once. The
+/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do not come back all at once. The
 /// jitter is taken from the saga's id: deciding has no randomness of its own.
-fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
+pub(crate) fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
+    if attempts == 0 {
+        return Duration::ZERO;
+    }
     let delay = RETRY_DELAY.saturating_mul(1 << (attempts - 1).min(16)).min(RETRY_DELAY_MAX);
     let spread = u32::try_from(saga.0.as_u128() % 1_000).expect("below 1,000");
     delay + delay / 2_000 * spread

@@ -1,13 +1,33 @@
 //! A command on its way to the owner of its key.
 
 use crate::command::Command;
-use events::{CommandId, Fingerprint, Key, Retention, Timestamp, UserId};
+use events::{CommandId, Fingerprint, Key, Retention, Secrets, Timestamp, UserId};
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The wall clock, injected, so that a simulation can turn it.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The ids that follow from a key which a client chose: whoever asks the same under the same key, on any node and after
+/// any restart, means the same command and the same thing that it creates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyedIds {
+    /// Of the command.
+    pub command: CommandId,
+    /// Of what it creates, if it creates something.
+    pub created: Uuid,
+}
+
+impl KeyedIds {
+    /// The ids of who asks, where, under which key.
+    pub fn of(secrets: &Secrets, [who, place, key]: [&[u8]; 3]) -> Self {
+        Self {
+            command: CommandId(secrets.id(&[b"command", who, place, key])),
+            created: secrets.id(&[b"created", who, place, key]),
+        }
+    }
+}
 
 /// A command with all that deciding it needs: time, ids and randomness come in with it, so deciding is deterministic.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::request::Request;
 use futures::future::BoxFuture;
-use journal::{Partition, partition_of};
+use journal::{Partition, Rule, Rules, partition_of};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -76,12 +76,19 @@ pub struct Router {
     transport: Arc<dyn Transport>,
     partitions: u32,
     given_up: CancellationToken,
+    rules: Rules,
 }
 
 impl Router {
     /// A router over a log of so many partitions.
     pub fn new(transport: Arc<dyn Transport>, partitions: u32) -> Self {
-        Self { transport, partitions, given_up: CancellationToken::new() }
+        Self { transport, partitions, given_up: CancellationToken::new(), rules: Rules::default() }
+    }
+
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Sends nothing again: from here on whoever is in doubt is told so at once. For a log that has failed, of which no
@@ -104,7 +111,8 @@ impl Router {
             match timeout_at(deadline, sent).await {
                 Ok(Answer::Unknown) => in_doubt = true,
                 // True of this sending; an earlier one may have taken effect.
-                Ok(Answer::Overloaded | Answer::Expired) if in_doubt => {}
+                Ok(Answer::Overloaded | Answer::Expired)
+                    if in_doubt && self.rules.keep(Rule::DoubtOutlivesRefusals) => {}
                 Ok(answer) => return answer,
                 Err(_) => return Answer::Unknown,
             }

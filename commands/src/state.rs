@@ -6,25 +6,20 @@ use crate::aggregates::{CommentCommand, FollowCommand, LikeCommand, PostCommand,
 use crate::answer::{Receipt, Refusal};
 use crate::command::Command;
 use crate::process::{Processes, Saga, SagaCommand};
+use crate::remembered::{Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use events::{
-    ClaimEvent, CommandId, CommentEvent, CommentId, Commit, Digest, Event, Fingerprint, FollowEvent, Key, LikeEvent,
-    PostEvent, PostId, Retention, SagaEvent, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
+    ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FollowEvent, Key, LikeEvent, PostEvent, PostId,
+    SagaEvent, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
 };
 use futures::FutureExt;
-use journal::Position;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use journal::{Position, Rule, Rules};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 use tokio::task::unconstrained;
-
-/// How long ids that a client or a saga chose are remembered, by commit time.
-pub(crate) const LONG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long generated ids are remembered, by commit time.
-pub(crate) const SHORT_RETENTION: Duration = Duration::from_secs(120);
 
 /// What was decided on a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,9 +47,10 @@ pub struct State {
     sagas: Store<SagaId, Saga>,
     /// Sagas that have not ended, in an order that does not depend on the process.
     open_sagas: BTreeSet<SagaId>,
-    commands: Commands,
+    commands: Remembered,
     commits: u64,
     last_time: Timestamp,
+    rules: Rules,
 }
 
 /// A digest of an address is never that of a name, but the two are kept apart all the same.
@@ -116,6 +112,12 @@ impl<K: Eq + Hash + Copy, A: Aggregate<Error = Refusal> + Clone + PartialEq> Sto
 }
 
 impl State {
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
     /// How many commits were folded.
     pub fn commits(&self) -> u64 {
         self.commits
@@ -153,14 +155,8 @@ impl State {
 
     /// Decides a request. A panic in a handler is a refusal: it would be one again at every retry.
     pub fn decide(&self, request: &Request, processes: &Processes) -> Decision {
-        if let Some(known) = self.commands.find(request.id, self.last_time.max(request.time)) {
-            return match known {
-                Known::Undone => Decision::Refused(Refusal::Undone),
-                Known::Done { fingerprint, .. } if *fingerprint != request.fingerprint => {
-                    Decision::Refused(Refusal::KeyReused)
-                }
-                Known::Done { receipt, .. } => Decision::Repeated(*receipt),
-            };
+        if let Some(known) = self.known(request) {
+            return known;
         }
         let decided = catch_unwind(AssertUnwindSafe(|| self.decide_command(request, processes)));
         match decided {
@@ -171,6 +167,22 @@ impl State {
             Ok(Ok(events)) => Decision::Happens(events),
             Ok(Err(refusal)) => Decision::Refused(refusal),
             Err(panic) => Decision::Refused(Refusal::Fault(panic_text(panic.as_ref()))),
+        }
+    }
+
+    /// What is to be said of a command that came before, or whose compensation did.
+    fn known(&self, request: &Request) -> Option<Decision> {
+        match self.commands.find(request.id)? {
+            Known::Undone => {
+                self.rules.keep(Rule::CompensationsOvertakeSteps).then_some(Decision::Refused(Refusal::Undone))
+            }
+            Known::Done { .. } if !self.rules.keep(Rule::RememberCommands) => None,
+            Known::Done { fingerprint, .. }
+                if *fingerprint != request.fingerprint && self.rules.keep(Rule::CompareFingerprints) =>
+            {
+                Some(Decision::Refused(Refusal::KeyReused))
+            }
+            Known::Done { receipt, .. } => Some(Decision::Repeated(*receipt)),
         }
     }
 
@@ -244,7 +256,7 @@ impl State {
             }
             self.apply_event(key, event, receipt);
         }
-        self.commands.remember(commit, receipt);
+        self.commands.remember(commit, receipt, self.rules);
     }
 
     fn apply_event(&mut self, key: &Key, event: &Event, receipt: Receipt) {
@@ -275,53 +287,6 @@ impl State {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
-}
-
-/// Which commands were carried out, as long as they are remembered.
-#[derive(Default)]
-struct Commands {
-    known: HashMap<CommandId, Known>,
-    long: VecDeque<(Timestamp, CommandId)>,
-    short: VecDeque<(Timestamp, CommandId)>,
-}
-
-enum Known {
-    /// It took effect.
-    Done { fingerprint: Option<Fingerprint>, receipt: Receipt, until: Timestamp },
-    /// Its compensation came first; it must not take effect any more.
-    Undone,
-}
-
-impl Commands {
-    /// What is known of a command; an id past its time is as good as forgotten even while it is still in the map.
-    fn find(&self, id: CommandId, now: Timestamp) -> Option<&Known> {
-        self.known.get(&id).filter(|known| !matches!(known, Known::Done { until, .. } if *until < now))
-    }
-
-    fn remember(&mut self, commit: &Commit, receipt: Receipt) {
-        self.forget(commit.time);
-        let (queue, retention) = match commit.retention {
-            Retention::Long => (&mut self.long, LONG_RETENTION),
-            Retention::Short => (&mut self.short, SHORT_RETENTION),
-        };
-        let until = commit.time.plus(retention);
-        queue.push_back((until, commit.command));
-        self.known.insert(commit.command, Known::Done { fingerprint: commit.fingerprint, receipt, until });
-        if let Some(undone) = commit.undoes {
-            self.long.push_back((commit.time.plus(LONG_RETENTION), undone));
-            self.known.entry(undone).or_insert(Known::Undone);
-        }
-    }
-
-    fn forget(&mut self, now: Timestamp) {
-        for queue in [&mut self.long, &mut self.short] {
-            while queue.front().is_some_and(|(until, _)| *until < now) {
-                if let Some((_, id)) = queue.pop_front() {
-                    self.known.remove(&id);
-                }
-            }
-        }
-    }
 }
 
 /// The key on which a command must be decided, where the command itself says so.

@@ -8,6 +8,7 @@ use crate::auth::Caller;
 use crate::backend::Backend;
 use crate::error::ApiError;
 use axum::extract::FromRequestParts;
+use commands::KeyedIds;
 use events::{CommandId, Fingerprint, Retention, Secrets};
 use http::HeaderName;
 use http::request::Parts;
@@ -79,13 +80,8 @@ impl Intent {
 
     /// The intention of whoever says the same in the same scope.
     pub(crate) fn keyed(secrets: &Secrets, scope: [&[u8]; 3], fingerprint: Option<Fingerprint>) -> Self {
-        let [who, place, key] = scope;
-        Self {
-            command: CommandId(secrets.id(&[b"command", who, place, key])),
-            created: secrets.id(&[b"created", who, place, key]),
-            retention: Retention::Long,
-            fingerprint,
-        }
+        let KeyedIds { command, created } = KeyedIds::of(secrets, scope);
+        Self { command, created, retention: Retention::Long, fingerprint }
     }
 }
 

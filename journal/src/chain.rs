@@ -10,13 +10,18 @@
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
 use crate::record::{Kind, Record};
+use crate::rules::{Rule, Rules};
 use events::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How many void records may stand in a row: as many as a writer may have in flight. More is a sign that this reader
-/// and the log have diverged.
-pub const VOID_RUN_MAX: u64 = 8_192;
+/// How many records one writer may have in flight, that is without a receipt.
+pub const IN_FLIGHT_MAX: u64 = 2_048;
+
+/// How many void records may stand in a row: what [`IN_FLIGHT_MAX`] leaves behind of four writers that were all paused
+/// with everything in flight and replaced one by one, before the fourth's successor has written anything. More is a sign
+/// that this reader and the log have diverged.
+pub const VOID_RUN_MAX: u64 = 4 * IN_FLIGHT_MAX;
 
 /// The chain of a record: the hash of the record and of all valid ones before it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,19 +102,26 @@ pub struct Chain {
     partition: Partition,
     at: Checkpoint,
     void_run: u64,
+    rules: Rules,
 }
 
 impl Chain {
     /// Before the first record of a partition.
     pub fn genesis(log: &str, partition: Partition) -> Self {
         let at = Checkpoint { next: 0, head: genesis(log, partition), head_offset: None, incarnation: None };
-        Self { partition, at, void_run: 0 }
+        Self { partition, at, void_run: 0, rules: Rules::default() }
     }
 
     /// After the record of a checkpoint. The caller has compared the head with the log (see [`crate::Reader::resume`]).
     pub fn resume(partition: Partition, at: Checkpoint) -> Self {
         let void_run = at.next - at.head_offset.map_or(0, |offset| offset + 1);
-        Self { partition, at, void_run }
+        Self { partition, at, void_run, rules: Rules::default() }
+    }
+
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// Where the reader stands.
@@ -158,8 +170,9 @@ impl Chain {
     /// A record counts if it extends the last valid one, and, unless it is a claim itself, belongs to the tenure that
     /// the last valid claim began.
     fn extends(&self, record: &Record) -> bool {
-        record.draft.prev == self.at.head
-            && (record.draft.kind == Kind::Claim || Some(record.draft.incarnation) == self.at.incarnation)
+        let extends = record.draft.prev == self.at.head
+            && (record.draft.kind == Kind::Claim || Some(record.draft.incarnation) == self.at.incarnation);
+        extends || !self.rules.keep(Rule::VoidWhatDoesNotExtend)
     }
 
     /// Compares what was read with what was known to be there.

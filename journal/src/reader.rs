@@ -5,6 +5,7 @@ use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
 use crate::port::Journal;
 use crate::record::{Kind, Record};
+use crate::rules::Rules;
 use events::{Commit, Key};
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ impl Reader {
     async fn with(journal: Arc<dyn Journal>, partition: Partition, chain: Chain) -> Result<Self, JournalError> {
         let anchor = journal.anchor(partition).await?;
         Ok(Self { journal, partition, chain, anchor })
+    }
+
+    /// The same by these rules. All of them, outside tests.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { chain: self.chain.with_rules(rules), ..self }
     }
 
     /// Whether the log still holds what this reader has read last.
@@ -159,5 +166,49 @@ pub(crate) fn decode(partition: Partition, record: &Record, after: Checkpoint) -
         .and_then(|text| text.parse::<Key>().map_err(|error| error.to_string()))
         .map_err(|error| unreadable(events::WireError::Malformed(error)))?;
     let commit = Commit::decode(&record.draft.value).map_err(unreadable)?;
+    if commit.incarnation != record.draft.incarnation {
+        let what = format!("a commit of {} in a record of {}", commit.incarnation, record.draft.incarnation);
+        return Err(JournalError::Damaged { position, what });
+    }
     Ok(DecodedCommit { position, key, commit, after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::{Head, genesis};
+    use crate::record::Draft;
+    use events::{CommandId, Incarnation, Retention, Timestamp, UserId};
+    use uuid::Uuid;
+
+    fn commit_of(incarnation: Incarnation) -> Commit {
+        Commit {
+            command: CommandId::default(),
+            ordinal: 0,
+            incarnation,
+            time: Timestamp::default(),
+            actor: None,
+            correlation: Uuid::nil(),
+            causation: None,
+            retention: Retention::Short,
+            fingerprint: None,
+            undoes: None,
+            events: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_commit_of_another_tenure_than_its_record_is_damage() {
+        let (owner, other) = (Incarnation(Uuid::from_u128(1)), Incarnation(Uuid::from_u128(2)));
+        let key = Key::User(UserId::default()).to_string();
+        let head: Head = genesis("log", Partition(0));
+        let after = Chain::genesis("log", Partition(0)).checkpoint();
+        let in_record_of = |incarnation| {
+            let value = commit_of(owner).encode();
+            Draft::extending(head, Kind::Commit, incarnation, key.clone().into(), value.into()).at(0)
+        };
+        assert!(decode(Partition(0), &in_record_of(owner), after).is_ok());
+        let error = decode(Partition(0), &in_record_of(other), after).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+    }
 }

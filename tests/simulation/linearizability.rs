@@ -3,7 +3,7 @@
 
 mod handmade;
 
-use super::{SEEDS_MAX_FOR_A_MISSING_RULE, settings};
+use super::settings;
 use journal::{Rule, Rules};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +14,8 @@ use tidings_tests::simulation::{Fault, Settings, run};
 
 /// The operations that every run judges; `TIDINGS_OPERATIONS` asks for more.
 const OPERATIONS: usize = 20_000;
+/// Enough for a missing rule to show.
+const SEEDS_MAX_FOR_A_MISSING_RULE: u64 = 200;
 
 fn operations() -> usize {
     usize::try_from(number("TIDINGS_OPERATIONS", OPERATIONS as u64)).expect("it fits")

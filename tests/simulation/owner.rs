@@ -5,6 +5,7 @@ use events::{
     CipherKey, CommandId, CommentId, CommentText, Content, Fingerprint, Key, PostId, Sealed, Timestamp, UserId,
 };
 use futures::FutureExt;
+use journal::chain::IN_FLIGHT_MAX;
 use journal::{Partition, Position, Rules};
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,17 +134,41 @@ async fn an_id_is_not_taken_for_another_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_of_a_generated_kind_is_forgotten_after_two_minutes() {
+async fn a_clock_that_is_wrong_by_years_does_not_set_the_time_of_the_log() {
     let (cluster, _) = cluster();
     let _node = cluster.start(P);
     let router = cluster.router();
+    let tolerance = i64::try_from(commands::limits::CLOCK_TOLERANCE.as_micros()).unwrap();
+    let years = 10 * 365 * 24 * 3_600 * 1_000_000;
+    let ahead = Request { time: Timestamp(1_000 + years), ..publish(1) };
+    let Answer::Accepted(first) = router.submit(ahead.clone()).await else { panic!("not accepted") };
+    assert_eq!(first.time, Timestamp(1_000 + tolerance));
+    let behind = Request { time: Timestamp(1_000 - years), ..like(2) };
+    let Answer::Accepted(second) = router.submit(behind).await else { panic!("not accepted") };
+    assert_eq!(second.time, first.time, "never before the commit that precedes it");
+    assert_eq!(router.submit(ahead).await, Answer::Repeated(first), "nor has its id aged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_whose_partition_is_given_away_lets_go_of_it_at_once() {
+    let (cluster, log) = cluster();
+    let former = cluster.start(P);
+    let router = cluster.router();
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
-    assert!(matches!(router.submit(like(2)).await, Answer::Accepted(_)));
-    let after = |seconds: i64| Timestamp(1_000 + seconds * 1_000_000);
-    let within = router.submit(Request { time: after(119), ..like(2) }).await;
-    assert!(matches!(within, Answer::Repeated(_)));
-    let later = router.submit(Request { time: after(121), ..like(2) }).await;
-    assert!(matches!(later, Answer::Unchanged(_)), "decided anew: {later:?}");
+    log.hold(P, true);
+    let mut waiting = Box::pin(router.submit(like(2)));
+    assert!((&mut waiting).now_or_never().is_none());
+    sleep(Duration::from_millis(50)).await;
+    let newest = cluster.start(P);
+    cluster.revoke(&former);
+    log.hold(P, false);
+    // The former owner's asker is told "unknown" and asks the new one.
+    let answer = waiting.await;
+    assert!(matches!(answer, Answer::Accepted(_) | Answer::Repeated(_)), "{answer:?}");
+    assert!(!former.task.is_finished(), "it may get the partition back");
+    cluster.hand_back(&former);
+    cluster.revoke(&newest);
+    assert!(matches!(router.submit(unlike(3)).await, Answer::Accepted(_)), "and then owns it again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,6 +288,29 @@ async fn an_owner_that_is_told_to_stop_answers_what_it_has() {
     log.hold(P, false);
     assert!(matches!(liked.await, Answer::Accepted(_)));
     assert_eq!(refused.await, Answer::Refused(Refusal::Forbidden));
+    node.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_owner_has_no_more_in_flight_than_others_and_answers_a_whole_mailbox() {
+    let (cluster, log) = cluster();
+    let node = cluster.start(P);
+    let router = cluster.router();
+    assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
+    log.hold(P, true);
+    node.gate.close_until(Instant::now() + Duration::from_millis(100));
+    let likes = (10..4_010).map(|n| router.submit(request(n, LikeCommand::Add { post: post(), user: user(n) })));
+    let stop = async {
+        sleep(Duration::from_millis(50)).await;
+        node.stop.cancel();
+        sleep(Duration::from_millis(200)).await;
+        let in_flight = log.in_flight(P);
+        assert!((1_536..=IN_FLIGHT_MAX).contains(&in_flight), "{in_flight} in flight");
+        log.hold(P, false);
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(likes), stop);
+    let other = answers.iter().find(|answer| !matches!(answer, Answer::Accepted(_)));
+    assert_eq!(other, None);
     node.task.await.unwrap().unwrap();
 }
 

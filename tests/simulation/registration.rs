@@ -5,9 +5,10 @@ use events::{
     CommandId, Email, Event, Key, Keyring, PasswordHash, RegistrationData, Retention, SagaData, SagaId, Sealed,
     Timestamp, UserEvent, UserId, Username,
 };
-use journal::{Journal, Partition, Rules};
+use journal::{Journal, Partition, Rules, partition_of};
 use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tidings_tests::simulation::log::LogFaults;
 use tidings_tests::simulation::network::NetworkFaults;
@@ -19,11 +20,19 @@ use uuid::Uuid;
 const PARTITIONS: u32 = 3;
 
 fn cluster(seed: u64) -> (Cluster, SimulatedLog) {
+    cluster_whose_clock_can_be_set(seed, Arc::default())
+}
+
+/// `set` is what the wall clock is off by, in microseconds.
+fn cluster_whose_clock_can_be_set(seed: u64, set: Arc<AtomicI64>) -> (Cluster, SimulatedLog) {
     let (dice, story) = (Dice::new(seed), Story::default());
     let log = SimulatedLog::new(PARTITIONS, dice.clone(), story.clone(), LogFaults::NONE);
     let network = Network::new(PARTITIONS, dice.clone(), story, NetworkFaults::NONE);
     let begun = Instant::now();
-    let clock = Arc::new(move || Timestamp(1_000 + i64::try_from(begun.elapsed().as_micros()).expect("short")));
+    let clock = Arc::new(move || {
+        let elapsed = i64::try_from(begun.elapsed().as_micros()).expect("short");
+        Timestamp(1_700_000_000_000_000 + elapsed + set.load(Ordering::Relaxed))
+    });
     (Cluster::new(Arc::new(log.clone()), network, clock, Rules::default(), dice), log)
 }
 
@@ -155,4 +164,30 @@ async fn a_registration_that_is_sent_again_ends_as_it_did() {
     let told = answer(&cluster, &second).await;
     assert_eq!(answer(&cluster, &second).await, told);
     assert_eq!(users_and_claims(&log).await, (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_holds_no_step_up_however_often_owners_start_again() {
+    let set = Arc::new(AtomicI64::new(0));
+    let (cluster, log) = cluster_whose_clock_can_be_set(1, Arc::clone(&set));
+    let keyring = MemoryKeyring::default();
+    let request = registration(&keyring, 1, "ada@example.com", "ada").await;
+    let home = partition_of(&request.key, PARTITIONS);
+    let mut node = cluster.start(home);
+    let waiting = tokio::spawn({
+        let cluster = cluster.clone();
+        async move { answer(&cluster, &request).await }
+    });
+    // The claims' owners are not there: the step goes without an answer, and is to be tried again in a moment.
+    sleep(Duration::from_secs(6)).await;
+    assert!(log.landed(home) > 2, "the step was not even tried");
+    set.store(-10 * 24 * 3_600 * 1_000_000, Ordering::Relaxed);
+    let _others: Vec<_> = (0..PARTITIONS).map(Partition).filter(|p| *p != home).map(|p| cluster.start(p)).collect();
+    for _ in 0..10 {
+        node.task.abort();
+        node = cluster.start(home);
+        sleep(Duration::from_secs(4)).await;
+    }
+    assert!(waiting.is_finished(), "the step still waits for the clock");
+    assert_eq!(waiting.await.unwrap(), Ended::Completed);
 }

@@ -5,14 +5,18 @@
 //! tokio's paused clock on one thread, all chance comes from one [`Dice`], so a seed replays exactly.
 
 pub mod check;
+mod clients;
 pub mod dice;
+mod fate;
 pub mod history;
+mod judge;
 pub mod keyring;
 pub mod log;
 pub mod network;
 pub mod nodes;
 pub mod reading;
 pub mod story;
+pub mod swarm;
 pub mod world;
 
 pub use dice::Dice;
@@ -21,4 +25,5 @@ pub use log::SimulatedLog;
 pub use network::Network;
 pub use reading::Reading;
 pub use story::{Fault, Story};
+pub use swarm::Swarm;
 pub use world::{Outcome, Settings, run};

@@ -5,13 +5,15 @@
 
 use super::{OwnerOptions, limits};
 use crate::answer::Answer;
-use crate::process::{Outcome, SagaCommand, outcome_command_id, step_command_id};
+use crate::process::{Outcome, SagaCommand, outcome_command_id, retry_delay, step_command_id};
 use crate::request::Request;
 use crate::state::State;
-use events::{Retention, SagaEvent, SagaId, Step, Timestamp};
+use events::{CommandId, Retention, SagaEvent, SagaId, Step, Timestamp};
 use futures::FutureExt;
+use journal::Rule;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
@@ -37,7 +39,10 @@ impl Driver {
     pub(super) fn resume(state: &State, now: Timestamp) -> Self {
         let mut driver = Self::default();
         for (id, saga) in state.open_sagas() {
-            driver.due.extend(saga.open_steps().map(|(step, undo, due)| (at(due, now), id, step.clone(), undo)));
+            driver.due.extend(saga.open_steps().map(|(step, undo, due)| {
+                let attempts = saga.step(step).map_or(0, |state| state.attempts);
+                (at(due, now, retry_delay(id, attempts)), id, step.clone(), undo)
+            }));
         }
         driver
     }
@@ -45,10 +50,15 @@ impl Driver {
     /// Notes what a valid commit requests.
     pub(super) fn note(&mut self, event: &SagaEvent, now: Timestamp) {
         match event {
-            SagaEvent::StepRequested(e) => self.due.insert((at(e.due, now), e.saga, e.step.clone(), e.compensation)),
-            SagaEvent::StepRetried(e) => self.due.insert((at(e.due, now), e.saga, e.step.clone(), e.compensation)),
-            _ => return,
-        };
+            SagaEvent::StepRequested(e) => {
+                self.due.insert((at(e.due, now, Duration::ZERO), e.saga, e.step.clone(), e.compensation));
+            }
+            SagaEvent::StepRetried(e) => {
+                let at = at(e.due, now, retry_delay(e.saga, e.attempts));
+                self.due.insert((at, e.saga, e.step.clone(), e.compensation));
+            }
+            _ => {}
+        }
     }
 
     /// Sleeps until the next step is due; for ever, if none is or if as many as may be are being sent.
@@ -92,18 +102,17 @@ impl Driver {
         let Some((key, command)) = saga.command(id, &options.processes, &step, compensation) else {
             return error!(saga = %id, %step, "no process knows how to carry out this step of saga {id}");
         };
+        let command_id = if options.rules.keep(Rule::StepIdsNeverChange) {
+            step_command_id(id, &step, compensation)
+        } else {
+            CommandId((options.random)())
+        };
         let request = Request {
             correlation: id.0,
             causation: Some(id.0),
             retention: Retention::Long,
             undoes: compensation.then(|| step_command_id(id, &step, false)),
-            ..Request::new(
-                step_command_id(id, &step, compensation),
-                key,
-                command,
-                now,
-                Instant::now() + limits::STEP_TIMEOUT,
-            )
+            ..Request::new(command_id, key, command, now, Instant::now() + limits::STEP_TIMEOUT)
         };
         let router = options.router.clone();
         self.sending.spawn(async move {
@@ -142,7 +151,8 @@ impl Driver {
     }
 }
 
-/// When something is due by this process's clock that is due at `due` by the wall clock.
-fn at(due: Timestamp, now: Timestamp) -> Instant {
-    Instant::now() + due.since(now).min(limits::STEP_DUE_MAX)
+/// When a step is due by this process's clock that is due at `due` by the wall clock: never later than its own back-off
+/// from now, or a clock that was set back would hold it up for as long.
+fn at(due: Timestamp, now: Timestamp, back_off: Duration) -> Instant {
+    Instant::now() + due.since(now).min(back_off)
 }

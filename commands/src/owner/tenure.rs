@@ -5,7 +5,8 @@
 //! end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
 
 use super::driver::{Attempt, Driver};
-use super::{Owner, limits};
+use super::time::commit_time;
+use super::{Owner, OwnerOptions, limits};
 use crate::answer::{Answer, Ended, Receipt, Refusal};
 use crate::command::Command;
 use crate::process::SagaStatus;
@@ -13,14 +14,16 @@ use crate::request::Request;
 use crate::router::Delivery;
 use crate::state::{Decision, State, saga_in, saga_of};
 use bytes::Bytes;
-use events::{Commit, Event, Incarnation, SagaEvent, SagaId, Timestamp};
+use events::{Commit, Event, Incarnation, SagaEvent, SagaId};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
-use journal::{AppendError, Appender, Draft, Head, JournalError, Kind, Offset, Position, Rule};
+use journal::{
+    AppendError, Appender, Assignment, Draft, Head, JournalError, Kind, Offset, Partition, Position, Rule, Rules,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +94,7 @@ pub(super) struct Tenure {
     driver: Driver,
     /// In order, so that a lost tenure lets go of them in the same order every time.
     waiters: BTreeMap<SagaId, Vec<Waiter>>,
+    rules: Rules,
 }
 
 impl Tenure {
@@ -100,9 +104,13 @@ impl Tenure {
         head: Head,
         next: Offset,
         appender: Box<dyn Appender>,
-        now: Timestamp,
+        options: &OwnerOptions,
     ) -> Self {
-        let driver = Driver::resume(&state, now);
+        let driver = if options.rules.keep(Rule::ResumeOpenSteps) {
+            Driver::resume(&state, (options.clock)())
+        } else {
+            Driver::default()
+        };
         Self {
             state,
             incarnation,
@@ -116,20 +124,32 @@ impl Tenure {
             look: None,
             driver,
             waiters: BTreeMap::new(),
+            rules: options.rules,
         }
     }
 
-    /// Serves until the end, whatever it is. Whoever still waits is then told "unknown", by the drop of the reply.
-    pub(super) async fn serve(mut self, owner: &mut Owner, stop: &CancellationToken) -> End {
+    /// What it knows, whether or not it stands in the log.
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+
+    /// Serves until the end, whatever it is. Whoever still waits is told "unknown" when the tenure is dropped, by the
+    /// drop of the reply.
+    pub(super) async fn serve(&mut self, owner: &mut Owner, stop: &CancellationToken) -> End {
         let mut batch = Vec::with_capacity(limits::BATCH_MAX);
+        let partition = owner.options.partition;
+        let mut assignments = owner.options.ownership.assignments();
         loop {
             self.look_if_needed(owner);
             self.driver.send_due(&self.state, &owner.options);
-            let room = self.sent.len() < limits::WINDOW_MAX && self.held.len() < limits::HELD_MAX;
+            let room = self.has_room();
             let due = self.driver.next_due();
             let stepped = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.drain(owner).await,
+                () = revoked(&mut assignments, partition) => {
+                    return End::Lost("it was assigned to another node".to_owned());
+                }
                 Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
                 end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
                     self.looked(end)
@@ -152,9 +172,14 @@ impl Tenure {
         }
     }
 
+    /// Whether one more batch may be decided.
+    fn has_room(&self) -> bool {
+        self.sent.len() < limits::WINDOW_MAX && self.held.len() < limits::HELD_MAX
+    }
+
     /// Decides a request: sends a commit, or holds the answer back until it is known to be true.
     fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply) {
-        let late = request.deadline < Instant::now();
+        let late = request.deadline < Instant::now() && self.rules.keep(Rule::ExpireAtTheDeadline);
         let answer = match self.state.decide(&request, &owner.options.processes) {
             Decision::Repeated(receipt) => Answer::Repeated(receipt),
             _ if late => Answer::Expired,
@@ -165,7 +190,7 @@ impl Tenure {
             Decision::Unchanged(receipt) => Answer::Unchanged(receipt),
             Decision::Refused(refusal) => Answer::Refused(refusal),
         };
-        self.hold(owner, request, answer, reply);
+        self.hold(request, answer, reply);
     }
 
     fn sent(
@@ -181,8 +206,11 @@ impl Tenure {
             held.fence = Some(self.next);
         }
         let mut reply = reply;
-        if !owner.options.rules.keep(Rule::AcknowledgeAfterValidity) {
+        if !self.rules.keep(Rule::AcknowledgeAfterValidity) {
             self.release(&request, Answer::Accepted(receipt), reply.take());
+        }
+        if !self.rules.keep(Rule::StepsStandInTheLog) {
+            sagas.iter().for_each(|event| self.driver.note(event, (owner.options.clock)()));
         }
         self.sent.push_back(Sent { offset: receipt.position.offset, request, receipt, reply, sagas });
     }
@@ -198,7 +226,7 @@ impl Tenure {
             command: request.id,
             ordinal: self.state.commits(),
             incarnation: self.incarnation,
-            time: request.time.max(self.state.last_time()),
+            time: commit_time(request.time, (owner.options.clock)(), self.state.last_time(), self.rules),
             actor: request.actor,
             correlation: request.correlation,
             causation: request.causation,
@@ -230,8 +258,8 @@ impl Tenure {
         matches!(request.command, Command::Claim(_)).then(|| self.state.claim_version(&request.key)).flatten()
     }
 
-    fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, reply: Reply) {
-        if !owner.options.rules.keep(Rule::FenceRefusals) {
+    fn hold(&mut self, request: Arc<Request>, answer: Answer, reply: Reply) {
+        if !self.rules.keep(Rule::FenceRefusals) {
             return self.release(&request, answer, reply);
         }
         self.held.push_back(Held { request, answer, reply, decided_at: self.next, fence: None });
@@ -270,8 +298,14 @@ impl Tenure {
         let Some(sent) = self.sent.pop_front() else { return Ok(()) };
         match landed {
             Ok(offset) if offset == sent.offset => self.valid = offset + 1,
+            Ok(offset) if !self.rules.keep(Rule::LeaveWhenOvertaken) => self.valid = offset + 1,
             Ok(offset) => return Err(End::Lost(format!("a record for {} landed at {offset}", sent.offset))),
-            Err(error) => return Err(End::Lost(error.to_string())),
+            Err(error) => {
+                if !self.rules.keep(Rule::DoubtIsUnknown) {
+                    answer(sent.reply, Answer::Overloaded);
+                }
+                return Err(End::Lost(error.to_string()));
+            }
         }
         self.tell_sagas(owner, &sent);
         self.release(&sent.request, Answer::Accepted(sent.receipt), sent.reply);
@@ -336,7 +370,7 @@ impl Tenure {
             _ => return answer(Some(reply), given),
         };
         match self.state.saga_changed(waits_for) {
-            Some(last) if self.has_ended(waits_for) && last.position.offset < self.valid => {
+            Some(last) if self.has_ended(waits_for) && self.may_tell(last) => {
                 answer(Some(reply), Answer::Ended(last, self.ended(waits_for)));
             }
             _ => {
@@ -345,6 +379,10 @@ impl Tenure {
                 waiters.push(Waiter { reply });
             }
         }
+    }
+
+    fn may_tell(&self, last: Receipt) -> bool {
+        last.position.offset < self.valid || !self.rules.keep(Rule::TellEndsThatAreValid)
     }
 
     fn has_ended(&self, id: SagaId) -> bool {
@@ -359,14 +397,19 @@ impl Tenure {
         Ok(())
     }
 
-    /// Finishes what was accepted: decides what waits, then waits for the receipts, within a limit.
-    async fn drain(mut self, owner: &mut Owner) -> End {
+    /// Finishes what was accepted: decides what waits, as there is room, and waits for the receipts, within a limit.
+    async fn drain(&mut self, owner: &mut Owner) -> End {
         owner.inbox.close();
-        while let Ok(Delivery { request, reply }) = owner.inbox.try_recv() {
-            self.decide(owner, request, Some(reply));
-        }
         let finish = async {
-            while !self.sent.is_empty() || !self.held.is_empty() {
+            loop {
+                while self.has_room()
+                    && let Ok(Delivery { request, reply }) = owner.inbox.try_recv()
+                {
+                    self.decide(owner, request, Some(reply));
+                }
+                if self.sent.is_empty() && self.held.is_empty() {
+                    return End::Stopped;
+                }
                 self.look_if_needed(owner);
                 let stepped = tokio::select! {
                     biased;
@@ -382,12 +425,19 @@ impl Tenure {
                 // A log that answers at once must not keep the limit below from being noticed.
                 yield_now().await;
             }
-            End::Stopped
         };
         timeout(limits::DRAIN_TIMEOUT, finish).await.unwrap_or_else(|_| {
             warn!(partition = owner.options.partition.0, "stopped with commits in flight: their askers must ask again");
             End::Stopped
         })
+    }
+}
+
+/// Returns when the partition is no longer assigned to this node.
+async fn revoked(assignments: &mut watch::Receiver<Assignment>, partition: Partition) {
+    let nobody_tells = assignments.wait_for(|assigned| !assigned.contains(&partition)).await.is_err();
+    if nobody_tells {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::LogUnderTest;
 use super::scribe::{P, Scribe, acknowledged, noise, stored, told, valid};
 use bytes::Bytes;
-use events::{BioChanged, Commit, Key, Retention, Timestamp, UserEvent, UserId};
+use events::{BioChanged, Commit, Incarnation, Key, Retention, Timestamp, UserEvent, UserId};
 use futures::future::join_all;
 use journal::{Head, JournalError, Kind, Partition, Reader, Record, verify};
 use std::time::{Duration, Instant};
@@ -355,7 +355,7 @@ pub async fn verification_counts_what_is_there<L: LogUnderTest>() {
     let key = Bytes::from(Key::User(user).to_string());
     let mut scribe = Scribe::claim(&journal, P).await;
     for ordinal in 0..3 {
-        let commit = Bytes::from(a_commit(ordinal, user).encode());
+        let commit = Bytes::from(a_commit(ordinal, user, scribe.incarnation()).encode());
         let draft = scribe.chain(Kind::Commit, key.clone(), commit);
         scribe.hand_over(draft).await.unwrap();
     }
@@ -378,11 +378,11 @@ pub async fn verification_counts_what_is_there<L: LogUnderTest>() {
     assert!(matches!(&found[0].1, Err(JournalError::Unreadable { position, .. }) if position.offset == offset));
 }
 
-fn a_commit(ordinal: u64, user: UserId) -> Commit {
+fn a_commit(ordinal: u64, user: UserId, incarnation: Incarnation) -> Commit {
     Commit {
         command: events::CommandId(Uuid::from_u128(ordinal.into())),
         ordinal,
-        incarnation: events::Incarnation(Uuid::nil()),
+        incarnation,
         time: Timestamp(0),
         actor: None,
         correlation: Uuid::nil(),

@@ -27,6 +27,11 @@ impl Scribe {
         scribe
     }
 
+    /// The tenure in which it writes.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// Reads to the end of the partition; the claim is made, but not appended.
     pub async fn about_to_claim(journal: &Arc<dyn Journal>, partition: Partition) -> (Self, Draft) {
         let mut reader = Reader::from_start(Arc::clone(journal), partition).await.unwrap();

@@ -26,6 +26,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What a client asked and forgot: it was told nothing.
+    pub fn forgotten(request: Request) -> Self {
+        Self { request, partition: Partition(0), from: 0, to: 0, answer: Answer::Unknown, violation: None }
+    }
+
     /// Something that a client saw to be wrong.
     pub fn violation(what: String) -> Self {
         use events::{Key, Timestamp};

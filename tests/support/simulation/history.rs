@@ -69,8 +69,10 @@ impl Recorder {
             note(&mut ledger, number, asked);
         }
         for id in doubled {
-            // The steps of sagas are delivered twice as well; they are no client's calls.
-            if let Some(number) = first.get(id) {
+            // The steps of sagas are delivered twice as well; they are no client's calls. And a saga that was started is
+            // not started again, whatever became of it.
+            let started = |number: &&usize| !matches!(inner.asked[**number].request.command, Command::Saga(_));
+            if let Some(number) = first.get(id).filter(started) {
                 ledger.doubled += 1;
                 note(&mut ledger, *number, &Asked { answered: None, ..inner.asked[*number].clone() });
             }

@@ -3,14 +3,16 @@
 
 use super::{Dice, Fault, Story};
 use async_trait::async_trait;
-use journal::{Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record};
+use journal::{
+    Anchor, AppendError, Appender, Chain, Draft, Journal, JournalError, Offset, Partition, Receipt, Record, Rule, Rules,
+};
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How often the log misbehaves.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +23,13 @@ pub struct LogFaults {
     pub receipt_lost_one_in: usize,
     /// One in so many batches is slow; 0 for none.
     pub slow_one_in: usize,
+    /// One in so many looks at the end is slow; 0 for none.
+    pub slow_look_one_in: usize,
 }
 
 impl LogFaults {
     /// A log that behaves.
-    pub const NONE: Self = Self { lost_one_in: 0, receipt_lost_one_in: 0, slow_one_in: 0 };
+    pub const NONE: Self = Self { lost_one_in: 0, receipt_lost_one_in: 0, slow_one_in: 0, slow_look_one_in: 0 };
 }
 
 /// The log. Clones are the same log.
@@ -36,6 +40,7 @@ pub struct SimulatedLog {
     dice: Dice,
     story: Story,
     faults: Arc<Mutex<LogFaults>>,
+    rules: Rules,
 }
 
 struct Stored {
@@ -47,6 +52,14 @@ struct Stored {
     landed: Notify,
     /// While true, nothing lands.
     held: watch::Sender<bool>,
+    /// How many records were handed over, landed or not.
+    handed: AtomicU64,
+    /// When each record landed.
+    landings: Mutex<Vec<Instant>>,
+    /// Until then nobody can read or append.
+    unavailable: Mutex<Option<Instant>>,
+    /// Until then nothing that is appended lands.
+    full: Mutex<Option<Instant>>,
 }
 
 impl SimulatedLog {
@@ -59,14 +72,59 @@ impl SimulatedLog {
             end: watch::Sender::new(0),
             landed: Notify::new(),
             held: watch::Sender::new(false),
+            handed: AtomicU64::new(0),
+            landings: Mutex::default(),
+            unavailable: Mutex::default(),
+            full: Mutex::default(),
         };
         let partitions = Arc::new((0..partitions).map(stored).collect());
-        Self { name, partitions, dice, story, faults: Arc::new(Mutex::new(faults)) }
+        Self { name, partitions, dice, story, faults: Arc::new(Mutex::new(faults)), rules: Rules::default() }
     }
 
-    /// From now on it misbehaves this often.
+    /// The same, for owners that keep these rules.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// From now on it misbehaves this often; what was out of order is no longer.
     pub fn set_faults(&self, faults: LogFaults) {
         *self.faults.lock() = faults;
+        for stored in self.partitions.iter() {
+            *stored.unavailable.lock() = None;
+            *stored.full.lock() = None;
+        }
+    }
+
+    /// For so long the partition can be neither read nor appended to; what is appended meanwhile lands later or never.
+    pub fn make_unavailable(&self, partition: Partition, pause: Duration) {
+        *self.at(partition).unavailable.lock() = Some(Instant::now() + pause);
+    }
+
+    /// For so long nothing that is appended to the partition lands.
+    pub fn fill(&self, partition: Partition, pause: Duration) {
+        *self.at(partition).full.lock() = Some(Instant::now() + pause);
+    }
+
+    /// How many records of the partition were handed over and have not landed; those that were lost count too.
+    pub fn in_flight(&self, partition: Partition) -> u64 {
+        self.at(partition).handed.load(Ordering::Relaxed) - self.landed(partition)
+    }
+
+    /// When each record of the partition landed.
+    pub fn landings(&self, partition: Partition) -> Vec<Instant> {
+        self.at(partition).landings.lock().clone()
+    }
+
+    fn check_available(&self, partition: Partition) -> Result<(), JournalError> {
+        match *self.at(partition).unavailable.lock() {
+            Some(until) if Instant::now() < until => Err(JournalError::Unavailable("out of reach".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_full(&self, partition: Partition) -> bool {
+        self.at(partition).full.lock().is_some_and(|until| Instant::now() < until)
     }
 
     /// Lets nothing land in a partition until it is let go again.
@@ -102,6 +160,7 @@ impl SimulatedLog {
         stored.chain.lock().admit(&draft.clone().at(offset)).expect("writers append what they have chained");
         self.story.tell(format_args!("landed {partition}@{offset} {:?} {}", draft.kind, draft.incarnation));
         records.push(draft);
+        stored.landings.lock().push(Instant::now());
         stored.end.send_replace(offset + 1);
         stored.landed.notify_waiters();
         offset
@@ -116,6 +175,9 @@ impl SimulatedLog {
                 self.story.fault(Fault::SlowAppend, format_args!("partition {partition}"));
             }
             sleep(if slow { self.dice.micros(20_000, 800_000) } else { self.dice.micros(50, 1_500) }).await;
+            while self.check_available(partition).is_err() {
+                sleep(Duration::from_millis(50)).await;
+            }
             let _ = self.at(partition).held.subscribe().wait_for(|held| !held).await;
             let mut batch = vec![first];
             let size = 1 + self.dice.below(16);
@@ -131,6 +193,10 @@ impl SimulatedLog {
                         continue;
                     }
                     self.story.fault(Fault::ZombieRecord, format_args!("partition {partition}"));
+                }
+                if self.is_full(partition) {
+                    receipts.push((reply, Err(AppendError::Unknown("no space left".to_owned()))));
+                    continue;
                 }
                 if self.once_in(faults().lost_one_in) {
                     self.story.fault(Fault::RecordLost, format_args!("partition {partition}"));
@@ -163,13 +229,15 @@ struct Fate {
 }
 
 struct SimulatedAppender {
+    log: SimulatedLog,
+    partition: Partition,
     queue: mpsc::UnboundedSender<Handed>,
     fate: Arc<Fate>,
-    dice: Dice,
 }
 
 impl Appender for SimulatedAppender {
     fn append(&mut self, draft: Draft) -> Receipt {
+        self.log.at(self.partition).handed.fetch_add(1, Ordering::Relaxed);
         let (reply, receipt) = Receipt::new();
         let _ = self.queue.send((draft, reply));
         receipt
@@ -178,7 +246,7 @@ impl Appender for SimulatedAppender {
 
 impl Drop for SimulatedAppender {
     fn drop(&mut self) {
-        self.fate.purged.store(self.dice.once_in(2), Ordering::Relaxed);
+        self.fate.purged.store(self.log.dice.once_in(2), Ordering::Relaxed);
         self.fate.dropped.store(true, Ordering::Relaxed);
     }
 }
@@ -194,13 +262,15 @@ impl Journal for SimulatedLog {
     }
 
     fn appender(&self, partition: Partition) -> Result<Box<dyn Appender>, JournalError> {
+        self.check_available(partition)?;
         let (queue, handed) = mpsc::unbounded_channel();
         let fate = Arc::new(Fate::default());
         tokio::spawn(self.clone().take_in(partition, handed, Arc::clone(&fate)));
-        Ok(Box::new(SimulatedAppender { queue, fate, dice: self.dice.clone() }))
+        Ok(Box::new(SimulatedAppender { log: self.clone(), partition, queue, fate }))
     }
 
     async fn read(&self, partition: Partition, from: Offset, records_max: usize) -> Result<Vec<Record>, JournalError> {
+        self.check_available(partition)?;
         let records = self.at(partition).records.lock();
         let end = records.len() as Offset;
         if from > end {
@@ -213,9 +283,16 @@ impl Journal for SimulatedLog {
 
     async fn end(&self, partition: Partition) -> Result<Offset, JournalError> {
         self.story.tell(format_args!("look {partition}"));
-        sleep(self.dice.micros(10, 400)).await;
+        self.check_available(partition)?;
+        let slow = self.once_in(self.faults.lock().slow_look_one_in);
+        if slow {
+            self.story.fault(Fault::SlowLook, format_args!("partition {partition}"));
+        }
+        let way = || if slow { self.dice.micros(10_000, 900_000) } else { self.dice.micros(10, 400) };
+        sleep(way()).await;
         let end = self.landed(partition);
-        sleep(self.dice.micros(10, 400)).await;
+        sleep(way()).await;
+        self.check_available(partition)?;
         Ok(end)
     }
 
@@ -230,6 +307,11 @@ impl Journal for SimulatedLog {
     }
 
     async fn anchor(&self, partition: Partition) -> Result<Option<Anchor>, JournalError> {
+        self.check_available(partition)?;
+        if !self.rules.keep(Rule::VoidWhatDoesNotExtend) {
+            // It would show every owner at once that it reads by another rule.
+            return Ok(None);
+        }
         let chain = self.at(partition).chain.lock();
         Ok(Some(Anchor { count: chain.next(), head: chain.head() }))
     }

@@ -1,5 +1,5 @@
-//! The way between askers and owners: requests and answers are delayed, lost and doubled, and some go to an owner that
-//! is none any more.
+//! The way between askers and owners: requests and answers are delayed, lost and doubled, overtake each other, and some
+//! go to an owner that is none any more.
 
 use super::{Dice, Fault, Story};
 use commands::{Answer, Delivery, Mailbox, Request, Transport};
@@ -8,9 +8,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::Partition;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 /// How often the network misbehaves; 0 for never.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +21,33 @@ pub struct NetworkFaults {
     pub lost_one_in: usize,
     /// One in so many requests arrives twice.
     pub doubled_one_in: usize,
+    /// One in so many messages takes so long that others overtake it.
+    pub delayed_one_in: usize,
     /// One in so many requests goes to a former owner, where there is one.
     pub stale_one_in: usize,
 }
 
 impl NetworkFaults {
     /// A network that behaves.
-    pub const NONE: Self = Self { lost_one_in: 0, doubled_one_in: 0, stale_one_in: 0 };
+    pub const NONE: Self = Self { lost_one_in: 0, doubled_one_in: 0, delayed_one_in: 0, stale_one_in: 0 };
+}
+
+/// A command, and what was asked under its id: the same id for something else is something else.
+pub type Sending = (CommandId, Option<[u8; 16]>);
+
+pub(super) fn sending(request: &Request) -> Sending {
+    (request.id, request.fingerprint.map(|fingerprint| fingerprint.0))
+}
+
+/// What the network knows about a command in the end.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// It arrived more often than it was sent.
+    pub doubled: bool,
+    /// The latest deadline with which it was sent.
+    pub deadline: Instant,
+    /// When an owner said for the last time that it had come too late.
+    pub expired: Option<Instant>,
 }
 
 /// The network. Clones are the same network.
@@ -34,6 +56,7 @@ pub struct Network {
     routes: Arc<Mutex<Vec<Vec<Mailbox>>>>,
     faults: Arc<Mutex<NetworkFaults>>,
     doubled: Arc<Mutex<Vec<CommandId>>>,
+    carried: Arc<Mutex<BTreeMap<Sending, Carried>>>,
     dice: Dice,
     story: Story,
 }
@@ -42,13 +65,14 @@ impl Network {
     /// A network to so many partitions, none of which has an owner yet.
     pub fn new(partitions: u32, dice: Dice, story: Story, faults: NetworkFaults) -> Self {
         let routes = Arc::new(Mutex::new(vec![Vec::new(); partitions as usize]));
-        Self { routes, faults: Arc::new(Mutex::new(faults)), doubled: Arc::default(), dice, story }
+        let (faults, doubled) = (Arc::new(Mutex::new(faults)), Arc::default());
+        Self { routes, faults, doubled, carried: Arc::default(), dice, story }
     }
 
     /// From now on requests for the partition go to this mailbox, and now and then to former ones.
     pub fn route(&self, partition: Partition, mailbox: Mailbox) {
         let routes = &mut self.routes.lock()[partition.0 as usize];
-        routes.retain(|former| !former.is_closed());
+        routes.retain(|former| !former.is_closed() && !former.same_channel(&mailbox));
         routes.push(mailbox);
     }
 
@@ -60,6 +84,11 @@ impl Network {
     /// The commands of the requests that were delivered twice so far.
     pub fn doubled(&self) -> Vec<CommandId> {
         self.doubled.lock().clone()
+    }
+
+    /// What it carried.
+    pub fn carried(&self) -> BTreeMap<Sending, Carried> {
+        self.carried.lock().clone()
     }
 
     fn once_in(&self, times: usize) -> bool {
@@ -79,33 +108,80 @@ impl Network {
         }
     }
 
-    fn deliver(&self, partition: Partition, request: &Arc<Request>) -> Option<oneshot::Receiver<Answer>> {
+    /// As a mailbox in the same process answers.
+    fn deliver(&self, partition: Partition, request: &Arc<Request>) -> Result<oneshot::Receiver<Answer>, Answer> {
         let (reply, answer) = oneshot::channel();
-        self.mailbox(partition)?.try_send(Delivery { request: Arc::clone(request), reply }).ok()?;
-        Some(answer)
+        let mailbox = self.mailbox(partition).ok_or(Answer::Unknown)?;
+        match mailbox.try_send(Delivery { request: Arc::clone(request), reply }) {
+            Ok(()) => Ok(answer),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Answer::Unknown),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.story.fault(Fault::MailboxFull, format_args!("partition {partition}"));
+                Err(Answer::Overloaded)
+            }
+        }
+    }
+
+    /// Delivers it and waits for the answer; notes what is checked in the end.
+    async fn ask(&self, partition: Partition, request: &Arc<Request>) -> Answer {
+        let answer = match self.deliver(partition, request) {
+            Ok(answer) => answer.await.unwrap_or(Answer::Unknown),
+            Err(answer) => answer,
+        };
+        if answer == Answer::Expired
+            && let Some(carried) = self.carried.lock().get_mut(&sending(request))
+        {
+            carried.expired = Some(Instant::now());
+        }
+        answer
+    }
+
+    /// On its way; sometimes for so long that whatever was sent later arrives before.
+    async fn travel(&self, fault: Fault, id: CommandId) {
+        if self.once_in(self.faults.lock().delayed_one_in) {
+            self.story.fault(fault, id);
+            sleep(self.dice.micros(5_000, 1_200_000)).await;
+        } else {
+            sleep(self.dice.micros(20, 2_000)).await;
+        }
+    }
+
+    fn double(&self, partition: Partition, request: &Arc<Request>) {
+        let late = self.once_in(3);
+        let fault = if late { Fault::DoubledLate } else { Fault::RequestDoubled };
+        self.story.fault(fault, request.id);
+        self.doubled.lock().push(request.id);
+        if let Some(carried) = self.carried.lock().get_mut(&sending(request)) {
+            carried.doubled = true;
+        }
+        let way = if late { self.dice.micros(400_000, 20_000_000) } else { self.dice.micros(10, 400_000) };
+        let (network, request) = (self.clone(), Arc::clone(request));
+        tokio::spawn(async move {
+            sleep(way).await;
+            network.ask(partition, &request).await;
+        });
     }
 
     async fn carry(self, partition: Partition, request: Arc<Request>) -> Answer {
         let faults = *self.faults.lock();
         self.story.tell(format_args!("carry {}", request.id));
-        sleep(self.dice.micros(20, 2_000)).await;
+        {
+            let mut carried = self.carried.lock();
+            let first = Carried { doubled: false, deadline: request.deadline, expired: None };
+            let carried = carried.entry(sending(&request)).or_insert(first);
+            carried.deadline = carried.deadline.max(request.deadline);
+        }
+        self.travel(Fault::RequestDelayed, request.id).await;
         if self.once_in(faults.lost_one_in) {
             self.story.fault(Fault::RequestLost, request.id);
             sleep(self.dice.micros(10_000, 300_000)).await;
             return Answer::Unknown;
         }
         if self.once_in(faults.doubled_one_in) {
-            self.story.fault(Fault::RequestDoubled, request.id);
-            self.doubled.lock().push(request.id);
-            let (network, request) = (self.clone(), Arc::clone(&request));
-            tokio::spawn(async move {
-                sleep(network.dice.micros(10, 400_000)).await;
-                drop(network.deliver(partition, &request));
-            });
+            self.double(partition, &request);
         }
-        let Some(answer) = self.deliver(partition, &request) else { return Answer::Unknown };
-        let answer = answer.await.unwrap_or(Answer::Unknown);
-        sleep(self.dice.micros(20, 2_000)).await;
+        let answer = self.ask(partition, &request).await;
+        self.travel(Fault::AnswerDelayed, request.id).await;
         if self.once_in(faults.lost_one_in) {
             self.story.fault(Fault::AnswerLost, request.id);
             return Answer::Unknown;
@@ -119,3 +195,7 @@ impl Transport for Network {
         self.clone().carry(partition, request).boxed()
     }
 }
+
+/// How long after its deadline a command may still land in the log: as long as an owner may stand still, and the log be
+/// slow, after it was decided in time.
+pub const LANDS_LATE_MAX: Duration = Duration::from_secs(8);

@@ -2,7 +2,8 @@
 
 use super::Network;
 use async_trait::async_trait;
-use commands::{Clock, Owner, OwnerOptions, Router};
+use commands::{Clock, MAILBOX_MAX, Mailbox, Owner, OwnerOptions, Router};
+use events::Incarnation;
 use journal::{Assignment, Journal, JournalError, Ownership, Partition, Rules};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -58,15 +59,38 @@ impl<F: Future> Future for Paused<F> {
     }
 }
 
-/// Who is meant to own what: one table for all nodes.
+/// Which node a partition was assigned to from when on.
+type History = Vec<(Instant, usize)>;
+
+/// Who is meant to own what: one table for all nodes, with its history.
 #[derive(Clone, Default)]
-pub struct Assignments(Arc<Mutex<BTreeMap<Partition, usize>>>);
+pub struct Assignments(Arc<Mutex<BTreeMap<Partition, History>>>);
+
+impl Assignments {
+    fn assign(&self, partition: Partition, node: usize) {
+        self.0.lock().entry(partition).or_default().push((Instant::now(), node));
+    }
+
+    fn newest(&self, partition: Partition) -> Option<usize> {
+        self.0.lock().get(&partition)?.last().map(|(_, node)| *node)
+    }
+
+    /// Whether the partition was the node's at some moment between these two.
+    fn was(&self, partition: Partition, node: usize, from: Instant, to: Instant) -> bool {
+        let table = self.0.lock();
+        let history = table.get(&partition).map(Vec::as_slice).unwrap_or_default();
+        history.iter().enumerate().any(|(n, (since, assigned))| {
+            let until = history.get(n + 1).map_or(to, |(until, _)| *until);
+            *assigned == node && *since <= to && until >= from
+        })
+    }
+}
 
 /// One node's view of the table.
 struct NodeOwnership {
     node: usize,
     table: Assignments,
-    assignment: watch::Sender<Assignment>,
+    assignment: Arc<watch::Sender<Assignment>>,
 }
 
 #[async_trait]
@@ -76,7 +100,7 @@ impl Ownership for NodeOwnership {
     }
 
     async fn confirm(&self, partition: Partition) -> Result<bool, JournalError> {
-        Ok(self.table.0.lock().get(&partition) == Some(&self.node))
+        Ok(self.table.newest(partition) == Some(self.node))
     }
 }
 
@@ -93,14 +117,21 @@ pub struct Cluster {
     pub rules: Rules,
     /// Chance.
     pub dice: super::Dice,
+    /// Requests that may wait for an owner.
+    pub mailbox_max: usize,
     assignments: Assignments,
     nodes: Arc<Mutex<usize>>,
+    /// Which node has drawn which random id.
+    drawn: Arc<Mutex<BTreeMap<Uuid, usize>>>,
 }
 
 /// A running owner.
 pub struct Node {
     /// Which partition.
     pub partition: Partition,
+    number: usize,
+    mailbox: Mailbox,
+    assignment: Arc<watch::Sender<Assignment>>,
     /// To let it stand still.
     pub gate: Gate,
     /// To let it stop in order.
@@ -112,12 +143,22 @@ pub struct Node {
 impl Cluster {
     /// A cluster without nodes.
     pub fn new(journal: Arc<dyn Journal>, network: Network, clock: Clock, rules: Rules, dice: super::Dice) -> Self {
-        Self { journal, network, clock, rules, dice, assignments: Assignments::default(), nodes: Arc::default() }
+        Self {
+            journal,
+            network,
+            clock,
+            rules,
+            dice,
+            mailbox_max: MAILBOX_MAX,
+            assignments: Assignments::default(),
+            nodes: Arc::default(),
+            drawn: Arc::default(),
+        }
     }
 
     /// The way to the owners.
     pub fn router(&self) -> Router {
-        Router::new(Arc::new(self.network.clone()), self.journal.partitions())
+        Router::new(Arc::new(self.network.clone()), self.journal.partitions()).with_rules(self.rules)
     }
 
     /// Starts a node, assigns the partition to it and sends requests there. Whoever owned it is not told.
@@ -127,21 +168,26 @@ impl Cluster {
             *nodes += 1;
             *nodes
         };
-        self.assignments.0.lock().insert(partition, node);
-        let (mailbox, inbox) = Owner::mailbox();
-        self.network.route(partition, mailbox);
-        let dice = self.dice.clone();
-        let random: Arc<dyn Fn() -> Uuid + Send + Sync> = Arc::new(move || dice.uuid());
+        self.assignments.assign(partition, node);
+        let (mailbox, inbox) = mpsc::channel(self.mailbox_max);
+        self.network.route(partition, mailbox.clone());
+        let assignment = Arc::new(watch::Sender::new(Assignment::from([partition])));
+        let (dice, drawn) = (self.dice.clone(), Arc::clone(&self.drawn));
+        let random: Arc<dyn Fn() -> Uuid + Send + Sync> = Arc::new(move || {
+            let id = dice.uuid();
+            drawn.lock().insert(id, node);
+            id
+        });
         let options = OwnerOptions {
             partition,
             journal: Arc::clone(&self.journal),
             ownership: Arc::new(NodeOwnership {
                 node,
                 table: self.assignments.clone(),
-                assignment: watch::Sender::new(Assignment::from([partition])),
+                assignment: Arc::clone(&assignment),
             }),
             router: self.router(),
-            processes: sagas::processes(),
+            processes: sagas::processes().with_rules(self.rules),
             clock: Arc::clone(&self.clock),
             random,
             rules: self.rules,
@@ -149,6 +195,24 @@ impl Cluster {
         let gate = Gate::default();
         let stop = CancellationToken::new();
         let owner = gate.run(Owner::new(options, inbox).run(None, stop.clone()));
-        Node { partition, gate, stop, task: tokio::spawn(owner) }
+        Node { partition, number: node, mailbox, assignment, gate, stop, task: tokio::spawn(owner) }
+    }
+
+    /// Whether the partition was assigned to the node of this tenure at some moment between these two.
+    pub fn was_assigned(&self, incarnation: Incarnation, partition: Partition, from: Instant, to: Instant) -> bool {
+        let drawn = self.drawn.lock();
+        drawn.get(&incarnation.0).is_some_and(|node| self.assignments.was(partition, *node, from, to))
+    }
+
+    /// Tells a node that its partition is another one's now.
+    pub fn revoke(&self, node: &Node) {
+        node.assignment.send_replace(Assignment::new());
+    }
+
+    /// Assigns the partition to a node that had it before, and sends requests there.
+    pub fn hand_back(&self, node: &Node) {
+        self.assignments.assign(node.partition, node.number);
+        node.assignment.send_replace(Assignment::from([node.partition]));
+        self.network.route(node.partition, node.mailbox.clone());
     }
 }

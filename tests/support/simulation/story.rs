@@ -6,9 +6,22 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The kinds of faults.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Fault {
+macro_rules! faults {
+    ($($(#[$doc:meta])* $fault:ident,)*) => {
+        /// The kinds of faults.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Fault {
+            $($(#[$doc])* $fault,)*
+        }
+
+        impl Fault {
+            /// Every kind there is.
+            pub const ALL: &'static [Self] = &[$(Self::$fault,)*];
+        }
+    };
+}
+
+faults! {
     /// An owner was dropped in the middle of everything and another one started.
     OwnerCrash,
     /// An owner stood still while another one took over, and woke up later.
@@ -35,8 +48,34 @@ pub enum Fault {
     ProjectionCrash,
     /// A projection runner stood still.
     ProjectionPause,
-    /// The wall clock jumped.
+    /// The wall clock jumped, by seconds, hours or days.
     ClockJump,
+    /// A client's clock was wrong.
+    WrongClock,
+    /// A request took long to arrive, and others overtook it.
+    RequestDelayed,
+    /// An answer took long to arrive.
+    AnswerDelayed,
+    /// A request arrived once more, long after it was answered.
+    DoubledLate,
+    /// A mailbox had no room.
+    MailboxFull,
+    /// An owner was told to stop, finished what it had, and another one started.
+    HandOver,
+    /// A partition was assigned to another node, and its owner was told.
+    Revoked,
+    /// A former owner got its partition back.
+    HandBack,
+    /// The log did not answer for a while.
+    LogUnavailable,
+    /// The log took no records for a while.
+    LogFull,
+    /// A look at the log's end took long.
+    SlowLook,
+    /// A client gave up before it knew what had come of its request.
+    GaveUp,
+    /// A client lost everything but what it wanted, and began again with the same key.
+    LostEverything,
 }
 
 /// The record of one simulation; shared by everybody in it.

@@ -1,11 +1,12 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
 use super::check::{self, Asked, Seen};
+use super::fate;
 use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
-use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story};
+use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
 use commands::{
     Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
     SessionCommand, UserCommand,
@@ -34,7 +35,7 @@ pub struct Settings {
 }
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// What was promised and not kept; empty if all is well.
     pub violations: Vec<String>,
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub faults: BTreeMap<Fault, usize>,
     /// How many commands the clients asked for.
     pub asked: usize,
+    /// How many they were to ask for at least.
+    pub wanted: usize,
     /// How many of them were accepted.
     pub accepted: usize,
     /// How many were refused or changed nothing.
@@ -54,16 +57,13 @@ pub struct Outcome {
     pub doubled: Vec<CommandId>,
 }
 
-const PARTITIONS: u32 = 3;
-const CLIENTS: usize = 12;
-/// Registrations that compete for [`NAMES`] names.
-const REGISTRATIONS: usize = 16;
+/// Names that all registrations compete for.
 const NAMES: usize = 7;
 /// How often a client asks again before it gives up; far more than any seed needs.
-const TRIES_MAX: usize = 60;
+const TRIES_MAX: usize = 200;
 
-/// One in so many requests comes from a client in a hurry, who leaves without an answer.
-const HURRIED_ONE_IN: usize = 25;
+/// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
+const STORM_MAX: Duration = Duration::from_secs(60);
 
 /// How long a simulation may take by its own clock; they take seconds.
 const WORLD_MAX: Duration = Duration::from_secs(600);
@@ -85,36 +85,47 @@ pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) story: Story,
     pub(super) log: SimulatedLog,
-    network: Network,
-    cluster: Cluster,
-    router: Router,
-    clock: Clock,
+    pub(super) network: Network,
+    pub(super) swarm: Arc<Swarm>,
+    pub(super) rules: Rules,
+    pub(super) cluster: Cluster,
+    pub(super) router: Router,
+    pub(super) clock: Clock,
     /// How far the wall clock has jumped, in microseconds.
-    jumped: Arc<AtomicI64>,
-    keyring: Arc<MemoryKeyring>,
+    pub(super) jumped: Arc<AtomicI64>,
+    pub(super) keyring: Arc<MemoryKeyring>,
     reading: Reading,
-    users: Arc<Mutex<Vec<UserId>>>,
-    posts: Arc<Mutex<Vec<PostId>>>,
+    pub(super) users: Arc<Mutex<Vec<UserId>>>,
+    pub(super) posts: Arc<Mutex<Vec<PostId>>>,
     comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
     sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
-    history: Recorder,
+    pub(super) history: Recorder,
+    /// What clients wanted under keys of their own, with the ids of all their tries.
+    pub(super) wanted: Arc<Mutex<Vec<judge::Wanted>>>,
+    /// The earliest and the latest that the wall clock has shown.
+    pub(super) clock_range: Arc<Mutex<Option<(Timestamp, Timestamp)>>>,
     left: Arc<AtomicUsize>,
+    wanted_commands: usize,
 }
 
 impl World {
     fn new(settings: Settings) -> Self {
         let dice = Dice::new(settings.seed);
         let story = Story::default();
-        let log_faults = LogFaults { lost_one_in: 250, receipt_lost_one_in: 250, slow_one_in: 60 };
-        let network_faults = NetworkFaults { lost_one_in: 60, doubled_one_in: 25, stale_one_in: 3 };
-        let log = SimulatedLog::new(PARTITIONS, dice.clone(), story.clone(), log_faults);
-        let network = Network::new(PARTITIONS, dice.clone(), story.clone(), network_faults);
+        let swarm = Swarm::new(settings.seed);
+        story.tell(format_args!("{swarm:?}"));
+        let log =
+            SimulatedLog::new(swarm.partitions, dice.clone(), story.clone(), swarm.log).with_rules(settings.rules);
+        let network = Network::new(swarm.partitions, dice.clone(), story.clone(), swarm.network);
+        // From half as many to half as many again.
+        let wanted_commands = settings.commands / 2 + dice.below(settings.commands + 1);
         let jumped = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&jumped));
-        let cluster =
+        let mut cluster =
             Cluster::new(Arc::new(log.clone()), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
+        cluster.mailbox_max = swarm.mailbox_max;
         let router = cluster.router();
         let keyring = Arc::new(MemoryKeyring::default());
         let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock));
@@ -123,6 +134,8 @@ impl World {
             story,
             log,
             network,
+            swarm: Arc::new(swarm),
+            rules: settings.rules,
             cluster,
             router,
             clock,
@@ -136,21 +149,28 @@ impl World {
             asked: Arc::default(),
             seen: Arc::default(),
             history: Recorder::default(),
-            left: Arc::new(AtomicUsize::new(settings.commands)),
+            wanted: Arc::default(),
+            clock_range: Arc::default(),
+            left: Arc::new(AtomicUsize::new(wanted_commands)),
+            wanted_commands,
         }
     }
 
     async fn run(self) -> Outcome {
-        let mut nodes: Vec<Node> = (0..PARTITIONS).map(|n| self.cluster.start(Partition(n))).collect();
+        self.note_the_time();
+        let mut nodes: Vec<Node> = (0..self.swarm.partitions).map(|n| self.cluster.start(Partition(n))).collect();
         let mut clients = tokio::task::JoinSet::new();
-        for number in 0..REGISTRATIONS {
+        for number in 0..self.swarm.registrations {
             clients.spawn(self.clone().register(number));
         }
-        for _ in 0..CLIENTS {
+        for _ in 0..self.swarm.clients {
             clients.spawn(self.clone().live());
+            clients.spawn(self.clone().insist());
+            clients.spawn(self.clone().walk_away());
         }
         let mut former = Vec::new();
         let give_up = Instant::now() + WORLD_MAX;
+        let calm = Instant::now() + STORM_MAX;
         while !clients.is_empty() {
             if Instant::now() > give_up {
                 let asked = Asked::violation(format!("the world did not end within {WORLD_MAX:?}"));
@@ -159,14 +179,27 @@ impl World {
             }
             tokio::select! {
                 biased;
-                _ = clients.join_next() => {}
-                () = sleep(self.dice.micros(5_000, 250_000)) => self.strike(&mut nodes, &mut former),
+                Some(Err(panic)) = clients.join_next() => {
+                    self.asked.lock().push(Asked::violation(format!("a client panicked: {panic}")));
+                }
+                () = sleep(self.swarm.calm(&self.dice)) => {
+                    if Instant::now() < calm {
+                        self.strike(&mut nodes, &mut former);
+                    } else {
+                        self.log.set_faults(LogFaults::NONE);
+                        self.network.set_faults(NetworkFaults::NONE);
+                    }
+                }
             }
+            self.tend(&mut nodes, &mut former);
         }
+        self.tend(&mut nodes, &mut former);
         self.log.set_faults(LogFaults::NONE);
         self.network.set_faults(NetworkFaults::NONE);
         let mut violations = self.settle(&nodes).await;
         violations.extend(check::promises(&self).await);
+        violations.extend(judge::violations(&self).await);
+        violations.extend(fate::trespassers(&self).await);
         let (users, posts) = (self.users.lock().clone(), self.posts.lock().clone());
         let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
         violations.extend(self.reading.compare(&users, &posts, &sessions).await);
@@ -176,6 +209,7 @@ impl World {
             violations,
             faults: self.story.faults(),
             asked: asked.len(),
+            wanted: self.wanted_commands,
             accepted: answered(|answer| matches!(answer, Answer::Accepted(_) | Answer::Ended(..))),
             refused: answered(|answer| matches!(answer, Answer::Refused(_) | Answer::Unchanged(_))),
             lines: self.story.lines(),
@@ -186,21 +220,21 @@ impl World {
 
     /// Something breaks.
     fn strike(&self, nodes: &mut [Node], former: &mut Vec<Node>) {
-        let node = &mut nodes[self.dice.below(PARTITIONS as usize)];
+        let node = &mut nodes[self.dice.below(self.swarm.partitions as usize)];
         let partition = node.partition;
-        match self.dice.below(7) {
-            0 => {
+        match self.dice.below(12) {
+            0 if self.swarm.has(Fault::OwnerCrash) => {
                 self.story.fault(Fault::OwnerCrash, format_args!("partition {partition}"));
                 node.task.abort();
                 *node = self.cluster.start(partition);
             }
-            1 | 2 => {
+            1 | 2 if self.swarm.has(Fault::OwnerPause) => {
                 let pause = self.dice.micros(20_000, 1_500_000);
                 self.story.fault(Fault::OwnerPause, format_args!("partition {partition} for {pause:?}"));
                 node.gate.close_until(Instant::now() + pause);
                 former.push(std::mem::replace(node, self.cluster.start(partition)));
             }
-            3 => {
+            3 if self.swarm.has(Fault::TwoOwners) => {
                 self.story.fault(Fault::TwoOwners, format_args!("partition {partition}"));
                 former.push(std::mem::replace(node, self.cluster.start(partition)));
             }
@@ -214,14 +248,7 @@ impl World {
                 self.story.fault(Fault::ProjectionPause, format_args!("for {pause:?}"));
                 self.reading.pause(pause);
             }
-            _ => {
-                let jump = i64::try_from(self.dice.below(4_000_000)).expect("small") - 2_000_000;
-                self.story.fault(Fault::ClockJump, format_args!("by {jump} µs"));
-                self.jumped.fetch_add(jump, Ordering::Relaxed);
-            }
-        }
-        if former.len() > 6 {
-            former.remove(0).task.abort();
+            _ => self.strike_the_write_side(node, former),
         }
     }
 
@@ -246,25 +273,30 @@ impl World {
     /// A person registers, under a name that others want too, and asks until there is an answer.
     async fn register(self, number: usize) {
         sleep(self.dice.micros(0, 1_500_000)).await;
+        let (name, address) = (format!("name{}", number % NAMES), format!("{}@example.com", number % (NAMES + 4)));
+        let (user, request) = self.registration(&name, &address).await;
+        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
+            self.users.lock().push(user);
+        }
+    }
+
+    /// What a person who registers asks for.
+    pub(super) async fn registration(&self, name: &str, address: &str) -> (UserId, Request) {
         let user = UserId(self.dice.uuid());
         let key = self.keyring.create(user.into()).await.expect("a fresh key");
         let secrets = self.keyring.secrets();
-        let name = format!("name{}", number % NAMES);
-        let address = format!("{}@example.com", number % (NAMES + 4));
         let data = SagaData::Registration(RegistrationData {
             user,
-            email: Sealed::seal(&Email::parse(&address).expect("an address"), &key),
-            username: Sealed::seal(&Username::parse(&name).expect("a name"), &key),
+            email: Sealed::seal(&Email::parse(address).expect("an address"), &key),
+            username: Sealed::seal(&Username::parse(name).expect("a name"), &key),
             password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
-            email_claim: secrets.claim("email", &address),
-            username_claim: secrets.claim("username", &name),
+            email_claim: secrets.claim("email", address),
+            username_claim: secrets.claim("username", name),
         });
         let saga = SagaId(self.dice.uuid());
         let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data }.into());
         request.until_saga_ends = true;
-        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
-            self.users.lock().push(user);
-        }
+        (user, request)
     }
 
     /// Asks for one thing after another until all commands of the simulation were asked for.
@@ -280,6 +312,9 @@ impl World {
             }
             let request = self.request(key, command.clone());
             let answer = self.ask(request.clone()).await;
+            if !fate::is_certain(&answer) {
+                continue;
+            }
             self.note(&command, &answer);
             self.look(&command, &answer).await;
             self.ask_again(request, &answer).await;
@@ -310,7 +345,7 @@ impl World {
             let again = self.ask(request).await;
             if let Answer::Accepted(first) | Answer::Repeated(first) = first
                 && !matches!(&again, Answer::Repeated(same) if same == first)
-                && again != Answer::Unknown
+                && fate::is_certain(&again)
             {
                 let what = format!("accepted at {}, asked again: {again:?}", first.position);
                 self.asked.lock().push(Asked::violation(what));
@@ -319,7 +354,7 @@ impl World {
             request.deadline = Instant::now() + Duration::from_secs(3);
             request.fingerprint = Some(Fingerprint([9; 16]));
             let again = self.ask(request).await;
-            if !matches!(again, Answer::Refused(commands::Refusal::KeyReused) | Answer::Unknown) {
+            if fate::is_certain(&again) && again != Answer::Refused(commands::Refusal::KeyReused) {
                 self.asked.lock().push(Asked::violation(format!("a reused key was answered {again:?}")));
             }
         }
@@ -328,28 +363,32 @@ impl World {
     fn request(&self, key: Key, command: Command) -> Request {
         let id = CommandId(self.dice.uuid());
         let deadline = Instant::now() + Duration::from_secs(3);
-        let mut request = Request::new(id, key, command, (self.clock)(), deadline);
-        request.fingerprint = Some(Fingerprint([1; 16]));
-        request.retention = Retention::Long;
+        let mut request = Request::new(id, key, command, self.askers_time(), deadline);
+        // Half of the ids are the gateway's own.
+        if self.dice.once_in(2) {
+            request.fingerprint = Some(Fingerprint([1; 16]));
+            request.retention = Retention::Long;
+        }
         request
     }
 
-    /// Asks until there is an answer that is one. A client in a hurry may leave before; what it asked may take effect all
-    /// the same.
-    async fn ask(&self, request: Request) -> Answer {
-        let partition = partition_of(&request.key, PARTITIONS);
+    /// Asks until there is an answer that is one.
+    pub(super) async fn ask(&self, request: Request) -> Answer {
+        let partition = partition_of(&request.key, self.swarm.partitions);
         let asked = self.history.asks(&request);
-        let hurried = !request.until_saga_ends && self.dice.once_in(HURRIED_ONE_IN);
-        let patience = if hurried { self.dice.micros(100, 10_000) } else { Duration::from_secs(3) };
-        for _ in 0..TRIES_MAX {
+        for n in 0..TRIES_MAX {
             let mut attempt = request.clone();
-            attempt.deadline = Instant::now() + patience;
+            attempt.deadline = Instant::now() + Duration::from_secs(3);
             let from = self.log.landed(partition);
             let answer = self.router.submit(attempt.clone()).await;
             let to = self.log.landed(partition);
             self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
-            if !matches!(answer, Answer::Unknown | Answer::Overloaded | Answer::Expired) {
-                self.history.answered(asked, &answer);
+            // Told that nothing happened some leave it at that, and some ask again.
+            let leaves = n == 0 && answer == Answer::Overloaded && self.dice.once_in(2);
+            if fate::is_certain(&answer) || leaves || self.gives_up(&request, &answer) {
+                if fate::is_certain(&answer) {
+                    self.history.answered(asked, &answer);
+                }
                 self.asked.lock().push(Asked {
                     request: attempt,
                     partition,
@@ -359,9 +398,6 @@ impl World {
                     violation: None,
                 });
                 return answer;
-            }
-            if hurried {
-                return Answer::Unknown;
             }
             sleep(self.dice.micros(1_000, 200_000)).await;
         }
@@ -375,13 +411,14 @@ impl World {
         if users.is_empty() {
             return None;
         }
-        let user = *self.dice.one_of(&users);
-        let other = *self.dice.one_of(&users);
+        let choice = &users[..users.len().min(self.swarm.choice)];
+        let (user, other) = (*self.dice.one_of(choice), *self.dice.one_of(choice));
         drop(users);
         let key = self.keyring.key(user.into()).expect("nobody destroys keys");
         let post = {
             let posts = self.posts.lock();
-            if posts.is_empty() { PostId(self.dice.uuid()) } else { *self.dice.one_of(&posts) }
+            let choice = &posts[posts.len() - posts.len().min(self.swarm.choice)..];
+            if choice.is_empty() { PostId(self.dice.uuid()) } else { *self.dice.one_of(choice) }
         };
         let text = format!("text {}", self.dice.below(1_000));
         let content = Sealed::seal(&Content::parse(&text).expect("short"), &key);

@@ -1,0 +1,148 @@
+//! Which commands were carried out, as long as their ids are remembered: what makes a command that is sent again take
+//! effect once.
+//!
+//! Folded from the commits and from nothing else, so that every owner of a partition forgets the same id at the same
+//! commit. Time is that of the commits, but no clock can make it fly: one commit adds [`AGE_STEP_MAX`] at most. So a
+//! clock that jumps by days forgets nothing that somebody is still asking again, and a partition never remembers more ids
+//! than one with a commit a second would. A clock that jumped back stands still until it has caught up, and so does
+//! forgetting.
+
+use crate::answer::Receipt;
+use events::{CommandId, Commit, Fingerprint, Retention, Timestamp};
+use journal::{Rule, Rules};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// How long ids that a client or a saga chose are remembered.
+pub(crate) const LONG_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long generated ids are remembered; longer than anybody sends a request again.
+pub(crate) const SHORT_RETENTION: Duration = Duration::from_secs(120);
+/// The most that one commit ages what is remembered.
+pub(crate) const AGE_STEP_MAX: Duration = Duration::from_secs(1);
+
+/// What is known of a command.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Known {
+    /// It took effect.
+    Done {
+        /// What it was asked with.
+        fingerprint: Option<Fingerprint>,
+        /// Where it took effect.
+        receipt: Receipt,
+    },
+    /// Its compensation came first; it must not take effect any more.
+    Undone,
+}
+
+/// The ids of a partition's commands.
+#[derive(Default)]
+pub(crate) struct Remembered {
+    known: HashMap<CommandId, Known>,
+    /// By the age at which they are forgotten.
+    long: VecDeque<(Duration, CommandId)>,
+    short: VecDeque<(Duration, CommandId)>,
+    /// The time that has passed over the commits, without jumps.
+    age: Duration,
+    last_time: Timestamp,
+}
+
+impl Remembered {
+    /// What is known of a command; `None` if it never came or came too long ago.
+    pub(crate) fn find(&self, id: CommandId) -> Option<&Known> {
+        self.known.get(&id)
+    }
+
+    /// Notes a commit, and forgets what is too old by its time.
+    pub(crate) fn remember(&mut self, commit: &Commit, receipt: Receipt, rules: Rules) {
+        let passed = commit.time.since(self.last_time);
+        self.age += if rules.keep(Rule::JumpsDoNotAge) { passed.min(AGE_STEP_MAX) } else { passed };
+        self.last_time = self.last_time.max(commit.time);
+        self.forget();
+        let (queue, retention) = match commit.retention {
+            Retention::Long => (&mut self.long, LONG_RETENTION),
+            Retention::Short => (&mut self.short, SHORT_RETENTION),
+        };
+        queue.push_back((self.age + retention, commit.command));
+        self.known.insert(commit.command, Known::Done { fingerprint: commit.fingerprint, receipt });
+        if let Some(undone) = commit.undoes {
+            self.long.push_back((self.age + LONG_RETENTION, undone));
+            self.known.entry(undone).or_insert(Known::Undone);
+        }
+    }
+
+    fn forget(&mut self) {
+        for queue in [&mut self.long, &mut self.short] {
+            while queue.front().is_some_and(|(until, _)| *until < self.age) {
+                if let Some((_, id)) = queue.pop_front() {
+                    self.known.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::Incarnation;
+    use journal::{Partition, Position};
+    use uuid::Uuid;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn id(n: u128) -> CommandId {
+        CommandId(Uuid::from_u128(n))
+    }
+
+    fn commit(n: u128, seconds: i64, retention: Retention) -> Commit {
+        Commit {
+            command: id(n),
+            ordinal: 0,
+            incarnation: Incarnation::default(),
+            time: Timestamp(seconds * SECOND),
+            actor: None,
+            correlation: Uuid::nil(),
+            causation: None,
+            retention,
+            fingerprint: None,
+            undoes: None,
+            events: Vec::new(),
+        }
+    }
+
+    fn note(remembered: &mut Remembered, commit: &Commit) {
+        let position = Position { partition: Partition(0), offset: 0 };
+        let receipt = Receipt { position, time: commit.time, version: None };
+        remembered.remember(commit, receipt, Rules::default());
+    }
+
+    #[test]
+    fn a_generated_id_is_forgotten_after_two_minutes_and_a_chosen_one_is_not() {
+        let mut remembered = Remembered::default();
+        note(&mut remembered, &commit(1, 0, Retention::Short));
+        note(&mut remembered, &commit(2, 0, Retention::Long));
+        for second in 1..=120 {
+            note(&mut remembered, &commit(100 + second, second as i64, Retention::Short));
+        }
+        assert!(remembered.find(id(1)).is_some());
+        note(&mut remembered, &commit(3, 121, Retention::Short));
+        assert_eq!(remembered.find(id(1)), None);
+        assert!(remembered.find(id(2)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_jumps_by_years_forgets_nothing() {
+        let mut remembered = Remembered::default();
+        note(&mut remembered, &commit(1, 0, Retention::Short));
+        note(&mut remembered, &commit(2, 10 * 365 * 24 * 3_600, Retention::Short));
+        note(&mut remembered, &commit(3, 1, Retention::Short));
+        assert!(remembered.find(id(1)).is_some() && remembered.find(id(2)).is_some());
+    }
+
+    #[test]
+    fn what_was_undone_before_it_came_stays_so() {
+        let mut remembered = Remembered::default();
+        note(&mut remembered, &Commit { undoes: Some(id(7)), ..commit(1, 0, Retention::Long) });
+        assert_eq!(remembered.find(id(7)), Some(&Known::Undone));
+    }
+}
