@@ -11,6 +11,10 @@ pub enum Rule {
     AcknowledgeAfterValidity,
     /// A refusal is answered only after the log's end was found where it was expected.
     FenceRefusals,
+    /// A read model is changed only by whoever knows its stored checkpoint.
+    CompareCheckpoints,
+    /// A runner knows which keys are parked before it applies anything.
+    LoadParkedKeys,
 }
 
 /// Which rules are kept.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
 mod owner;
+mod reading_rules;
 mod registration;
 
 use journal::{Rule, Rules};

@@ -4,6 +4,7 @@ use super::check::{self, Asked, Seen};
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
+use super::reading::StoreFaults;
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story};
 use commands::{
     Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
@@ -108,7 +109,8 @@ impl World {
             Cluster::new(Arc::new(log.clone()), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
         let router = cluster.router();
         let keyring = Arc::new(MemoryKeyring::default());
-        let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock));
+        let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules);
+        let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
         Self {
             dice,
             story,
