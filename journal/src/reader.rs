@@ -50,6 +50,9 @@ impl Reader {
     ) -> Result<Self, JournalError> {
         let reader = Self::with(journal, partition, Chain::resume(partition, checkpoint)).await?;
         reader.compare().await?;
+        if let Some(anchor) = &reader.anchor {
+            reader.chain.agree(anchor)?;
+        }
         Ok(reader)
     }
 
@@ -100,8 +103,17 @@ impl Reader {
     /// The next valid records, claims included, each with the checkpoint after it; empty at the end of the log.
     ///
     /// Void records are passed over; the reader's own checkpoint moves past them too. At the end, and where an anchor
-    /// was noted, what was read is compared with the anchor.
+    /// was noted, what was read is compared with the anchor. After an error the reader stands where it stood before.
     pub async fn records(&mut self) -> Result<Vec<(Record, Checkpoint)>, JournalError> {
+        let before = self.chain.clone();
+        let records = self.judge().await;
+        if records.is_err() {
+            self.chain = before;
+        }
+        records
+    }
+
+    async fn judge(&mut self) -> Result<Vec<(Record, Checkpoint)>, JournalError> {
         let mut valid = Vec::new();
         while valid.is_empty() {
             let batch = self.journal.read(self.partition, self.chain.next(), READ_RECORDS_MAX).await?;
@@ -124,17 +136,31 @@ impl Reader {
     }
 
     /// The next valid commits, decoded; empty only at the end of the log.
+    ///
+    /// Those before one that cannot be decoded come first; the error is the answer to the next call, and to every one
+    /// after it.
     pub async fn commits(&mut self) -> Result<Vec<DecodedCommit>, JournalError> {
         loop {
+            let before = self.chain.clone();
             let records = self.records().await?;
             if records.is_empty() {
                 return Ok(Vec::new());
             }
-            let commits = records
-                .into_iter()
-                .filter(|(record, _)| record.draft.kind == Kind::Commit)
-                .map(|(record, after)| decode(self.partition, &record, after))
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut commits: Vec<DecodedCommit> = Vec::with_capacity(records.len());
+            for (record, after) in records.into_iter().filter(|(record, _)| record.draft.kind == Kind::Commit) {
+                match (decode(self.partition, &record, after), commits.last()) {
+                    (Ok(commit), _) => commits.push(commit),
+                    // The checkpoint must not pass what nobody has been given.
+                    (Err(_), Some(last)) => {
+                        self.chain = Chain::resume(self.partition, last.after);
+                        return Ok(commits);
+                    }
+                    (Err(error), None) => {
+                        self.chain = before;
+                        return Err(error);
+                    }
+                }
+            }
             if !commits.is_empty() {
                 return Ok(commits);
             }

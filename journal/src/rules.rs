@@ -66,6 +66,10 @@ rules! {
     UndoWhatIsInDoubt,
     /// A step that comes after its own compensation is refused.
     CompensationsOvertakeSteps,
+    /// A read model is changed only by whoever knows its stored checkpoint.
+    CompareCheckpoints,
+    /// A runner knows which keys are parked before it applies anything.
+    LoadParkedKeys,
 }
 
 /// Which rules are kept.

@@ -385,6 +385,29 @@ async fn an_unknown_event_stops_and_does_not_park() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_stands_before_an_unreadable_commit_is_applied_and_nothing_passes_it() {
+    let mut world = World::new(1);
+    let good = add(&world.log, follow(1, 2));
+    world.log.append_value(follow(1, 3).0, |_| b"{}".to_vec());
+    add(&world.log, follow(1, 4));
+    for _ in 0..2 {
+        world.start();
+        assert!(matches!(
+            end_of(&mut world).await,
+            Stop::Log(JournalError::Unreadable { position, .. }) if position.offset == good.offset + 1
+        ));
+        assert_eq!(world.notebook.notes(Key::User(user(1))), [good.offset]);
+        assert_eq!(world.notebook.checkpoint(good.partition).unwrap().at.next, good.offset + 1);
+    }
+    let mut reader = Reader::from_start(Arc::clone(&world.log) as _, good.partition).await.unwrap();
+    assert_eq!(reader.commits().await.unwrap().len(), 1);
+    for _ in 0..2 {
+        assert!(reader.commits().await.is_err(), "an error that is asked for again does not go away");
+        assert_eq!(reader.next(), good.offset + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn damage_stops_the_partition() {
     let mut world = World::new(1);
     add(&world.log, follow(1, 2));

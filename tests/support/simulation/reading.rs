@@ -1,5 +1,7 @@
 //! The read side of a simulated node: the real read models and runners, which crash and stand still.
 
+mod stored;
+
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
 use commands::Clock;
@@ -10,12 +12,16 @@ use parking_lot::Mutex;
 use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use std::sync::Arc;
 use std::time::Duration;
+pub use stored::StoreFaults;
+use stored::StoredModel;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a read waits for what it must see; long enough for any pause.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often operators look for parked keys at the end.
+const RETRIES_MAX: usize = 200;
 
 /// The read models of one node.
 #[derive(Clone, Default)]
@@ -28,8 +34,13 @@ pub struct Models {
 }
 
 impl Models {
-    fn all(&self) -> Vec<Arc<dyn ReadModel>> {
-        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()]
+    fn all(&self, faults: Option<&StoreFaults>) -> Vec<Arc<dyn ReadModel>> {
+        let all: Vec<Arc<dyn ReadModel>> =
+            vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()];
+        match faults {
+            Some(faults) => all.into_iter().map(|model| StoredModel::over(model, faults.clone())).collect(),
+            None => all,
+        }
     }
 
     /// All that can be read about these, as text: two equal texts are two equal read models.
@@ -65,6 +76,7 @@ pub struct Reading {
     log: SimulatedLog,
     keyring: Arc<MemoryKeyring>,
     clock: Clock,
+    faults: Option<StoreFaults>,
     node: Arc<Mutex<Node>>,
     /// Ends of runners that should not have been.
     ends: Arc<Mutex<Vec<String>>>,
@@ -80,16 +92,22 @@ struct Node {
 
 impl Reading {
     /// A read side that begins with nothing.
-    pub fn start(log: SimulatedLog, keyring: Arc<MemoryKeyring>, clock: Clock) -> Self {
-        let node = Self::run(&log, &keyring, &clock, Models::default());
-        Self { log, keyring, clock, node: Arc::new(Mutex::new(node)), ends: Arc::default() }
+    pub fn start(log: SimulatedLog, keyring: Arc<MemoryKeyring>, clock: Clock, faults: Option<StoreFaults>) -> Self {
+        let node = Self::run(&log, &keyring, &clock, faults.as_ref(), Models::default());
+        Self { log, keyring, clock, faults, node: Arc::new(Mutex::new(node)), ends: Arc::default() }
     }
 
-    fn run(log: &SimulatedLog, keyring: &Arc<MemoryKeyring>, clock: &Clock, models: Models) -> Node {
+    fn run(
+        log: &SimulatedLog,
+        keyring: &Arc<MemoryKeyring>,
+        clock: &Clock,
+        faults: Option<&StoreFaults>,
+        models: Models,
+    ) -> Node {
         let (projections, runners) = Projections::new(ProjectionsOptions {
             journal: Arc::new(log.clone()),
             keyring: keyring.clone(),
-            models: models.all(),
+            models: models.all(faults),
             clock: Arc::clone(clock),
         });
         let running = runners.into_iter().map(|runner| {
@@ -105,7 +123,7 @@ impl Reading {
         let mut node = self.node.lock();
         node.running.iter().chain(&node.former).for_each(|runner| runner.task.abort());
         let models = if keep_models { node.models.clone() } else { Models::default() };
-        *node = Self::run(&self.log, &self.keyring, &self.clock, models);
+        *node = Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), models);
     }
 
     /// All runners stand still; others take over, and when the former ones wake up they must change nothing.
@@ -113,7 +131,7 @@ impl Reading {
         let mut node = self.node.lock();
         let until = Instant::now() + pause;
         node.running.iter().for_each(|runner| runner.gate.close_until(until));
-        let mut next = Self::run(&self.log, &self.keyring, &self.clock, node.models.clone());
+        let mut next = Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), node.models.clone());
         next.former = std::mem::take(&mut node.former);
         next.former.append(&mut node.running);
         *node = next;
@@ -145,13 +163,35 @@ impl Reading {
                 (node.models.clone(), Arc::clone(&node.projections))
             };
             // Asked anew each time rather than waited for: whom a watch wakes first is chance, and not the seed's.
-            if projections.wait_for(&[model], &[position], Instant::now()).await.is_ok() {
-                return Some(look(&models));
+            match projections.wait_for(&[model], &[position], Instant::now()).await {
+                Ok(()) => return Some(look(&models)),
+                Err(lag) => {
+                    for parked in lag.parked {
+                        let _ = projections.retry(parked.model, parked.key).await;
+                    }
+                }
             }
             self.tend();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         None
+    }
+
+    /// What operators do: every parked key is tried again until none is left, or they give up.
+    async fn retry_parked(&self) {
+        for _ in 0..RETRIES_MAX {
+            let projections = Arc::clone(&self.node.lock().projections);
+            let parked = projections.parked();
+            if parked.is_empty() {
+                return;
+            }
+            for parked in parked {
+                // It may be rejected again, or its runner end in between; the next look shows it.
+                let _ = projections.retry(parked.model, parked.key).await;
+            }
+            self.tend();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until everything is applied, then says what is wrong with the read models, if anything: they must be those
@@ -161,9 +201,10 @@ impl Reading {
         if !ends.is_empty() {
             return ends;
         }
-        let clean = Self::start(self.log.clone(), Arc::clone(&self.keyring), Arc::clone(&self.clock));
+        let clean = Self::start(self.log.clone(), Arc::clone(&self.keyring), Arc::clone(&self.clock), None);
         let mut dumps = Vec::new();
         for reading in [self, &clean] {
+            reading.retry_parked().await;
             for n in 0..self.log.partitions() {
                 let offset = self.log.landed(Partition(n));
                 let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
@@ -173,6 +214,7 @@ impl Reading {
                     }
                 }
             }
+            reading.retry_parked().await;
             let (models, projections) = {
                 let node = reading.node.lock();
                 (node.models.clone(), Arc::clone(&node.projections))

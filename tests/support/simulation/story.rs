@@ -48,6 +48,12 @@ faults! {
     ProjectionCrash,
     /// A projection runner stood still.
     ProjectionPause,
+    /// A read model's store did not answer, and changed nothing.
+    StoreUnavailable,
+    /// A read model's store changed, but its runner was told that it is not known.
+    StoreAnswerLost,
+    /// A read model rejected a commit, so that its key parks.
+    CommitRejected,
     /// The wall clock jumped, by seconds, hours or days.
     ClockJump,
     /// A client's clock was wrong.

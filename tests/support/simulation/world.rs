@@ -6,6 +6,7 @@ use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
+use super::reading::StoreFaults;
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
 use commands::{
     Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
@@ -128,7 +129,8 @@ impl World {
         cluster.mailbox_max = swarm.mailbox_max;
         let router = cluster.router();
         let keyring = Arc::new(MemoryKeyring::default());
-        let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock));
+        let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules);
+        let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
         Self {
             dice,
             story,
