@@ -115,6 +115,7 @@ pub(crate) fn read_models(journal: &Arc<dyn Journal>, keyring: &Arc<dyn Keyring>
         keyring: Arc::clone(keyring),
         models,
         clock: Arc::new(Timestamp::now),
+        rules: Rules::default(),
     })
 }
 

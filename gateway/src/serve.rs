@@ -162,6 +162,7 @@ fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watc
         keyring: Arc::clone(&keyring),
         models: registered(&models),
         clock: Arc::new(Timestamp::now),
+        rules: Rules::default(),
     });
     let (router, owners) = owners(&journal);
     let projections = Arc::new(projections);

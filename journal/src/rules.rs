@@ -68,8 +68,20 @@ rules! {
     CompensationsOvertakeSteps,
     /// A read model is changed only by whoever knows its stored checkpoint.
     CompareCheckpoints,
+    /// A worker of an earlier build of a read model changes nothing in a later one.
+    CompareGenerations,
+    /// A checkpoint is stored together with the data that it stands for.
+    CheckpointWithData,
+    /// Who goes on from a checkpoint reads the record before it again: a log that holds another one stops it.
+    CompareTheHead,
     /// A runner knows which keys are parked before it applies anything.
     LoadParkedKeys,
+    /// What comes to a parked key waits behind it, in order.
+    ParkedKeysWait,
+    /// A read waits until the read model has passed what it must see.
+    WaitForPositions,
+    /// What waits behind a parked key was not passed, however far the read model is.
+    ParkedIsNotPassed,
 }
 
 /// Which rules are kept.

@@ -15,9 +15,10 @@ use crate::backoff::Backoff;
 use crate::board::{Board, RunnerState};
 use crate::checkpoint::Checkpoint;
 use crate::opener::Opener;
+use crate::projections::ProjectionsOptions;
 use crate::read_model::{Batch, Entry, ReadModel};
 use events::{Keyring, KeyringError, Timestamp};
-use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader};
+use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader, Rule, Rules};
 use metrics::{counter, gauge};
 use replay::Replay;
 pub use replay::RequestError;
@@ -105,16 +106,12 @@ pub struct Runner {
     /// What each model is known to have stored.
     places: Vec<Checkpoint>,
     replays: VecDeque<Replay>,
+    rules: Rules,
 }
 
 impl Runner {
-    pub(crate) fn new(
-        partition: Partition,
-        journal: Arc<dyn Journal>,
-        keyring: Arc<dyn Keyring>,
-        models: Vec<Arc<dyn ReadModel>>,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(partition: Partition, options: &ProjectionsOptions) -> Self {
+        let ProjectionsOptions { journal, keyring, models, clock, rules } = options;
         let place = |model: &Arc<dyn ReadModel>| {
             let genesis = || Checkpoint::genesis(model.generation(), journal.log(), partition);
             model.checkpoint(partition).unwrap_or_else(genesis)
@@ -122,8 +119,19 @@ impl Runner {
         let places = models.iter().map(place).collect::<Vec<_>>();
         let (sender, requests) = mpsc::channel(limits::REQUESTS_MAX);
         let board = Arc::new(Board::new(partition, places.iter().map(|place| place.at.next), sender, clock()));
-        let replays = VecDeque::new();
-        Self { partition, journal, keyring, models, clock, board, requests, reader: None, places, replays }
+        Self {
+            partition,
+            journal: Arc::clone(journal),
+            keyring: Arc::clone(keyring),
+            models: models.clone(),
+            clock: Arc::clone(clock),
+            board,
+            requests,
+            reader: None,
+            places,
+            replays: VecDeque::new(),
+            rules: *rules,
+        }
     }
 
     pub(crate) fn board(&self) -> Arc<Board> {
@@ -231,8 +239,8 @@ impl Runner {
             let mut entries = Vec::with_capacity(commits.len());
             for entry in commits.iter().map(Entry::from).filter(|entry| entry.position.offset >= from) {
                 match new.parked.get_mut(&entry.key) {
-                    Some(parked) => parked.offsets.push(entry.position.offset),
-                    None => entries.push(entry),
+                    Some(parked) if self.rules.keep(Rule::ParkedKeysWait) => parked.offsets.push(entry.position.offset),
+                    _ => entries.push(entry),
                 }
             }
             self.write(model, Batch { entries, opener: &opener }, new).await?;
@@ -296,7 +304,7 @@ impl Runner {
     async fn resume(&self, at: journal::Checkpoint) -> Result<Reader, Stop> {
         let mut backoff = Backoff::default();
         loop {
-            match Reader::resume(Arc::clone(&self.journal), self.partition, at).await {
+            match Reader::resume_by(self.rules, Arc::clone(&self.journal), self.partition, at).await {
                 Err(JournalError::Unavailable(error)) => self.back_off(&mut backoff, &error.to_string()).await,
                 reader => return Ok(reader?),
             }

@@ -6,7 +6,7 @@ use crate::history::{Decision, USERS, append, histories, user};
 use crate::log::{MemoryKeys, MemoryLog};
 use events::{Timestamp, UserId};
 use futures::FutureExt;
-use journal::{DecodedCommit, Partition, Position, Reader};
+use journal::{DecodedCommit, Partition, Position, Reader, Rules};
 use parking_lot::Mutex;
 use projections::{ApplyError, Batch, Checkpoint, Entry, Opener, Projections, ProjectionsOptions, ReadModel, spawn};
 use proptest::prelude::*;
@@ -258,6 +258,7 @@ async fn run_parts(history: &[Decision], parts: Vec<Part>, keys: MemoryKeys, mod
             keyring: Arc::clone(&keys) as _,
             models: models.all().map(picky).into(),
             clock: Arc::new(|| Timestamp(0)),
+            rules: Rules::default(),
         };
         let (projections, runners) = Projections::new(options);
         let stop = CancellationToken::new();

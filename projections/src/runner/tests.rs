@@ -14,7 +14,7 @@ use events::{
     CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, PostId, PostPublished, Sealed,
     SessionClosed, SessionId, SessionOpened, UserId,
 };
-use journal::Position;
+use journal::{Position, Rules};
 use log::{MemoryKeys, MemoryLog, key_of};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +133,7 @@ impl World {
 
 fn options(log: &Arc<MemoryLog>, keys: &Arc<MemoryKeys>, models: Vec<Arc<dyn ReadModel>>) -> ProjectionsOptions {
     let (journal, keyring) = (Arc::clone(log) as _, Arc::clone(keys) as _);
-    ProjectionsOptions { journal, keyring, models, clock: Arc::new(|| at(1_000)) }
+    ProjectionsOptions { journal, keyring, models, clock: Arc::new(|| at(1_000)), rules: Rules::default() }
 }
 
 fn soon() -> Instant {

@@ -7,7 +7,7 @@ use super::{MemoryKeyring, SimulatedLog};
 use commands::Clock;
 use events::{PostId, SessionId, UserId};
 use futures::FutureExt;
-use journal::{Journal, Partition, Position};
+use journal::{Journal, Partition, Position, Rules};
 use parking_lot::Mutex;
 use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use std::sync::Arc;
@@ -109,6 +109,7 @@ impl Reading {
             keyring: keyring.clone(),
             models: models.all(faults),
             clock: Arc::clone(clock),
+            rules: Rules::default(),
         });
         let running = runners.into_iter().map(|runner| {
             let gate = Gate::default();
