@@ -436,8 +436,8 @@ impl Saga {
     }
 }
 
-/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do not come back all at once. The
-/// jitter is taken from the saga's id: deciding has no randomness of its own.
+/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do not
+/// come back all at once. The jitter is taken from the saga's id: deciding has no randomness of its own.
 pub(crate) fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
     if attempts == 0 {
         return Duration::ZERO;
