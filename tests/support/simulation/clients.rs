@@ -37,8 +37,8 @@ impl World {
         Timestamp(now.0 + off)
     }
 
-    /// Whether a client that knows no more than this lets go of its request. Who registers to stay does not: somebody must
-    /// be there to ask for more.
+    /// Whether a client that knows no more than this lets go of its request. Who registers to stay does not: somebody
+    /// must be there to ask for more.
     pub(super) fn gives_up(&self, request: &Request, answer: &Answer) -> bool {
         let one_in = self.swarm.give_up_one_in;
         let may = *answer == Answer::Unknown && !request.until_saga_ends;
