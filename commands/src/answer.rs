@@ -1,8 +1,8 @@
 //! What the write side answers. Every answer but [`Answer::Unknown`] and [`Answer::Overloaded`] is true: it was decided
 //! over durable, valid decisions by an owner that was the owner when it answered.
 //!
-//! It is true of the moment in which it was given. A network that delivers a request twice makes two requests of it: one
-//! that was refused may take effect later by its second delivery, until its deadline.
+//! It is true of the moment in which it was given. A network that delivers a request twice makes two requests of it:
+//! one that was refused may take effect later by its second delivery, until its deadline.
 
 use events::Timestamp;
 use journal::Position;

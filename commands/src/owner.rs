@@ -7,10 +7,10 @@
 //! waits "unknown", and begins again from the log.
 //!
 //! Only its claim reads the gap when it lands elsewhere than expected: nothing was decided over it yet. A commit that
-//! does so costs the tenure, even where the record in between is void and nothing but the offsets has moved. The answers
-//! that are promised, and the state, which holds the place of every decision, name those offsets; they would have to be
-//! moved with them. A former owner's last records arrive within one delay of the log after a takeover, so what moving
-//! them would save is rare, and a fold of the partition is what the owner has anyway.
+//! does so costs the tenure, even where the record in between is void and nothing but the offsets has moved. The
+//! answers that are promised, and the state, which holds the place of every decision, name those offsets; they would
+//! have to be moved with them. A former owner's last records arrive within one delay of the log after a takeover, so
+//! what moving them would save is rare, and a fold of the partition is what the owner has anyway.
 //!
 //! It runs on any journal, transport and clock: the simulation runs this very type.
 
@@ -42,8 +42,8 @@ pub mod limits {
 
     /// Requests decided in one go.
     pub const BATCH_MAX: usize = 512;
-    /// Commits sent and not yet known to be valid, when more are taken from the mailbox. With a batch on top it is what one
-    /// writer may have in flight.
+    /// Commits sent and not yet known to be valid, when more are taken from the mailbox. With a batch on top it is what
+    /// one writer may have in flight.
     pub const WINDOW_MAX: usize = 1_536;
     /// Answers held back until they are known to be true.
     pub const HELD_MAX: usize = 8_192;

@@ -45,8 +45,8 @@ pub trait Process: Send + Sync {
     /// The command that carries a step out on another key. The same at every attempt.
     fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> (Key, Command);
 
-    /// The command that undoes whatever the step may have done; `None` for a step past which there is no way back, which
-    /// is then tried until it succeeds.
+    /// The command that undoes whatever the step may have done; `None` for a step past which there is no way back,
+    /// which is then tried until it succeeds.
     fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)>;
 }
 
@@ -436,8 +436,8 @@ impl Saga {
     }
 }
 
-/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do not come back all at once. The
-/// jitter is taken from the saga's id: deciding has no randomness of its own.
+/// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do
+/// not come back all at once. The jitter is taken from the saga's id: deciding has no randomness of its own.
 pub(crate) fn retry_delay(saga: SagaId, attempts: u32) -> Duration {
     if attempts == 0 {
         return Duration::ZERO;

@@ -3,9 +3,9 @@
 //!
 //! Folded from the commits and from nothing else, so that every owner of a partition forgets the same id at the same
 //! commit. Time is that of the commits, but no clock can make it fly: one commit adds [`AGE_STEP_MAX`] at most. So a
-//! clock that jumps by days forgets nothing that somebody is still asking again, and a partition never remembers more ids
-//! than one with a commit a second would. A clock that jumped back stands still until it has caught up, and so does
-//! forgetting.
+//! clock that jumps by days forgets nothing that somebody is still asking again, and a partition of few commits
+//! remembers no more ids than one with a commit a second does. A clock that jumped back stands still until it has
+//! caught up, and so does forgetting.
 
 use crate::answer::Receipt;
 use events::{CommandId, Commit, Fingerprint, Retention, Timestamp};

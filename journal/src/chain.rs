@@ -1,8 +1,8 @@
 //! The chain rule: how an append-only log decides between two writers.
 //!
-//! Each record names the chain of the record that it extends. The first record that extends the last valid one is valid;
-//! any other one is void: it never happened. Since that depends only on what stands before a record, it is final, and
-//! every reader comes to the same verdict without asking anybody.
+//! Each record names the chain of the record that it extends. The first record that extends the last valid one is
+//! valid; any other one is void: it never happened. Since that depends only on what stands before a record, it is
+//! final, and every reader comes to the same verdict without asking anybody.
 //!
 //! This module is the only place where the rule is written down; every implementation of the journal, the owner and all
 //! readers use it.
@@ -19,8 +19,8 @@ use std::fmt;
 pub const IN_FLIGHT_MAX: u64 = 2_048;
 
 /// How many void records may stand in a row: what [`IN_FLIGHT_MAX`] leaves behind of four writers that were all paused
-/// with everything in flight and replaced one by one, before the fourth's successor has written anything. More is a sign
-/// that this reader and the log have diverged.
+/// with everything in flight and replaced one by one, before the fourth's successor has written anything. More is a
+/// sign that this reader and the log have diverged.
 pub const VOID_RUN_MAX: u64 = 4 * IN_FLIGHT_MAX;
 
 /// The chain of a record: the hash of the record and of all valid ones before it.

@@ -1,8 +1,9 @@
 //! The rules by which owners, readers and runners keep their promises, so that a test can take one away and see what
 //! breaks without it.
 //!
-//! The product keeps them all: without the feature `switchable-rules` a [`Rules`] is empty and every question is answered
-//! at compile time. `tests/simulation/rules.rs` goes through [`Rule::ALL`]: a rule that no seed misses has no place here.
+//! The product keeps them all: without the feature `switchable-rules` a [`Rules`] is empty and every question is
+//! answered at compile time. `tests/simulation/rules.rs` goes through [`Rule::ALL`]: a rule that no seed misses has no
+//! place here.
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $rule:ident,)*) => {

@@ -9,7 +9,7 @@ use journal::{Rule, Rules};
 use tidings_tests::simulation::Settings;
 
 /// Enough for a missing rule to show.
-const SEEDS_MAX: u64 = 600;
+const SEEDS_MAX: u64 = 2_000;
 
 /// Runs seeds without the rule until one fails; says which, and what it says.
 fn caught(rule: Rule) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Which seeds are run, on all cores, and what is said of one that fails.
 //!
-//! `TIDINGS_SEED=n` runs that seed alone and prints its story; `TIDINGS_SEEDS=n` so many fixed ones; beside the fixed ones
-//! fresh ones are run, from a base that is printed and can be set again by `TIDINGS_SEED_BASE`.
+//! `TIDINGS_SEED=n` runs that seed alone and prints its story; `TIDINGS_SEEDS=n` so many fixed ones; beside the fixed
+//! ones fresh ones are run, from a base that is printed and can be set again by `TIDINGS_SEED_BASE`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! Carries out what the sagas of a partition have requested.
 //!
-//! It acts only upon requests that stand in the log and are valid, and a restart finds them again in the state. It keeps
-//! no promise of its own: a step that is sent twice takes effect once, since its command's id never changes.
+//! It acts only upon requests that stand in the log and are valid, and a restart finds them again in the state. It
+//! keeps no promise of its own: a step that is sent twice takes effect once, since its command's id never changes.
 
 use super::{OwnerOptions, limits};
 use crate::answer::Answer;

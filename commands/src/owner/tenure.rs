@@ -1,8 +1,8 @@
 //! One tenure: from a valid claim until something shows that it is over.
 //!
-//! What must stay true: an acceptance leaves only when its commit is valid; any other answer leaves only when everything
-//! it was decided over is valid and the log was seen to end, after the request was read, where this owner's own records
-//! end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
+//! What must stay true: an acceptance leaves only when its commit is valid; any other answer leaves only when
+//! everything it was decided over is valid and the log was seen to end, after the request was read, where this owner's
+//! own records end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
 
 use super::driver::{Attempt, Driver};
 use super::time::commit_time;
@@ -60,8 +60,8 @@ struct Held {
     reply: Reply,
     /// Everything below this was there when it was decided.
     decided_at: Offset,
-    /// The log was, or will be, seen to hold nothing foreign below this, by a look that began after the request was read
-    /// or by a commit that was sent after it.
+    /// The log was, or will be, seen to hold nothing foreign below this, by a look that began after the request was
+    /// read or by a commit that was sent after it.
     fence: Option<Offset>,
 }
 

@@ -7,7 +7,8 @@ use super::judge::Wanted;
 use super::world::World;
 use commands::{Answer, KeyedIds, PostCommand, Request};
 use events::{Content, Key, Keyring, PostId, Retention, Sealed, Timestamp, UserId};
-use journal::Rule;
+use futures::future::join_all;
+use journal::{Rule, partition_of};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 const POSTS: usize = 3;
 /// How often it loses everything over one post, at most.
 const LOSSES_MAX: usize = 3;
+/// How often somebody in a hurry asks for the same thing at once.
+const ASKS_AT_ONCE: u64 = 8;
 /// Where the gateway takes posts: ids are derived from it.
 const ROUTE: &[u8] = b"POST /posts";
 
@@ -34,8 +37,8 @@ impl World {
         Timestamp(now.0 + off)
     }
 
-    /// Whether a client that knows no more than this lets go of its request. Who registers to stay does not: somebody must
-    /// be there to ask for more.
+    /// Whether a client that knows no more than this lets go of its request. Who registers to stay does not: somebody
+    /// must be there to ask for more.
     pub(super) fn gives_up(&self, request: &Request, answer: &Answer) -> bool {
         let one_in = self.swarm.give_up_one_in;
         let may = *answer == Answer::Unknown && !request.until_saga_ends;
@@ -57,7 +60,7 @@ impl World {
         }
     }
 
-    /// Registers and walks away: whatever comes of it, nobody asks again.
+    /// Registers, perhaps several times at once, and walks away: whatever comes of it, nobody asks again.
     pub(super) async fn walk_away(self) {
         sleep(self.dice.micros(0, 6_000_000)).await;
         let name = format!("gone{}", self.dice.below(1_000_000));
@@ -67,7 +70,18 @@ impl World {
         self.asked.lock().push(Asked::forgotten(request.clone()));
         // The request itself may still be under way when the client is gone.
         let patience = self.dice.micros(0, 100_000);
-        let _ = timeout(patience, self.router.submit(request)).await;
+        let asks = (0..*self.dice.one_of(&[1, ASKS_AT_ONCE])).map(|n| self.ask_once(request.clone(), n, patience));
+        join_all(asks).await;
+    }
+
+    async fn ask_once(&self, request: Request, n: u64, patience: Duration) {
+        sleep(Duration::from_millis(n * 4)).await;
+        let partition = partition_of(&request.key, self.swarm.partitions);
+        let from = self.log.landed(partition);
+        if let Ok(answer) = timeout(patience, self.router.submit(request.clone())).await {
+            let to = self.log.landed(partition);
+            self.asked.lock().push(Asked { request, partition, from, to, answer, violation: None });
+        }
     }
 
     fn anybody(&self) -> Option<UserId> {

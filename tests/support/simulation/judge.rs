@@ -219,8 +219,8 @@ fn deadlines(landed: &[Landed], carried: &BTreeMap<Sending, Carried>) -> Vec<Str
     landed.iter().filter_map(late).collect()
 }
 
-/// Whoever was told once that nothing came of a request, and asked no more, finds nothing of it; unless the network made
-/// a second request of it, which may find things changed.
+/// Whoever was told once that nothing came of a request, and asked no more, finds nothing of it; unless the network
+/// made a second request of it, which may find things changed.
 fn without_effect(landed: &[Landed], asked: &[Asked], carried: &BTreeMap<Sending, Carried>) -> Vec<String> {
     let took_effect: BTreeMap<CommandId, &Landed> =
         landed.iter().map(|landed| (landed.decoded.commit.command, landed)).collect();
