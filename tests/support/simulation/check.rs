@@ -2,9 +2,12 @@
 //!
 //! All is checked against the log, read once more by a plain reader, and against what each client was told.
 
+use super::reading::Thing;
 use super::world::World;
 use commands::{Answer, Command, Decision, Ended, Processes, Receipt, Request, SagaCommand, State};
-use events::{CommandId, Event, LikeEvent, PostEvent, PostId, SagaEvent, SagaId, UserEvent, UserId};
+use events::{
+    CommandId, CommentEvent, Event, LikeEvent, PostEvent, SagaEvent, SagaId, SessionEvent, UserEvent, UserId,
+};
 use journal::{DecodedCommit, Offset, Partition, Position, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,18 +45,16 @@ impl Asked {
     }
 }
 
-/// What a client read after it was told that its like, or the end of it, took effect.
+/// What a client read after it was told that what it did took effect.
 pub struct Seen {
     /// What it was told.
     pub position: Position,
     /// How many records had landed when it read.
     pub to: Offset,
-    /// Which post.
-    pub post: PostId,
-    /// Who.
-    pub user: UserId,
-    /// What it read.
-    pub liked: bool,
+    /// What it looked for.
+    pub thing: Thing,
+    /// Whether it was there.
+    pub there: bool,
 }
 
 /// The valid commits of a partition.
@@ -225,25 +226,43 @@ fn says(state: &State, asked: &Asked, processes: &Processes) -> bool {
 fn own_writes(commits: &[DecodedCommit], seen: &[Seen]) -> Vec<String> {
     let partition = commits.first().map(|decoded| decoded.position.partition);
     let missed = |seen: &&Seen| {
-        let mut liked = false;
+        let mut there = false;
         for decoded in commits.iter().take_while(|decoded| decoded.position.offset < seen.to) {
             for event in &decoded.commit.events {
-                match event {
-                    Event::Like(LikeEvent::Added(e)) if (e.post, e.user) == (seen.post, seen.user) => liked = true,
-                    Event::Like(LikeEvent::Removed(e)) if (e.post, e.user) == (seen.post, seen.user) => liked = false,
-                    // What lies under a deleted post is gone.
-                    Event::Post(PostEvent::Deleted(e)) if e.post == seen.post => liked = false,
-                    _ => {}
-                }
+                there = changed(seen.thing, event).unwrap_or(there);
             }
-            if decoded.position.offset >= seen.position.offset && liked == seen.liked {
+            if decoded.position.offset >= seen.position.offset && there == seen.there {
                 return None;
             }
         }
-        let Seen { position, post, user, liked, .. } = seen;
-        Some(format!("told at {position}, {user} then read that liking {post} is {liked}"))
+        let Seen { position, thing, there, .. } = seen;
+        Some(format!("whoever was told at {position} then read of {thing:?} that it is there: {there}"))
     };
     seen.iter().filter(|seen| Some(seen.position.partition) == partition).filter_map(|seen| missed(&seen)).collect()
+}
+
+/// Whether the thing is there after the event, if that is what the event is about.
+fn changed(thing: Thing, event: &Event) -> Option<bool> {
+    match (thing, event) {
+        (Thing::Like(post, user), Event::Like(LikeEvent::Added(e))) => {
+            ((e.post, e.user) == (post, user)).then_some(true)
+        }
+        (Thing::Like(post, user), Event::Like(LikeEvent::Removed(e))) => {
+            ((e.post, e.user) == (post, user)).then_some(false)
+        }
+        (Thing::Post(post), Event::Post(PostEvent::Published(e))) => (e.post == post).then_some(true),
+        (Thing::Comment(_, comment), Event::Comment(CommentEvent::Added(e))) => (e.comment == comment).then_some(true),
+        (Thing::Comment(_, comment), Event::Comment(CommentEvent::Deleted(e))) => {
+            (e.comment == comment).then_some(false)
+        }
+        // What lies under a deleted post is gone.
+        (Thing::Post(post) | Thing::Like(post, _) | Thing::Comment(post, _), Event::Post(PostEvent::Deleted(e))) => {
+            (e.post == post).then_some(false)
+        }
+        (Thing::Session(session), Event::Session(SessionEvent::Opened(e))) => (e.session == session).then_some(true),
+        (Thing::Session(session), Event::Session(SessionEvent::Closed(e))) => (e.session == session).then_some(false),
+        _ => None,
+    }
 }
 
 /// Time and ordinals never go back.

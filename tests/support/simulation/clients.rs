@@ -8,7 +8,7 @@ use super::world::World;
 use commands::{Answer, KeyedIds, PostCommand, Request};
 use events::{Content, Key, Keyring, PostId, Retention, Sealed, Timestamp, UserId};
 use futures::future::join_all;
-use journal::{Rule, partition_of};
+use journal::{Partition, Rule, partition_of};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -82,6 +82,19 @@ impl World {
             let to = self.log.landed(partition);
             self.asked.lock().push(Asked { request, partition, from, to, answer, violation: None });
         }
+    }
+
+    /// Somebody new posts something that lands on this partition.
+    pub(super) async fn publish_on(&self, partition: Partition) {
+        let author = UserId(self.dice.uuid());
+        let seal = self.keyring.create(author.into()).await.expect("a fresh key");
+        let content = Sealed::seal(&Content::parse("something else").expect("short"), &seal);
+        let mut post = PostId(self.dice.uuid());
+        while partition_of(&Key::Post(post), self.swarm.partitions) != partition {
+            post = PostId(self.dice.uuid());
+        }
+        let publish = PostCommand::Publish { post, author, content, hashtags: None, mentions: None };
+        self.ask(self.request(Key::Post(post), publish.into())).await;
     }
 
     fn anybody(&self) -> Option<UserId> {

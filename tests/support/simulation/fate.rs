@@ -15,6 +15,11 @@ const FORMER_MAX: usize = 6;
 /// and the log is slow or out of reach.
 const CLAIMS_LATE_MAX: Duration = Duration::from_secs(8);
 
+/// Records that a log loses at most when it is cut.
+const LOST_MAX: usize = 3;
+/// Posts that are written after it.
+const CUT_WRITES_MAX: usize = 50;
+
 const SECOND: i64 = 1_000_000;
 
 impl World {
@@ -126,6 +131,34 @@ pub(super) async fn trespassers(world: &World) -> Vec<String> {
         }
     }
     violations
+}
+
+/// In the end, the log does what none may: it loses its tail and goes on with something else, as after an unclean
+/// election. Whoever goes on from a checkpoint that the tail was part of must stop, and say so.
+pub(super) async fn cut_the_log(world: &World, nodes: &mut [Node]) -> Option<String> {
+    let node = world.dice.one_of(nodes);
+    let partition = node.partition;
+    let records = world.log.landed(partition);
+    let lost = 1 + world.dice.below(LOST_MAX) as u64;
+    if records <= lost {
+        return None;
+    }
+    world.reading.halt();
+    nodes.iter().for_each(|node| node.task.abort());
+    world.story.fault(Fault::LogCut, format_args!("partition {partition} lost {lost} of {records} records"));
+    world.log.cut(partition, records - lost);
+    let owner = world.cluster.start(partition);
+    // The same asker again and again, until the log is longer than it was.
+    for _ in 0..CUT_WRITES_MAX {
+        if world.log.landed(partition) > records {
+            break;
+        }
+        world.publish_on(partition).await;
+    }
+    world.reading.crash();
+    let stopped = world.reading.stops_as_diverged(partition).await;
+    owner.task.abort();
+    (!stopped).then(|| format!("a runner goes on although the tail of partition {partition} is another one"))
 }
 
 /// Whether this says for certain what came of a request.

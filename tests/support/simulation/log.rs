@@ -145,6 +145,17 @@ impl SimulatedLog {
         stored.end.send_replace(records.len() as Offset);
     }
 
+    /// Loses everything from there on, as no log should; what comes next takes the place.
+    pub fn cut(&self, partition: Partition, end: Offset) {
+        self.tamper(partition, |records| records.truncate(usize::try_from(end).expect("a small log")));
+        let stored = self.at(partition);
+        let mut chain = Chain::genesis(&self.name, partition);
+        for (draft, offset) in stored.records.lock().iter().zip(0..) {
+            chain.admit(&draft.clone().at(offset)).expect("it was admitted before");
+        }
+        *stored.chain.lock() = chain;
+    }
+
     fn at(&self, partition: Partition) -> &Stored {
         &self.partitions[partition.0 as usize]
     }

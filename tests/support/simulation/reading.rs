@@ -5,41 +5,80 @@ mod stored;
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
 use commands::Clock;
-use events::{PostId, SessionId, UserId};
+use events::{CommentId, PostId, SessionId, UserId};
 use futures::FutureExt;
-use journal::{Journal, Partition, Position, Rules};
+use journal::{Journal, JournalError, Partition, Position};
 use parking_lot::Mutex;
+use projections::sessions::SessionState;
 use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use std::sync::Arc;
 use std::time::Duration;
-pub use stored::StoreFaults;
-use stored::StoredModel;
+use stored::{Slot, StoredModel};
+pub use stored::{StoreFaults, StoreRates};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a read waits for what it must see; long enough for any pause.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Former runners that go on beside the present ones.
+const FORMER_MAX: usize = 24;
 /// How often operators look for parked keys at the end.
 const RETRIES_MAX: usize = 200;
 
-/// The read models of one node.
-#[derive(Clone, Default)]
+/// What is there or not, and can be read.
+#[derive(Clone, Copy, Debug)]
+pub enum Thing {
+    /// That this user likes this post.
+    Like(PostId, UserId),
+    /// A post.
+    Post(PostId),
+    /// A comment under a post.
+    Comment(PostId, CommentId),
+    /// An open session.
+    Session(SessionId),
+}
+
+impl Thing {
+    /// The read model that shows it.
+    pub fn model(self) -> &'static str {
+        match self {
+            Self::Like(..) | Self::Post(_) | Self::Comment(..) => "posts",
+            Self::Session(_) => "sessions",
+        }
+    }
+}
+
+/// The read models of one build.
+#[derive(Clone)]
 pub struct Models {
     users: Arc<Users>,
-    /// Posts, comments and likes.
-    pub posts: Arc<Posts>,
+    posts: Arc<Posts>,
     sessions: Arc<Sessions>,
     feed: Arc<Feed>,
 }
 
 impl Models {
-    fn all(&self, faults: Option<&StoreFaults>) -> Vec<Arc<dyn ReadModel>> {
-        let all: Vec<Arc<dyn ReadModel>> =
-            vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()];
-        match faults {
-            Some(faults) => all.into_iter().map(|model| StoredModel::over(model, faults.clone())).collect(),
-            None => all,
+    fn of(generation: u64) -> Self {
+        Self {
+            users: Arc::new(Users::with_generation(generation)),
+            posts: Arc::new(Posts::with_generation(generation)),
+            sessions: Arc::new(Sessions::with_generation(generation)),
+            feed: Arc::new(Feed::with_generation(generation)),
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<dyn ReadModel>> {
+        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()]
+    }
+
+    /// Whether it can be read.
+    pub fn show(&self, thing: Thing) -> bool {
+        match thing {
+            Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
+            Thing::Post(post) => self.posts.post(post).is_some(),
+            Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
+            Thing::Session(session) => matches!(self.sessions.state(session), SessionState::Open { .. }),
         }
     }
 
@@ -83,17 +122,28 @@ pub struct Reading {
 }
 
 struct Node {
+    generation: u64,
     models: Models,
+    /// Where they are stored; the same places for every build.
+    slots: Vec<Slot>,
     projections: Arc<Projections>,
     running: Vec<Running>,
     /// Runners that were replaced while they stood still.
     former: Vec<Running>,
 }
 
+impl Node {
+    fn halt(&mut self) {
+        self.running.iter().chain(&self.former).for_each(|runner| runner.task.abort());
+    }
+}
+
 impl Reading {
     /// A read side that begins with nothing.
     pub fn start(log: SimulatedLog, keyring: Arc<MemoryKeyring>, clock: Clock, faults: Option<StoreFaults>) -> Self {
-        let node = Self::run(&log, &keyring, &clock, faults.as_ref(), Models::default());
+        let models = Models::of(0);
+        let slots = models.all().into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
+        let node = Self::run(&log, &keyring, &clock, faults.as_ref(), (0, models, slots));
         Self { log, keyring, clock, faults, node: Arc::new(Mutex::new(node)), ends: Arc::default() }
     }
 
@@ -102,40 +152,92 @@ impl Reading {
         keyring: &Arc<MemoryKeyring>,
         clock: &Clock,
         faults: Option<&StoreFaults>,
-        models: Models,
+        (generation, models, slots): (u64, Models, Vec<Slot>),
     ) -> Node {
+        let stored = |slot: &Slot| match faults {
+            Some(faults) => StoredModel::over(Arc::clone(slot), faults.clone()),
+            None => Arc::clone(&slot.lock()),
+        };
         let (projections, runners) = Projections::new(ProjectionsOptions {
             journal: Arc::new(log.clone()),
             keyring: keyring.clone(),
-            models: models.all(faults),
+            models: slots.iter().map(stored).collect(),
             clock: Arc::clone(clock),
-            rules: Rules::default(),
+            rules: faults.map(StoreFaults::rules).unwrap_or_default(),
         });
         let running = runners.into_iter().map(|runner| {
             let gate = Gate::default();
             let task = tokio::spawn(gate.run(runner.run(CancellationToken::new())));
             Running { gate, task }
         });
-        Node { running: running.collect(), models, projections: Arc::new(projections), former: Vec::new() }
+        let (running, projections) = (running.collect(), Arc::new(projections));
+        Node { generation, models, slots, projections, running, former: Vec::new() }
     }
 
-    /// All runners are gone in the middle of what they did; others go on over the same models, or over empty ones.
-    pub fn crash(&self, keep_models: bool) {
+    /// All runners are gone in the middle of what they did; others go on from what is stored.
+    pub fn crash(&self) {
         let mut node = self.node.lock();
-        node.running.iter().chain(&node.former).for_each(|runner| runner.task.abort());
-        let models = if keep_models { node.models.clone() } else { Models::default() };
-        *node = Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), models);
+        node.halt();
+        *node = self.run_again(&node, node.generation);
     }
 
     /// All runners stand still; others take over, and when the former ones wake up they must change nothing.
     pub fn pause(&self, pause: Duration) {
+        let generation = self.node.lock().generation;
+        self.take_over(generation, pause);
+    }
+
+    /// The stores are emptied and filled anew by another build, while the workers of the one before stand still; when
+    /// those wake up they must change nothing.
+    pub fn rebuild(&self, pause: Duration) {
+        let generation = self.node.lock().generation + 1;
+        self.take_over(generation, pause);
+    }
+
+    fn take_over(&self, generation: u64, pause: Duration) {
         let mut node = self.node.lock();
         let until = Instant::now() + pause;
         node.running.iter().for_each(|runner| runner.gate.close_until(until));
-        let mut next = Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), node.models.clone());
+        let mut next = self.run_again(&node, generation);
         next.former = std::mem::take(&mut node.former);
         next.former.append(&mut node.running);
+        while next.former.len() > FORMER_MAX {
+            next.former.remove(0).task.abort();
+        }
         *node = next;
+    }
+
+    /// Runners over the same places; over empty models if the generation is another one.
+    fn run_again(&self, node: &Node, generation: u64) -> Node {
+        let (mut models, slots) = (node.models.clone(), node.slots.clone());
+        if generation != node.generation {
+            models = Models::of(generation);
+            models.all().into_iter().zip(&slots).for_each(|(model, slot)| *slot.lock() = model);
+        }
+        Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), (generation, models, slots))
+    }
+
+    /// All runners are gone, and none goes on.
+    pub fn halt(&self) {
+        self.node.lock().halt();
+    }
+
+    /// Whether the runner of this partition has stopped because the log is not what it was. Asked for a while.
+    pub async fn stops_as_diverged(&self, partition: Partition) -> bool {
+        let give_up = Instant::now() + WAIT_MAX;
+        while Instant::now() < give_up {
+            let ended = {
+                let mut node = self.node.lock();
+                let runner = &mut node.running[partition.0 as usize];
+                (&mut runner.task).now_or_never()
+            };
+            match ended {
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+                Some(Ok(Err(Stop::Log(JournalError::Diverged { .. })))) => return true,
+                Some(_) => return false,
+            }
+        }
+        false
     }
 
     /// Starts the runners again if one has stepped aside, as whoever supervises them would; notes any other end.
@@ -146,12 +248,15 @@ impl Reading {
             match (&mut runner.task).now_or_never() {
                 None => {}
                 Some(Ok(Err(Stop::Fenced { .. }))) => stepped_aside = true,
-                Some(other) => self.ends.lock().push(format!("a runner has ended by itself: {other:?}")),
+                Some(other) => {
+                    self.ends.lock().push(format!("a runner has ended by itself: {other:?}"));
+                    stepped_aside = true;
+                }
             }
         }
         drop(node);
         if stepped_aside {
-            self.crash(true);
+            self.crash();
         }
     }
 
@@ -198,9 +303,10 @@ impl Reading {
     /// Waits until everything is applied, then says what is wrong with the read models, if anything: they must be those
     /// of a fold without faults.
     pub async fn compare(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
-        let ends = self.ends.lock().clone();
-        if !ends.is_empty() {
-            return ends;
+        let mut wrong = self.ends.lock().clone();
+        wrong.extend(self.faults.iter().flat_map(StoreFaults::violations));
+        if !wrong.is_empty() {
+            return wrong;
         }
         let clean = Self::start(self.log.clone(), Arc::clone(&self.keyring), Arc::clone(&self.clock), None);
         let mut dumps = Vec::new();

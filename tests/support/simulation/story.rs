@@ -48,6 +48,10 @@ faults! {
     ProjectionCrash,
     /// A projection runner stood still.
     ProjectionPause,
+    /// The read models were built anew, while the workers of the build before stood still.
+    Rebuild,
+    /// The log lost its end, and went on with something else.
+    LogCut,
     /// A read model's store did not answer, and changed nothing.
     StoreUnavailable,
     /// A read model's store changed, but its runner was told that it is not known.

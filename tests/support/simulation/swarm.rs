@@ -5,6 +5,7 @@
 
 use super::log::LogFaults;
 use super::network::NetworkFaults;
+use super::reading::StoreRates;
 use super::{Dice, Fault};
 use commands::MAILBOX_MAX;
 use std::collections::BTreeSet;
@@ -27,6 +28,8 @@ pub struct Swarm {
     pub log: LogFaults,
     /// What the network does.
     pub network: NetworkFaults,
+    /// What the stores of the read models do.
+    pub stores: StoreRates,
     /// One client in so many has a clock that is wrong; 0 for none.
     pub wrong_clock_one_in: usize,
     /// One request in so many is given up at the first sign of doubt; 0 for none.
@@ -73,6 +76,11 @@ impl Swarm {
                 doubled_one_in: rate(25),
                 delayed_one_in: rate(40),
                 stale_one_in: rate(8),
+            },
+            stores: StoreRates {
+                unavailable_one_in: rate(25),
+                answer_lost_one_in: rate(40),
+                rejected_one_in: rate(150),
             },
             wrong_clock_one_in: rate(8),
             give_up_one_in: rate(12),

@@ -6,7 +6,7 @@ use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
-use super::reading::StoreFaults;
+use super::reading::{StoreFaults, Thing};
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
 use commands::{
     Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
@@ -95,7 +95,7 @@ pub(super) struct World {
     /// How far the wall clock has jumped, in microseconds.
     pub(super) jumped: Arc<AtomicI64>,
     pub(super) keyring: Arc<MemoryKeyring>,
-    reading: Reading,
+    pub(super) reading: Reading,
     pub(super) users: Arc<Mutex<Vec<UserId>>>,
     pub(super) posts: Arc<Mutex<Vec<PostId>>>,
     comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
@@ -129,7 +129,7 @@ impl World {
         cluster.mailbox_max = swarm.mailbox_max;
         let router = cluster.router();
         let keyring = Arc::new(MemoryKeyring::default());
-        let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules);
+        let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules, swarm.stores);
         let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
         Self {
             dice,
@@ -205,6 +205,7 @@ impl World {
         let (users, posts) = (self.users.lock().clone(), self.posts.lock().clone());
         let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
         violations.extend(self.reading.compare(&users, &posts, &sessions).await);
+        violations.extend(fate::cut_the_log(&self, &mut nodes).await);
         let asked = self.asked.lock();
         let answered = |wanted: fn(&Answer) -> bool| asked.iter().filter(|asked| wanted(&asked.answer)).count();
         Outcome {
@@ -240,10 +241,14 @@ impl World {
                 self.story.fault(Fault::TwoOwners, format_args!("partition {partition}"));
                 former.push(std::mem::replace(node, self.cluster.start(partition)));
             }
+            4 if self.dice.once_in(2) => {
+                self.story.fault(Fault::ProjectionCrash, "");
+                self.reading.crash();
+            }
             4 => {
-                let keep = self.dice.once_in(2);
-                self.story.fault(Fault::ProjectionCrash, if keep { "the models stay" } else { "the models are gone" });
-                self.reading.crash(keep);
+                let pause = self.dice.micros(1_000, 400_000);
+                self.story.fault(Fault::Rebuild, format_args!("the workers of the build before pause for {pause:?}"));
+                self.reading.rebuild(pause);
             }
             5 => {
                 let pause = self.dice.micros(1_000, 400_000);
@@ -324,20 +329,15 @@ impl World {
         }
     }
 
-    /// Whoever was told that they like a post, or do so no longer, sees it.
+    /// Whoever was told that something took effect sees it.
     async fn look(&self, command: &Command, answer: &Answer) {
-        let Answer::Accepted(receipt) = answer else { return };
-        let (post, user) = match command {
-            Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => (*post, *user),
-            _ => return,
-        };
+        let (Answer::Accepted(receipt), Some(thing)) = (answer, thing(command)) else { return };
         let position = receipt.position;
-        let liked = self.reading.see("posts", position, |models| models.posts.liked(user, &[post])[0]).await;
-        let Some(liked) = liked else {
-            let asked = Asked::violation(format!("the posts never passed {position}"));
+        let Some(there) = self.reading.see(thing.model(), position, |models| models.show(thing)).await else {
+            let asked = Asked::violation(format!("{} never passed {position}", thing.model()));
             return self.asked.lock().push(asked);
         };
-        self.seen.lock().push(Seen { position, to: self.log.landed(position.partition), post, user, liked });
+        self.seen.lock().push(Seen { position, to: self.log.landed(position.partition), thing, there });
     }
 
     /// Now and then the same request comes again, or its id for another one.
@@ -362,7 +362,7 @@ impl World {
         }
     }
 
-    fn request(&self, key: Key, command: Command) -> Request {
+    pub(super) fn request(&self, key: Key, command: Command) -> Request {
         let id = CommandId(self.dice.uuid());
         let deadline = Instant::now() + Duration::from_secs(3);
         let mut request = Request::new(id, key, command, self.askers_time(), deadline);
@@ -484,6 +484,23 @@ impl World {
             }
             _ => {}
         }
+    }
+}
+
+/// What a command is about, if that is something that is there or not.
+fn thing(command: &Command) -> Option<Thing> {
+    match command {
+        Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
+            Some(Thing::Like(*post, *user))
+        }
+        Command::Post(PostCommand::Publish { post, .. } | PostCommand::Delete { post, .. }) => Some(Thing::Post(*post)),
+        Command::Comment(CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. }) => {
+            Some(Thing::Comment(*post, *comment))
+        }
+        Command::Session(SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. }) => {
+            Some(Thing::Session(*session))
+        }
+        _ => None,
     }
 }
 

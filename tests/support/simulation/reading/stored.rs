@@ -1,7 +1,8 @@
 //! A durable store that holds a read model, as the databases will: a transaction may fail before it begins, or be applied
 //! and its answer lost; some commits are rejected a few times, so that their keys park.
 //!
-//! What is stored outlives the runners. The real memory model underneath compares the checkpoints.
+//! What is stored outlives the runners, and a rebuild empties it in place: a worker of the build before may still come
+//! with what it has. The real memory model underneath compares the checkpoints.
 
 use super::super::{Dice, Fault, Story};
 use journal::{Partition, Position, Rule, Rules};
@@ -10,14 +11,19 @@ use projections::{ApplyError, Batch, Checkpoint, ReadModel};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// One transaction in so many never begins.
-const UNAVAILABLE_ONCE_IN: usize = 25;
-/// One answer in so many is lost after the transaction was applied.
-const ANSWER_LOST_ONCE_IN: usize = 40;
-/// One commit in so many is rejected.
-const POISON_ONCE_IN: usize = 150;
 /// How often it is rejected at most.
 const REJECTIONS_MAX: usize = 3;
+
+/// How often the stores misbehave; 0 for never.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreRates {
+    /// One transaction in so many never begins.
+    pub unavailable_one_in: usize,
+    /// One answer in so many is lost after the transaction was applied.
+    pub answer_lost_one_in: usize,
+    /// One commit in so many is rejected.
+    pub rejected_one_in: usize,
+}
 
 /// What goes wrong in the stores of one simulation; clones are the same.
 #[derive(Clone)]
@@ -25,20 +31,38 @@ pub struct StoreFaults {
     dice: Dice,
     story: Story,
     rules: Rules,
+    rates: StoreRates,
+    /// What happened that must not.
+    violations: Arc<Mutex<Vec<String>>>,
     /// How often each commit is still rejected; outlives the models.
     rejections: Arc<Mutex<BTreeMap<(&'static str, Position), usize>>>,
 }
 
 impl StoreFaults {
     /// Faults by this chance, with the store's rules kept or not.
-    pub fn new(dice: Dice, story: Story, rules: Rules) -> Self {
-        Self { dice, story, rules, rejections: Arc::default() }
+    pub fn new(dice: Dice, story: Story, rules: Rules, rates: StoreRates) -> Self {
+        Self { dice, story, rules, rates, violations: Arc::default(), rejections: Arc::default() }
+    }
+
+    /// The rules of the read side.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// What happened that must not.
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.violations.lock().clone()
+    }
+
+    fn once_in(&self, times: usize) -> bool {
+        times > 0 && self.dice.once_in(times)
     }
 
     /// The first commit of the batch that is rejected this time.
     fn rejects(&self, model: &'static str, batch: &Batch<'_>) -> Option<Position> {
         let mut rejections = self.rejections.lock();
-        let mut draw = || if self.dice.once_in(POISON_ONCE_IN) { 1 + self.dice.below(REJECTIONS_MAX) } else { 0 };
+        let mut draw =
+            || if self.once_in(self.rates.rejected_one_in) { 1 + self.dice.below(REJECTIONS_MAX) } else { 0 };
         batch.entries.iter().map(|entry| entry.position).find(|position| {
             let left = rejections.entry((model, *position)).or_insert_with(&mut draw);
             let rejected = *left > 0;
@@ -52,30 +76,46 @@ impl StoreFaults {
     }
 }
 
-/// A read model in a store.
+/// A place where a read model is stored; a rebuild puts another one there. Clones are the same place.
+pub(super) type Slot = Arc<Mutex<Arc<dyn ReadModel>>>;
+
+/// A read model in its store, as the workers of one build see it.
 pub(super) struct StoredModel {
-    model: Arc<dyn ReadModel>,
+    name: &'static str,
+    /// Of the build whose worker this is.
+    generation: u64,
+    slot: Slot,
     faults: StoreFaults,
 }
 
 impl StoredModel {
-    /// This model, behind those faults.
-    pub(super) fn over(model: Arc<dyn ReadModel>, faults: StoreFaults) -> Arc<dyn ReadModel> {
-        Arc::new(Self { model, faults })
+    /// What is in this place, behind those faults.
+    pub(super) fn over(slot: Slot, faults: StoreFaults) -> Arc<dyn ReadModel> {
+        let model = Arc::clone(&slot.lock());
+        let (name, generation) = (model.name(), model.generation());
+        Arc::new(Self { name, generation, slot, faults })
+    }
+
+    /// What the store takes for the stored checkpoint, with a rule taken away.
+    fn expected(&self, stored: Option<&Checkpoint>, expected: &Checkpoint) -> Checkpoint {
+        let Some(stored) = stored else { return expected.clone() };
+        let alike = stored.at == expected.at && !self.faults.rules.keep(Rule::CompareGenerations);
+        let blind = alike || !self.faults.rules.keep(Rule::CompareCheckpoints);
+        if blind { stored.clone() } else { expected.clone() }
     }
 }
 
 impl ReadModel for StoredModel {
     fn name(&self) -> &'static str {
-        self.model.name()
+        self.name
     }
 
     fn generation(&self) -> u64 {
-        self.model.generation()
+        self.generation
     }
 
     fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        let mut checkpoint = self.model.checkpoint(partition)?;
+        let mut checkpoint = self.slot.lock().checkpoint(partition)?;
         if !self.faults.rules.keep(Rule::LoadParkedKeys) {
             checkpoint.parked.clear();
         }
@@ -89,8 +129,8 @@ impl ReadModel for StoredModel {
         batch: &Batch<'_>,
         new: Checkpoint,
     ) -> Result<(), ApplyError> {
-        let (faults, name) = (&self.faults, self.name());
-        if faults.dice.once_in(UNAVAILABLE_ONCE_IN) {
+        let (faults, name, model) = (&self.faults, self.name, Arc::clone(&self.slot.lock()));
+        if faults.once_in(faults.rates.unavailable_one_in) {
             faults.fault(Fault::StoreUnavailable, name, partition);
             return Err(ApplyError::Unavailable("the store does not answer".to_owned()));
         }
@@ -98,13 +138,20 @@ impl ReadModel for StoredModel {
             faults.fault(Fault::CommitRejected, name, partition);
             return Err(ApplyError::Rejected { position, error: "poison".to_owned() });
         }
-        let stored = self.model.checkpoint(partition);
-        let expected = match &stored {
-            Some(stored) if !faults.rules.keep(Rule::CompareCheckpoints) => stored,
-            _ => expected,
-        };
-        self.model.apply_batch(partition, expected, batch, new)?;
-        if faults.dice.once_in(ANSWER_LOST_ONCE_IN) {
+        let expected = self.expected(model.checkpoint(partition).as_ref(), expected);
+        let lost = faults.once_in(faults.rates.answer_lost_one_in);
+        if lost && !faults.rules.keep(Rule::CheckpointWithData) {
+            // The worker dies between the two writes.
+            let nothing = Batch { entries: Vec::new(), opener: batch.opener };
+            model.apply_batch(partition, &expected, &nothing, new)?;
+        } else {
+            model.apply_batch(partition, &expected, batch, new)?;
+        }
+        if model.generation() != self.generation {
+            let what = format!("build {} of {name} has written into build {}", self.generation, model.generation());
+            faults.violations.lock().push(what);
+        }
+        if lost {
             faults.fault(Fault::StoreAnswerLost, name, partition);
             return Err(ApplyError::Unavailable("the store's answer was lost".to_owned()));
         }
