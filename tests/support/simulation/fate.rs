@@ -135,7 +135,7 @@ pub(super) async fn trespassers(world: &World) -> Vec<String> {
 
 /// In the end, the log does what none may: it loses its tail and goes on with something else, as after an unclean
 /// election. Whoever goes on from a checkpoint that the tail was part of must stop, and say so.
-pub(super) async fn cut_the_log(world: &World, nodes: &mut [Node]) -> Option<String> {
+pub(super) async fn cut_the_log(world: &World, nodes: &[Node], former: &[Node]) -> Option<String> {
     let node = world.dice.one_of(nodes);
     let partition = node.partition;
     let records = world.log.landed(partition);
@@ -144,7 +144,7 @@ pub(super) async fn cut_the_log(world: &World, nodes: &mut [Node]) -> Option<Str
         return None;
     }
     world.reading.halt();
-    nodes.iter().for_each(|node| node.task.abort());
+    nodes.iter().chain(former).for_each(|node| node.task.abort());
     world.story.fault(Fault::LogCut, format_args!("partition {partition} lost {lost} of {records} records"));
     world.log.cut(partition, records - lost);
     let owner = world.cluster.start(partition);
