@@ -72,8 +72,8 @@ impl Sessions {
         Ok(answer)
     }
 
-    /// Ends the session, and checks that its token is refused from then on and that of another session is not. The other
-    /// one, which is older than the end of the first, is theirs from then on.
+    /// Ends the session, and checks that its token is refused from then on and that of another session is not. The
+    /// other one, which is older than the end of the first, is theirs from then on.
     pub(crate) async fn log_out(&self, person: usize, call: &Call) -> Result<Answer> {
         // An expired token is replaced here, so that the logout itself has a valid one.
         self.get(Some(person), "/users/me").await?;
