@@ -1,8 +1,8 @@
 //! The last phase: what a random life hardly ever comes to, and where a server errs that is right about the rest.
 //!
 //! Some things are done once more, and some are undone after they were changed or done once more. Some sets shrink
-//! until nothing is left, or one entry, or two: who follows thirty people and ends one follow still follows many. What comes
-//! later takes nothing back, so all of it still shows when the network is verified.
+//! until nothing is left, or one entry, or two: who follows thirty people and ends one follow still follows many. What
+//! comes later takes nothing back, so all of it still shows when the network is verified.
 
 use std::collections::BTreeMap;
 
