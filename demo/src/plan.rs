@@ -3,6 +3,8 @@
 //!
 //! Nothing here knows an id or a time, so the same plan can be carried out on any server.
 
+mod closing;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
@@ -81,11 +83,12 @@ impl Plan {
         planner.phase("follow", |planner| planner.follow(volume));
         planner.phase("publish", |planner| planner.publish(volume));
         planner.phase("live", |planner| planner.live(volume));
+        planner.phase("closing", Planner::close);
         planner.plan
     }
 }
 
-/// What happens in the last phase, in random order.
+/// What happens in the phase before the last, in random order.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Publish,

@@ -72,11 +72,13 @@ impl Sessions {
         Ok(answer)
     }
 
-    /// Ends the session and checks that its token is refused from then on.
+    /// Ends the session, and checks that its token is refused from then on and that of another session is not. The
+    /// other one, which is older than the end of the first, is theirs from then on.
     pub(crate) async fn log_out(&self, person: usize, call: &Call) -> Result<Answer> {
         // An expired token is replaced here, so that the logout itself has a valid one.
         self.get(Some(person), "/users/me").await?;
         let token = self.tokens[person].lock().await.take();
+        let other = self.token(person).await?;
         let mut answer = self.exchange(call, token.as_ref()).await?;
         if answer.attempts > 1 && answer.status == 401 {
             // The attempt whose answer was lost has ended the session that this one came with.
@@ -85,6 +87,11 @@ impl Sessions {
         let after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
         self.findings.check(after.status == 401, || {
             format!("{} has logged out, and the token is answered {}", self.names.username(person), after.status)
+        });
+        let elsewhere = self.exchange(&Call::get("/users/me"), other.as_ref()).await?;
+        self.findings.check(elsewhere.status == 200, || {
+            let name = self.names.username(person);
+            format!("{name} has logged out, and the token of another session is answered {}", elsewhere.status)
         });
         Ok(answer)
     }

@@ -82,7 +82,8 @@ async fn every_other_bug_is_a_difference_that_names_it() {
         (EmailShown, "shows an address"),
         (ViewerMirrored, "viewer.followed_by"),
         (AnybodyEdits, "expected 403"),
-        (TokenOutlivesLogout, "has logged out"),
+        (TokenOutlivesLogout, "the token is answered 200"),
+        (LogoutEverywhere, "the token of another session is answered 401"),
         (OtherTimeInList, "created_at"),
     ] {
         let report = served(bug, 1).await;

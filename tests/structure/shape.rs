@@ -132,7 +132,7 @@ impl Items {
         self.functions.push(to.saturating_sub(from + 1).max(1));
     }
 
-    fn item(&mut self, visibility: &Visibility, attributes: &[Attribute], name: impl ToString) {
+    fn item(&mut self, visibility: &Visibility, attributes: &[Attribute], name: &syn::Ident) {
         if matches!(visibility, Visibility::Public(_)) {
             self.public += 1;
             if !attributes.iter().any(|attribute| attribute.path().is_ident("doc")) {

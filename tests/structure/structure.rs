@@ -1,5 +1,5 @@
 //! Who may depend on whom, and which crate may know which client: the map, checked. And how large things have grown.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod shape;
 

@@ -45,6 +45,7 @@ pub(crate) enum Bug {
     ViewerMirrored,
     AnybodyEdits,
     TokenOutlivesLogout,
+    LogoutEverywhere,
     OtherTimeInList,
 }
 
@@ -194,7 +195,10 @@ impl Fake {
         match (request.method.as_str(), &parts[..]) {
             ("POST", ["users", "auth", "logout"]) => {
                 if self.bug != Bug::TokenOutlivesLogout {
-                    self.tokens.retain(|token, _| Some(token) != request.token.as_ref());
+                    let everywhere = self.bug == Bug::LogoutEverywhere;
+                    self.tokens.retain(|token, person| {
+                        Some(token) != request.token.as_ref() && !(everywhere && *person == me)
+                    });
                 }
                 Ok((204, Value::Null))
             }
