@@ -80,7 +80,7 @@ impl Reader {
         Self { chain: self.chain.with_rules(rules), ..self }
     }
 
-    /// Whether the log still holds what this reader has read last.
+    /// Whether the log still holds what this reader has read last: the head, and nothing valid behind it.
     pub async fn compare(&self) -> Result<(), JournalError> {
         let at = self.chain.checkpoint();
         let diverged = |offset, what: &str| {
@@ -90,12 +90,28 @@ impl Reader {
         if end < at.next {
             return diverged(end, &format!("the log ends here, but was read up to {}", at.next));
         }
-        let Some(offset) = at.head_offset else { return Ok(()) };
-        let found = self.journal.read(self.partition, offset, 1).await?;
-        match found.first() {
-            Some(record) if record.draft.chain == at.head => Ok(()),
-            _ => diverged(offset, "another record stands where this reader has read before"),
+        if let Some(offset) = at.head_offset {
+            let found = self.journal.read(self.partition, offset, 1).await?;
+            if found.first().is_none_or(|record| record.draft.chain != at.head) {
+                return diverged(offset, "another record stands where this reader has read before");
+            }
         }
+        // What came after the head was void, so the head says nothing about it: it must still be.
+        let behind = Checkpoint { next: at.head_offset.map_or(0, |offset| offset + 1), ..at };
+        let mut chain = Chain::resume(self.partition, behind);
+        while chain.next() < at.next {
+            let most = usize::try_from(at.next - chain.next()).map_or(READ_RECORDS_MAX, |n| n.min(READ_RECORDS_MAX));
+            let batch = self.journal.read(self.partition, chain.next(), most).await?;
+            if batch.is_empty() {
+                return diverged(chain.next(), "the log ends here, but was read further");
+            }
+            for record in &batch {
+                if chain.admit(record)? == Verdict::Valid {
+                    return diverged(record.offset, "a record that was void has become a valid one");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Which partition this is.

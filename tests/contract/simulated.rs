@@ -1,8 +1,10 @@
 //! The simulated log and the keyring in memory under the contract: what they do not keep, no simulation can find.
 
 use async_trait::async_trait;
-use events::Keyring;
-use journal::{Draft, Journal, JournalError, Partition};
+use bytes::Bytes;
+use events::{Incarnation, Keyring};
+use journal::chain::genesis;
+use journal::{Draft, Journal, JournalError, Kind, Partition, Reader};
 use std::sync::Arc;
 use tidings_tests::journal_contract::keyring::KeyringUnderTest;
 use tidings_tests::journal_contract::{LogUnderTest, Possible};
@@ -76,4 +78,26 @@ impl KeyringUnderTest for MemoryUnderTest {
     async fn reopen(self) -> Possible<Self> {
         Possible::NotHere(NO_DISK)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_void_and_is_valid_now_stops_whoever_goes_on() {
+    const P: Partition = Partition(0);
+    let log = SimulatedLog::new(1, Dice::new(1), Story::default(), LogFaults::NONE);
+    let claim = |prev| Draft::extending(prev, Kind::Claim, Incarnation::default(), Bytes::new(), Bytes::new());
+    let mut appender = log.appender(P).unwrap();
+    let (first, void) = (claim(genesis(log.log(), P)), claim(genesis("another log", P)));
+    let head = first.chain;
+    appender.append(first).await.unwrap();
+    appender.append(void).await.unwrap();
+    let mut reader = Reader::from_start(Arc::new(log.clone()), P).await.unwrap();
+    assert_eq!(reader.records().await.unwrap().len(), 1);
+    reader.compare().await.unwrap();
+    log.cut(P, 1);
+    let second = claim(head);
+    let third = claim(second.chain);
+    appender.append(second).await.unwrap();
+    appender.append(third).await.unwrap();
+    let resumed = Reader::resume(Arc::new(log.clone()), P, reader.checkpoint()).await.map(drop);
+    assert!(matches!(resumed, Err(JournalError::Diverged { offset: 1, .. })), "{resumed:?}");
 }
