@@ -21,7 +21,7 @@ const FAULTS_MIN: usize = 40;
 const REPLAYED: [u64; 6] = [1, 7, 42, 77, 101, 199];
 
 fn settings(seed: u64) -> Settings {
-    Settings { seed, commands: COMMANDS, rules: Rules::default() }
+    Settings { seed, commands: COMMANDS, choice_min: 1, rules: Rules::default() }
 }
 
 #[test]

@@ -69,10 +69,14 @@ impl Recorder {
             note(&mut ledger, number, asked);
         }
         for id in doubled {
-            // The steps of sagas are delivered twice as well; they are no client's calls. And a saga that was started is
-            // not started again, whatever became of it.
-            let started = |number: &&usize| !matches!(inner.asked[**number].request.command, Command::Saga(_));
-            if let Some(number) = first.get(id).filter(started) {
+            // The steps of sagas are delivered twice as well; they are no client's calls. A saga that was started is not
+            // started again, and what was accepted does not happen again: that is checked by itself, for all commands.
+            let may_happen_again = |number: &&usize| {
+                let Asked { request, answered, .. } = &inner.asked[**number];
+                let accepted = matches!(answered, Some((_, Answer::Accepted(_) | Answer::Repeated(_))));
+                !accepted && !matches!(request.command, Command::Saga(_))
+            };
+            if let Some(number) = first.get(id).filter(may_happen_again) {
                 ledger.doubled += 1;
                 note(&mut ledger, *number, &Asked { answered: None, ..inner.asked[*number].clone() });
             }

@@ -31,7 +31,9 @@ pub struct Settings {
     pub seed: u64,
     /// How many commands the clients ask for, sagas' steps not counted.
     pub commands: usize,
-    /// The owner's rules.
+    /// The posts, users and so on that the clients choose from at least, whatever the seed says: few are hot.
+    pub choice_min: usize,
+    /// The rules that are kept.
     pub rules: Rules,
 }
 
@@ -118,7 +120,8 @@ impl World {
     fn new(settings: Settings) -> Self {
         let dice = Dice::new(settings.seed);
         let story = Story::default();
-        let swarm = Swarm::new(settings.seed);
+        let mut swarm = Swarm::new(settings.seed);
+        swarm.choice = swarm.choice.max(settings.choice_min);
         story.tell(format_args!("{swarm:?}"));
         let log =
             SimulatedLog::new(swarm.partitions, dice.clone(), story.clone(), swarm.log).with_rules(settings.rules);
