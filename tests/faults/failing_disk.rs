@@ -34,6 +34,21 @@ struct Failure {
     says: &'static str,
 }
 
+impl Failure {
+    /// The log's own files fail, from the next call on.
+    const OF_THE_LOG: Self = Self {
+        name: "",
+        calls: Calls::Sync,
+        ending: ".jnl",
+        skip: 0,
+        times: ALWAYS,
+        on_their_way: 0,
+        says: "the log has failed",
+    };
+    /// The anchors fail, from the next call on.
+    const OF_THE_ANCHORS: Self = Self { ending: "/anchors", says: "anchors", ..Self::OF_THE_LOG };
+}
+
 /// The log is lost: those who wait are told that nothing is known.
 async fn ends_the_log(failure: Failure) -> Result<()> {
     let (seed, dice) = settings::seed();
@@ -97,101 +112,43 @@ fn nothing_was_written_after_the_failure(record: &[Recorded], on_their_way: usiz
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_of_the_log() -> Result<()> {
-    let (calls, ending, says) = (Calls::Sync, ".jnl", "the log has failed");
-    ends_the_log(Failure {
-        name: "fdatasync of the log fails",
-        calls,
-        ending,
-        skip: 3,
-        times: ALWAYS,
-        on_their_way: 0,
-        says,
-    })
-    .await
+    ends_the_log(Failure { name: "fdatasync of the log fails", skip: 3, ..Failure::OF_THE_LOG }).await
 }
 
 /// What the first one has lost the second one reports as done.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_of_the_log_that_fails_once() -> Result<()> {
-    let (calls, ending, says) = (Calls::Sync, ".jnl", "the log has failed");
-    ends_the_log(Failure {
-        name: "fdatasync of the log fails once",
-        calls,
-        ending,
-        skip: 5,
-        times: 1,
-        on_their_way: 0,
-        says,
-    })
-    .await
+    ends_the_log(Failure { name: "fdatasync of the log fails once", skip: 5, times: 1, ..Failure::OF_THE_LOG }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full_in_the_middle_of_a_commit() -> Result<()> {
-    let (calls, ending, says) = (Calls::WriteToFull, ".jnl", "the log has failed");
-    ends_the_log(Failure {
-        name: "disk full in the middle of a commit",
-        calls,
-        ending,
-        skip: 2,
-        times: ALWAYS,
-        on_their_way: 0,
-        says,
-    })
-    .await
+    let (name, calls) = ("disk full in the middle of a commit", Calls::WriteToFull);
+    ends_the_log(Failure { name, calls, skip: 2, ..Failure::OF_THE_LOG }).await
 }
 
 /// Space is free again before the process has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full_for_a_moment() -> Result<()> {
-    let (calls, ending, says) = (Calls::WriteToFull, ".jnl", "the log has failed");
-    ends_the_log(Failure { name: "disk full for a moment", calls, ending, skip: 2, times: 2, on_their_way: 0, says })
-        .await
+    let (name, calls) = ("disk full for a moment", Calls::WriteToFull);
+    ends_the_log(Failure { name, calls, skip: 2, times: 2, ..Failure::OF_THE_LOG }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_the_log_that_fails() -> Result<()> {
-    let (calls, ending, says) = (Calls::Write, ".jnl", "the log has failed");
-    ends_the_log(Failure {
-        name: "write of the log fails",
-        calls,
-        ending,
-        skip: 4,
-        times: ALWAYS,
-        on_their_way: 0,
-        says,
-    })
-    .await
+    ends_the_log(Failure { name: "write of the log fails", calls: Calls::Write, skip: 4, ..Failure::OF_THE_LOG }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_the_anchors_that_fails() -> Result<()> {
-    let (calls, ending, says) = (Calls::Write, "/anchors", "anchors");
-    ends_the_log(Failure {
-        name: "write of the anchors fails",
-        calls,
-        ending,
-        skip: 2,
-        times: ALWAYS,
-        on_their_way: 0,
-        says,
-    })
-    .await
+    let (name, calls) = ("write of the anchors fails", Calls::Write);
+    ends_the_log(Failure { name, calls, skip: 2, ..Failure::OF_THE_ANCHORS }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sync_of_the_anchors() -> Result<()> {
-    let (calls, ending, says) = (Calls::Sync, "/anchors", "anchors");
-    ends_the_log(Failure {
-        name: "fdatasync of the anchors fails",
-        calls,
-        ending,
-        skip: 0,
-        times: ALWAYS,
-        on_their_way: 1,
-        says,
-    })
-    .await
+    let name = "fdatasync of the anchors fails";
+    ends_the_log(Failure { name, on_their_way: 1, ..Failure::OF_THE_ANCHORS }).await
 }
 
 /// A key that may not be on the disk is never used: nobody is registered with it, and the server ends.
