@@ -1,10 +1,10 @@
 //! The product in this process, put together as `tidings serve` does: owners, router, read models and their runners.
 
 use anyhow::{Context, Result, anyhow, bail};
-use commands::{Answer, LocalOwners, Owner, OwnerOptions, Request, Router};
+use commands::{Answer, Owner, Request, Router};
 use events::{Keyring, Timestamp};
 use journal::embedded::{self, Embedded, StaticOwnership};
-use journal::{Journal, JournalError, Partition, Position, Rules};
+use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
 use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sessions, Stop, Users};
 use std::path::Path;
 use std::pin::pin;
@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How long the read models may take to catch up with a load.
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
@@ -40,7 +39,8 @@ impl Node {
         let journal: Arc<dyn Journal> = embedded.log.clone();
         let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
         let (projections, runners) = read_models(&journal, &keyring);
-        let (router, owners) = owners(&journal);
+        let ownership: Arc<dyn Ownership> = Arc::new(StaticOwnership::new(journal.partitions()));
+        let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes());
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
         let mut running = JoinSet::new();
@@ -117,27 +117,6 @@ pub(crate) fn read_models(journal: &Arc<dyn Journal>, keyring: &Arc<dyn Keyring>
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     })
-}
-
-fn owners(journal: &Arc<dyn Journal>) -> (Router, Vec<Owner>) {
-    let partitions = journal.partitions();
-    let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..partitions).map(|_| Owner::mailbox()).unzip();
-    let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), partitions);
-    let ownership = Arc::new(StaticOwnership::new(partitions));
-    let owner = |(inbox, n)| {
-        let options = OwnerOptions {
-            partition: Partition(n),
-            journal: Arc::clone(journal),
-            ownership: ownership.clone(),
-            router: router.clone(),
-            processes: sagas::processes(),
-            clock: Arc::new(Timestamp::now),
-            random: Arc::new(Uuid::new_v4),
-            rules: Rules::default(),
-        };
-        Owner::new(options, inbox)
-    };
-    (router.clone(), inboxes.into_iter().zip(0..).map(owner).collect())
 }
 
 /// Submits a request that must take effect now.

@@ -20,10 +20,10 @@ mod time;
 
 use crate::process::Processes;
 use crate::request::Clock;
-use crate::router::{Delivery, MAILBOX_MAX, Mailbox, Router};
+use crate::router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, Router};
 use crate::state::State;
 use bytes::Bytes;
-use events::Incarnation;
+use events::{Incarnation, Timestamp};
 use journal::chain::IN_FLIGHT_MAX;
 use journal::{Appender, Draft, Head, Journal, JournalError, Kind, Offset, Ownership, Partition, Reader, Rule, Rules};
 use serde::Serialize;
@@ -125,7 +125,7 @@ struct ClaimValue {
     #[serde(rename = "type")]
     name: &'static str,
     incarnation: Incarnation,
-    time: events::Timestamp,
+    time: Timestamp,
 }
 
 impl Owner {
@@ -137,6 +137,31 @@ impl Owner {
     /// An owner that reads from this mailbox.
     pub fn new(options: OwnerOptions, inbox: mpsc::Receiver<Delivery>) -> Self {
         Self { options, inbox, phase: watch::Sender::new(Phase::Folding(0)) }
+    }
+
+    /// An owner for every partition of the log, by partition, and the way to them: all in this process, by its clock.
+    pub fn of_all(
+        journal: &Arc<dyn Journal>,
+        ownership: &Arc<dyn Ownership>,
+        processes: &Processes,
+    ) -> (Router, Vec<Self>) {
+        let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..journal.partitions()).map(|_| Self::mailbox()).unzip();
+        let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), journal.partitions());
+        let owner = |(inbox, n)| {
+            let options = OwnerOptions {
+                partition: Partition(n),
+                journal: Arc::clone(journal),
+                ownership: Arc::clone(ownership),
+                router: router.clone(),
+                processes: processes.clone(),
+                clock: Arc::new(Timestamp::now),
+                random: Arc::new(Uuid::new_v4),
+                rules: Rules::default(),
+            };
+            Self::new(options, inbox)
+        };
+        let owners = inboxes.into_iter().zip(0..).map(owner).collect();
+        (router, owners)
     }
 
     /// What it is doing, as it changes.

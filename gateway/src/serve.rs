@@ -16,10 +16,10 @@ use crate::routes;
 use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
-use commands::{LocalOwners, Owner, OwnerOptions, Phase, Router};
+use commands::{Owner, Phase, Router};
 use events::{Keyring, Timestamp};
 use journal::embedded::{self, Embedded, StaticOwnership};
-use journal::{Journal, JournalError, Partition, Rules};
+use journal::{Journal, JournalError, Ownership, Partition, Rules};
 use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use recovery::{Partitions, recover};
 use std::net::SocketAddr;
@@ -31,7 +31,6 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 /// How often measurements are folded together.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -164,7 +163,8 @@ fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watc
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     });
-    let (router, owners) = owners(&journal);
+    let ownership: Arc<dyn Ownership> = Arc::new(StaticOwnership::new(journal.partitions()));
+    let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes());
     let projections = Arc::new(projections);
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
@@ -191,28 +191,6 @@ fn registered(models: &Models) -> Vec<Arc<dyn ReadModel>> {
     let (users, posts): (Arc<Users>, Arc<Posts>) = (Arc::clone(users), Arc::clone(posts));
     let (sessions, feed): (Arc<Sessions>, Arc<Feed>) = (Arc::clone(sessions), Arc::clone(feed));
     vec![users, posts, sessions, feed]
-}
-
-/// An owner for each partition, and the way to them.
-fn owners(journal: &Arc<dyn Journal>) -> (Router, Vec<Owner>) {
-    let partitions = journal.partitions();
-    let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..partitions).map(|_| Owner::mailbox()).unzip();
-    let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), partitions);
-    let ownership = Arc::new(StaticOwnership::new(partitions));
-    let owner = |(inbox, n)| {
-        let options = OwnerOptions {
-            partition: Partition(n),
-            journal: Arc::clone(journal),
-            ownership: ownership.clone(),
-            router: router.clone(),
-            processes: sagas::processes(),
-            clock: Arc::new(Timestamp::now),
-            random: Arc::new(Uuid::new_v4),
-            rules: Rules::default(),
-        };
-        Owner::new(options, inbox)
-    };
-    (router.clone(), inboxes.into_iter().zip(0..).map(owner).collect())
 }
 
 impl Running {
