@@ -316,6 +316,7 @@ impl Owner {
     ) -> Tenure {
         info!(partition = self.options.partition.0, next, "partition {} claimed", self.options.partition);
         metrics::counter!("tidings_owner_claims_total").increment(1);
+        self.options.ownership.announce(self.options.partition, incarnation);
         Tenure::new(state, incarnation, head, next, appender, &self.options)
     }
 }

@@ -17,7 +17,7 @@ mod verify;
 
 pub use chain::{Anchor, Chain, Checkpoint, Head, Verdict};
 pub use error::{AppendError, JournalError};
-pub use ownership::{Assignment, Ownership};
+pub use ownership::{Announcement, Announcements, Assignment, Ownership};
 pub use partition::{Offset, Partition, Position, partition_of};
 pub use port::{Appender, Journal, Receipt};
 pub use reader::{DecodedCommit, Reader};

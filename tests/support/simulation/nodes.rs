@@ -4,7 +4,7 @@ use super::Network;
 use async_trait::async_trait;
 use commands::{Clock, MAILBOX_MAX, Mailbox, Owner, OwnerOptions, Router};
 use events::Incarnation;
-use journal::{Assignment, Journal, JournalError, Ownership, Partition, Rules};
+use journal::{Announcements, Assignment, Journal, JournalError, Ownership, Partition, Rules};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use std::collections::BTreeMap;
@@ -101,6 +101,12 @@ impl Ownership for NodeOwnership {
 
     async fn confirm(&self, partition: Partition) -> Result<bool, JournalError> {
         Ok(self.table.newest(partition) == Some(self.node))
+    }
+
+    fn announce(&self, _: Partition, _: Incarnation) {}
+
+    fn announcements(&self) -> watch::Receiver<Announcements> {
+        watch::Sender::default().subscribe()
     }
 }
 
