@@ -7,6 +7,8 @@
 pub mod chain;
 pub mod embedded;
 mod error;
+#[cfg(feature = "servers")]
+pub mod kafka;
 mod ownership;
 mod partition;
 mod port;

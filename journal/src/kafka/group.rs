@@ -1,0 +1,232 @@
+//! Who is meant to own which partition, by a consumer group that only assigns, and where each owner says that it is.
+//!
+//! The group is on the log's own topic, but nothing is read through it. What an owner announces goes to a compacted topic
+//! beside it, one record for each partition; every node follows it from the beginning.
+
+mod announcements;
+
+use super::settings::{ASK_MAX, KafkaOptions, Said, unusable};
+use crate::error::JournalError;
+use crate::ownership::{Announcements, Assignment, Ownership};
+use crate::partition::Partition;
+use announcements::Board;
+use async_trait::async_trait;
+use events::Incarnation;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::groups::GroupMemberInfo;
+use rdkafka::{ClientContext, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// How often the member looks whether it is still wanted.
+const POLL: Duration = Duration::from_millis(100);
+/// The group's state in which its assignment is what the coordinator says it is.
+const STABLE: &str = "Stable";
+
+/// This node's place in the group.
+///
+/// Dropping it leaves the group: the others get its partitions at once, without waiting for a time-out.
+pub struct GroupOwnership {
+    member: Arc<Member>,
+    board: Board,
+    stop: Arc<AtomicBool>,
+    following: Option<JoinHandle<()>>,
+}
+
+/// What is asked about the group.
+struct Member {
+    group: String,
+    topic: String,
+    name: String,
+    client: BaseConsumer<Said>,
+    said: Said,
+    assignment: watch::Sender<Assignment>,
+}
+
+impl GroupOwnership {
+    /// Joins the group. `address` is where this node takes commands of other nodes, as `host:port`.
+    ///
+    /// Until the first assignment the node owns nothing. The log's topics must be there.
+    pub fn join(options: &KafkaOptions, address: &str) -> Result<Self, JournalError> {
+        let name = format!("tidings-{}", Uuid::new_v4());
+        let said = Said::default();
+        let client = BaseConsumer::from_config_and_context(&options.asker(), said.clone());
+        let assignment = watch::Sender::default();
+        let member = Arc::new(Member {
+            group: options.group(),
+            topic: options.topic.clone(),
+            name: name.clone(),
+            client: client.map_err(|error| unusable(&error))?,
+            said: said.clone(),
+            assignment: assignment.clone(),
+        });
+        let board = Board::start(options, address, assignment.subscribe())?;
+        let context = Assigned { said, assignment };
+        let consumer = BaseConsumer::from_config_and_context(&options.member(&name), context);
+        let consumer: BaseConsumer<Assigned> = consumer.map_err(|error| unusable(&error))?;
+        consumer.subscribe(&[&options.topic]).map_err(|error| unusable(&error))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let wanted = Arc::clone(&stop);
+        let following = thread::Builder::new()
+            .name("kafka-group".to_owned())
+            .spawn(move || follow(consumer, &wanted))
+            .map_err(|error| JournalError::Unavailable(error.into()))?;
+        Ok(Self { member, board, stop, following: Some(following) })
+    }
+}
+
+/// Serves the group until told to stop, and leaves it then.
+fn follow(consumer: BaseConsumer<Assigned>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            tracing::info!("the group of owners: {error}");
+        }
+    }
+    // Nobody must believe that it still owns something while it says good-bye.
+    consumer.context().assignment.send_replace(Assignment::new());
+    drop(consumer);
+}
+
+impl Drop for GroupOwnership {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(following) = self.following.take() {
+            let _ = following.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Ownership for GroupOwnership {
+    fn assignments(&self) -> watch::Receiver<Assignment> {
+        self.member.assignment.subscribe()
+    }
+
+    /// The coordinator's own word. While it moves partitions nobody's are confirmed.
+    async fn confirm(&self, partition: Partition) -> Result<bool, JournalError> {
+        if !self.member.assignment.borrow().contains(&partition) {
+            return Ok(false);
+        }
+        let member = Arc::clone(&self.member);
+        tokio::task::spawn_blocking(move || member.confirm(partition))
+            .await
+            .unwrap_or_else(|error| Err(JournalError::Unavailable(error.into())))
+    }
+
+    fn announce(&self, partition: Partition, incarnation: Incarnation) {
+        self.board.announce(partition, incarnation);
+    }
+
+    fn announcements(&self) -> watch::Receiver<Announcements> {
+        self.board.announcements()
+    }
+}
+
+impl Member {
+    fn confirm(&self, partition: Partition) -> Result<bool, JournalError> {
+        let groups = self.client.fetch_group_list(Some(&self.group), ASK_MAX);
+        let groups = groups.map_err(|error| self.said.unavailable(error))?;
+        let Some(group) = groups.groups().first().filter(|group| group.state() == STABLE) else { return Ok(false) };
+        let own = group.members().iter().find(|member| member.client_id() == self.name);
+        let assigned = own.and_then(GroupMemberInfo::assignment).map(|bytes| assigned(bytes, &self.topic));
+        Ok(assigned.flatten().is_some_and(|assigned| assigned.contains(&partition)))
+    }
+}
+
+/// The partitions of a topic in an assignment as the consumers' protocol writes it: a version (2 bytes), then for each
+/// topic its name and its partitions, lengths before them; `None` if it is cut short.
+fn assigned(bytes: &[u8], topic: &str) -> Option<Assignment> {
+    let mut rest = bytes.get(2..)?;
+    let mut take = |n: usize| {
+        let (taken, after) = rest.split_at_checked(n)?;
+        rest = after;
+        Some(taken)
+    };
+    let mut number = |bytes: usize| Some(take(bytes)?.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)));
+    let mut partitions = Assignment::new();
+    for _ in 0..number(4)? {
+        let length = number(2)?;
+        let mut name = Vec::new();
+        for _ in 0..length {
+            name.push(u8::try_from(number(1)?).ok()?);
+        }
+        for _ in 0..number(4)? {
+            let partition = Partition(number(4)?);
+            if name == topic.as_bytes() {
+                partitions.insert(partition);
+            }
+        }
+    }
+    Some(partitions)
+}
+
+/// Publishes what the group assigns, and reads nothing of it.
+struct Assigned {
+    said: Said,
+    assignment: watch::Sender<Assignment>,
+}
+
+impl ClientContext for Assigned {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.said.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.said.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Assigned {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(revoked) = rebalance {
+            let revoked = partitions(revoked);
+            tracing::info!("taken from this node: {} partitions", revoked.len());
+            self.assignment.send_modify(|assigned| assigned.retain(|partition| !revoked.contains(partition)));
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(added) = rebalance {
+            if let Err(error) = consumer.pause(added) {
+                tracing::info!("a partition of the group could not be paused: {error}");
+            }
+            let added = partitions(added);
+            if !added.is_empty() {
+                tracing::info!("assigned to this node: {} partitions", added.len());
+                self.assignment.send_modify(|assigned| assigned.extend(added));
+            }
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Assignment {
+    list.elements().iter().filter_map(|element| u32::try_from(element.partition()).ok().map(Partition)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_is_read_as_the_protocol_writes_it() {
+        let bytes = [
+            &[0u8, 3][..],
+            &[0, 0, 0, 2],
+            &[0, 1, b'x', 0, 0, 0, 1, 0, 0, 0, 9],
+            &[0, 2, b'e', b'v', 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 1, 0],
+            &[0xff, 0xff, 0xff, 0xff],
+        ]
+        .concat();
+        assert_eq!(assigned(&bytes, "ev"), Some([Partition(1), Partition(256)].into()));
+        assert_eq!(assigned(&bytes, "other"), Some(Assignment::new()));
+        for cut in 0..bytes.len() - 4 {
+            assert_eq!(assigned(&bytes[..cut], "ev"), None, "{cut}");
+        }
+    }
+}

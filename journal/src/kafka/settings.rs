@@ -1,0 +1,175 @@
+//! How every client of ours talks to Kafka. Each setting that is not the library's default stands here, with its reason.
+
+use crate::error::JournalError;
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a question to a broker may take.
+pub(super) const ASK_MAX: Duration = Duration::from_secs(5);
+/// How long a record is tried for. A receipt that fails after it means "unknown".
+const MESSAGE_TIMEOUT_MS: u32 = 10_000;
+/// Without a heartbeat for so long a node has lost its partitions. Safety does not depend on it.
+const SESSION_TIMEOUT_MS: u32 = 6_000;
+
+/// Where a log on Kafka is, and how it is to be used.
+#[derive(Clone, Debug)]
+pub struct KafkaOptions {
+    /// `host:port`, several with commas.
+    pub brokers: String,
+    /// The topic of the log; what belongs to it besides has names that begin with it.
+    pub topic: String,
+    /// The name that the genesis of each partition is made of. No two logs may share it; the keyring gives it.
+    pub log: String,
+    /// The number of partitions: of a log that is made, and that one which is there must have.
+    pub partitions: u32,
+    /// Make topics that are not there.
+    pub create: bool,
+    /// Accept what loses data when a machine fails: fewer than three replicas, fewer than two in sync.
+    pub dev: bool,
+    /// Further settings of the client library by its own names, such as `security.protocol`; ours win.
+    pub properties: Vec<(String, String)>,
+}
+
+impl KafkaOptions {
+    /// The topic in which owners announce themselves.
+    pub(super) fn owners_topic(&self) -> String {
+        format!("{}.owners", self.topic)
+    }
+
+    /// The group that assigns partitions.
+    pub(super) fn group(&self) -> String {
+        format!("{}.owners", self.topic)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "tidings")
+            .set("allow.auto.create.topics", "false")
+            // By default up to 10 s pass before a broker that came back is tried again.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "250")
+            .set("retry.backoff.ms", "50")
+            .set("retry.backoff.max.ms", "250")
+            // A link that swallows everything is given up after this, rather than after a minute.
+            .set("socket.timeout.ms", "10000")
+            .set("socket.connection.setup.timeout.ms", "5000")
+            .set("socket.keepalive.enable", "true")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+
+    /// Of a client that only asks.
+    pub(super) fn asker(&self) -> ClientConfig {
+        self.client()
+    }
+
+    /// Of one tenure's producer.
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("request.timeout.ms", "5000")
+            .set("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string());
+        config
+    }
+
+    /// Of a consumer that is told what to read.
+    pub(super) fn reader(&self, fetch_wait: Duration) -> ClientConfig {
+        let mut config = self.client();
+        config
+            // The library wants a group of whoever is assigned partitions by hand; nobody joins it.
+            .set("group.id", format!("{}.readers", self.topic))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // A log that is not where it was stops the reader; nothing is skipped.
+            .set("auto.offset.reset", "error")
+            .set("check.crcs", "true")
+            .set("isolation.level", "read_uncommitted")
+            .set("fetch.wait.max.ms", fetch_wait.as_millis().to_string())
+            .set("fetch.queue.backoff.ms", "5")
+            .set("fetch.error.backoff.ms", "50")
+            .set("queued.max.messages.kbytes", "16384");
+        config
+    }
+
+    /// Of a node's membership in the group, under a name that no other node has.
+    pub(super) fn member(&self, name: &str) -> ClientConfig {
+        let mut config = self.reader(Duration::from_millis(500));
+        config
+            .set("client.id", name)
+            .set("group.id", self.group())
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
+            .set("heartbeat.interval.ms", "500");
+        config
+    }
+}
+
+/// What the client library tells beside its answers: kept, because its answers often only say that there is none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said(Arc<Mutex<Option<(KafkaError, String)>>>);
+
+impl Said {
+    /// What an error of the library means, with what it said before.
+    pub(super) fn unavailable(&self, error: KafkaError) -> JournalError {
+        match self.0.lock().as_ref() {
+            Some((_, reason)) => JournalError::Unavailable(format!("{error}: {reason}").into()),
+            None => JournalError::Unavailable(Box::new(error)),
+        }
+    }
+
+    /// Why it is of no use to ask again, if so.
+    pub(super) fn hopeless(&self) -> Option<String> {
+        let said = self.0.lock();
+        let (error, reason) = said.as_ref()?;
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => {
+                Some(format!("Kafka does not accept the credentials: {reason}"))
+            }
+            RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion => {
+                Some(format!("the Kafka broker is too old: {reason}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl ClientContext for Said {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                tracing::debug!("kafka client, {facility}: {message}");
+            }
+            _ => tracing::info!("kafka client, {facility}: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("kafka client: {error}: {reason}");
+        // That all brokers are down says less than why.
+        let code = error.rdkafka_error_code();
+        let mut said = self.0.lock();
+        if said.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *said = Some((error, reason.to_owned()));
+        }
+    }
+}
+
+impl ConsumerContext for Said {}
+
+/// What a broken client is worth: nothing that is ours to repair at run time.
+pub(super) fn unusable(error: &KafkaError) -> JournalError {
+    JournalError::Unusable(format!("the Kafka client cannot be made: {error}"))
+}

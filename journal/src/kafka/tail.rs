@@ -1,0 +1,243 @@
+//! The end of every partition, as it grows: one consumer and one thread follow all of them and keep the newest records
+//! in memory, where readers that keep up find them.
+//!
+//! It never waits for a reader: who falls behind what is kept reads from the broker ([`super::archive`]). A partition
+//! that does not go on where it ended is marked, and from then on every use of it fails: nothing is skipped.
+
+use super::record;
+use super::settings::{KafkaOptions, Said, unusable};
+use super::{READ_BYTES_MAX, looks};
+use crate::error::JournalError;
+use crate::partition::{Offset, Partition, Position};
+use crate::record::Record;
+use parking_lot::Mutex;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, TopicPartitionList};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What is kept of all partitions together, in bytes; of each at least [`KEPT_MIN`].
+const KEPT_MAX: usize = 128 << 20;
+const KEPT_MIN: usize = 2 << 20;
+/// How long the broker holds a question for new records back.
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+/// How often the thread looks whether it is still wanted.
+const POLL: Duration = Duration::from_millis(100);
+/// Records that are taken over before readers are woken.
+const BATCH_MAX: usize = 1_024;
+
+/// See the module.
+pub(super) struct Tail {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    partitions: Vec<Followed>,
+    kept_max: usize,
+    stop: AtomicBool,
+}
+
+struct Followed {
+    kept: Mutex<Kept>,
+    next: watch::Sender<Offset>,
+    failure: Mutex<Option<Failure>>,
+}
+
+/// The newest records, without gaps.
+struct Kept {
+    first: Offset,
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+/// Why a partition can no longer be followed.
+#[derive(Clone)]
+enum Failure {
+    Diverged(Offset, String),
+    Damaged(Position, String),
+}
+
+impl Tail {
+    /// Follows every partition from these ends on.
+    pub(super) fn start(options: &KafkaOptions, ends: &[Offset]) -> Result<Self, JournalError> {
+        let said = Said::default();
+        let consumer = BaseConsumer::from_config_and_context(&options.reader(FETCH_WAIT), said);
+        let consumer: BaseConsumer<Said> = consumer.map_err(|error| unusable(&error))?;
+        let mut list = TopicPartitionList::with_capacity(ends.len());
+        for (end, partition) in ends.iter().zip(0..) {
+            let offset = rdkafka::Offset::Offset(i64::try_from(*end).expect("Kafka counts so"));
+            list.add_partition_offset(&options.topic, partition, offset).map_err(|error| unusable(&error))?;
+        }
+        consumer.assign(&list).map_err(|error| unusable(&error))?;
+        let followed = |end: &Offset| Followed {
+            kept: Mutex::new(Kept { first: *end, records: VecDeque::new(), bytes: 0 }),
+            next: watch::Sender::new(*end),
+            failure: Mutex::default(),
+        };
+        let shared = Arc::new(Shared {
+            partitions: ends.iter().map(followed).collect(),
+            kept_max: (KEPT_MAX / ends.len().max(1)).max(KEPT_MIN),
+            stop: AtomicBool::new(false),
+        });
+        let following = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("kafka-tail".to_owned())
+            .spawn(move || following.follow(&consumer))
+            .map_err(|error| JournalError::Unavailable(error.into()))?;
+        Ok(Self { shared })
+    }
+
+    /// Whether the partition can be used.
+    pub(super) fn check(&self, partition: Partition) -> Result<(), JournalError> {
+        match self.at(partition).failure.lock().clone() {
+            None => Ok(()),
+            Some(Failure::Diverged(offset, what)) => Err(JournalError::Diverged { partition, offset, what }),
+            Some(Failure::Damaged(position, what)) => Err(JournalError::Damaged { position, what }),
+        }
+    }
+
+    /// The first offset that has not arrived here.
+    pub(super) fn next(&self, partition: Partition) -> Offset {
+        *self.at(partition).next.borrow()
+    }
+
+    /// Returns when the record has arrived, or the partition has failed.
+    pub(super) async fn passed(&self, partition: Partition, offset: Offset) {
+        let followed = self.at(partition);
+        let mut next = followed.next.subscribe();
+        let _ = next.wait_for(|next| *next > offset || followed.failure.lock().is_some()).await;
+    }
+
+    /// The records from there on, if they are kept, or the first offset that is.
+    pub(super) fn read(&self, partition: Partition, from: Offset, most: usize) -> Result<Vec<Record>, Offset> {
+        let kept = self.at(partition).kept.lock();
+        let Some(skipped) = from.checked_sub(kept.first) else { return Err(kept.first) };
+        let mut bytes = 0;
+        let within = |record: &&Record| {
+            let before = bytes;
+            bytes += size(record);
+            before < READ_BYTES_MAX
+        };
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        Ok(kept.records.iter().skip(skipped).take(most).take_while(within).cloned().collect())
+    }
+
+    fn at(&self, partition: Partition) -> &Followed {
+        &self.shared.partitions[partition.0 as usize]
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn follow(&self, consumer: &BaseConsumer<Said>) {
+        let mut moved = BTreeSet::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut polled = consumer.poll(POLL);
+            while let Some(found) = polled {
+                match found {
+                    Ok(message) => drop(moved.insert(self.take(&message))),
+                    Err(error) => self.look_after(consumer, &error),
+                }
+                polled = if moved.len() < BATCH_MAX { consumer.poll(Duration::ZERO) } else { None };
+            }
+            for partition in std::mem::take(&mut moved) {
+                self.publish(partition);
+            }
+        }
+    }
+
+    /// Takes a record over; returns the number of its partition.
+    fn take(&self, message: &BorrowedMessage<'_>) -> usize {
+        let number = usize::try_from(message.partition()).unwrap_or_default();
+        let followed = &self.partitions[number];
+        if followed.failure.lock().is_some() {
+            return number;
+        }
+        match record::decode(message) {
+            Ok(record) => {
+                let mut kept = followed.kept.lock();
+                let next = kept.first + kept.records.len() as Offset;
+                if record.offset == next {
+                    kept.push(record, self.kept_max);
+                    return number;
+                }
+                drop(kept);
+                let what = format!("expected the record at {next}: something else than Tidings writes into the topic");
+                self.fail(number, Failure::Diverged(record.offset, what));
+            }
+            Err(JournalError::Damaged { position, what }) => self.fail(number, Failure::Damaged(position, what)),
+            Err(error) => tracing::error!("a record cannot be taken over: {error}"),
+        }
+        number
+    }
+
+    fn publish(&self, number: usize) {
+        let followed = &self.partitions[number];
+        let kept = followed.kept.lock();
+        let next = kept.first + kept.records.len() as Offset;
+        drop(kept);
+        followed.next.send_replace(next);
+    }
+
+    fn fail(&self, number: usize, failure: Failure) {
+        let followed = &self.partitions[number];
+        let (Failure::Diverged(_, what) | Failure::Damaged(_, what)) = &failure;
+        tracing::error!(partition = number, "partition {number} can no longer be followed: {what}");
+        *followed.failure.lock() = Some(failure);
+        followed.next.send_modify(|_| {});
+    }
+
+    /// After an error: is what was read still where the log goes on?
+    fn look_after(&self, consumer: &BaseConsumer<Said>, error: &KafkaError) {
+        tracing::info!("following the log: {error}");
+        if !looks::says_that_the_log_moved(error) {
+            return;
+        }
+        let topic = match consumer.assignment() {
+            Ok(list) => list.elements().first().map(|element| element.topic().to_owned()),
+            Err(_) => None,
+        };
+        let Some(topic) = topic else { return };
+        for (followed, number) in self.partitions.iter().zip(0..) {
+            let next = *followed.next.borrow();
+            if let Ok((low, high)) = consumer.fetch_watermarks(&topic, number, super::settings::ASK_MAX) {
+                let (low, high) =
+                    (Offset::try_from(low).unwrap_or_default(), Offset::try_from(high).unwrap_or_default());
+                if !(low..=high).contains(&next) {
+                    let what = format!("the log holds {low} to {high}, but was read up to {next}");
+                    self.fail(usize::try_from(number).unwrap_or_default(), Failure::Diverged(high.min(next), what));
+                }
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn push(&mut self, record: Record, kept_max: usize) {
+        self.bytes += size(&record);
+        self.records.push_back(record);
+        while self.bytes > kept_max
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.bytes -= size(&oldest);
+            self.first += 1;
+        }
+    }
+}
+
+/// About what it takes in memory.
+fn size(record: &Record) -> usize {
+    record.draft.key.len() + record.draft.value.len() + size_of::<Record>()
+}
