@@ -50,6 +50,7 @@ async fn verify_partition(
     let (mut valid, mut claims) = (0, 0);
     loop {
         let records = reader.records().await?;
+        progress(partition, reader.next());
         if records.is_empty() {
             break;
         }
@@ -60,7 +61,6 @@ async fn verify_partition(
                 Kind::Commit => drop(decode(partition, &record, after)?),
             }
         }
-        progress(partition, reader.next());
     }
     let records = reader.next();
     Ok(Verified { records, valid, void: records - valid, claims, head: reader.checkpoint().head, anchor })

@@ -74,7 +74,7 @@ impl LogUnderTest for KafkaUnderTest {
     }
 }
 
-pub(crate) struct GroupUnderTest(Arc<GroupOwnership>, #[expect(dead_code, reason = "keeps the topic")] KafkaUnderTest);
+pub(crate) struct GroupUnderTest(Arc<GroupOwnership>, KafkaUnderTest);
 
 #[async_trait]
 impl OwnershipUnderTest for GroupUnderTest {
