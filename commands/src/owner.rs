@@ -15,6 +15,7 @@
 //! It runs on any journal, transport and clock: the simulation runs this very type.
 
 mod driver;
+mod meters;
 mod tenure;
 mod time;
 
@@ -317,6 +318,6 @@ impl Owner {
         info!(partition = self.options.partition.0, next, "partition {} claimed", self.options.partition);
         metrics::counter!("tidings_owner_claims_total").increment(1);
         self.options.ownership.announce(self.options.partition, incarnation);
-        Tenure::new(state, incarnation, head, next, appender, &self.options)
+        Tenure::new(state, incarnation, head, next, appender, self)
     }
 }

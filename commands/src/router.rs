@@ -27,6 +27,15 @@ pub struct Delivery {
     pub request: Arc<Request>,
     /// Where the answer goes; dropped, it means "unknown".
     pub reply: oneshot::Sender<Answer>,
+    /// When it was handed over.
+    pub since: Instant,
+}
+
+impl Delivery {
+    /// A request that is handed over now.
+    pub fn new(request: Arc<Request>, reply: oneshot::Sender<Answer>) -> Self {
+        Self { request, reply, since: Instant::now() }
+    }
 }
 
 /// The way to an owner in the same process; bounded by [`MAILBOX_MAX`].
@@ -56,7 +65,7 @@ impl Transport for LocalOwners {
         let (reply, answer) = oneshot::channel();
         let delivered = match self.0.get(partition.0 as usize) {
             None => Err(Answer::Unknown),
-            Some(mailbox) => mailbox.try_send(Delivery { request, reply }).map_err(|error| match error {
+            Some(mailbox) => mailbox.try_send(Delivery::new(request, reply)).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => Answer::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => Answer::Unknown,
             }),

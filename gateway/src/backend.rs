@@ -6,6 +6,7 @@ use crate::health::Stage;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
+use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Feed, Posts, Projections, Sessions, Users};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) type App = Arc<Backend>;
 pub(crate) struct Backend {
     pub(crate) router: commands::Router,
     pub(crate) keyring: Arc<dyn Keyring>,
+    pub(crate) ownership: Arc<dyn Ownership>,
     pub(crate) projections: Arc<Projections>,
     pub(crate) models: Models,
     pub(crate) consistency: Consistency,

@@ -1,23 +1,23 @@
 //! What can be configured. The doc comments are the help.
 
 use crate::backend::Limits;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use commands::REQUEST_DEADLINE_MAX;
-use journal::embedded::PARTITIONS_DEFAULT;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Environment variables that name servers which this version cannot use.
-pub const SERVERS: [&str; 5] = ["KAFKA_BROKERS", "DATABASE_URL", "MONGODB_URL", "REDIS_URL", "MEDIA_URL"];
+pub const SERVERS: [&str; 4] = ["DATABASE_URL", "MONGODB_URL", "REDIS_URL", "MEDIA_URL"];
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// The directory of the log and the keyring; made if it is not there
-    #[arg(long, env = "TIDINGS_DATA", default_value = "./data")]
-    pub data: PathBuf,
+    /// Where the log and its keyring are
+    #[command(flatten)]
+    pub store: StoreConfig,
 
     /// The address to serve on
     #[arg(long, env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8080")]
@@ -31,9 +31,13 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_LOG", default_value = "info,fjall=warn,lsm_tree=warn")]
     pub log: String,
 
-    /// The number of partitions of a log that is made; of one that exists it stays
-    #[arg(long, env = "TIDINGS_PARTITIONS", default_value_t = PARTITIONS_DEFAULT)]
-    pub partitions: u32,
+    /// Where this node takes commands of other nodes; used on Kafka only, and for nobody but them
+    #[arg(long, env = "TIDINGS_INTERNAL_LISTEN", default_value = "127.0.0.1:0")]
+    pub internal_listen: SocketAddr,
+
+    /// `host:port` under which other nodes reach that address [default: the address itself]
+    #[arg(long, env = "TIDINGS_INTERNAL_ADVERTISE")]
+    pub internal_advertise: Option<String>,
 
     /// Threads that serve requests [default: one per core]
     #[arg(long, env = "TIDINGS_THREADS")]
@@ -68,6 +72,38 @@ pub struct Config {
     pub drain_timeout_ms: u64,
 }
 
+/// Where a log and its keyring are: both in a directory, or on Kafka and in PostgreSQL.
+#[derive(Args, Clone, Debug)]
+pub struct StoreConfig {
+    /// The directory of the log and the keyring; made if it is not there. On Kafka it holds nothing that matters
+    #[arg(long, env = "TIDINGS_DATA", default_value = "./data")]
+    pub data: PathBuf,
+
+    /// The number of partitions of a log that is made; of one that exists it stays [default: 8, and 64 on Kafka]
+    #[arg(long, env = "TIDINGS_PARTITIONS")]
+    pub partitions: Option<u32>,
+
+    /// The log is a Kafka topic rather than in the data directory: `host:port` of brokers, with commas
+    #[arg(long, env = "KAFKA_BROKERS")]
+    pub kafka_brokers: Option<String>,
+
+    /// The log's topic; others that belong to it have names that begin with it
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "tidings.events")]
+    pub kafka_topic: String,
+
+    /// Further settings of the Kafka client, such as `security.protocol=SASL_PLAINTEXT`, with commas
+    #[arg(long, env = "KAFKA_PROPERTIES", value_delimiter = ',', value_parser = property)]
+    pub kafka_properties: Vec<(String, String)>,
+
+    /// The keyring of a log on Kafka: a PostgreSQL database of its own, as a `postgres://` URL
+    #[arg(long, env = "KEYRING_URL", hide_env_values = true)]
+    pub keyring_url: Option<String>,
+
+    /// Accept a Kafka that loses what was acknowledged when its machine fails: one broker, one replica
+    #[arg(long, env = "TIDINGS_DEV")]
+    pub dev: bool,
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum LogFormat {
@@ -93,7 +129,14 @@ impl Config {
         ensure!(self.threads != Some(0), "--threads must be 1 or more");
         ensure!(self.hashers != Some(0), "--hashers must be 1 or more");
         ensure!(self.head_timeout_ms > 0, "--head-timeout-ms must be 1 or more");
-        Ok(())
+        if self.store.is_shared() {
+            ensure!(
+                self.internal_advertise.is_some() || !self.internal_listen.ip().is_unspecified(),
+                "--internal-advertise is missing: other nodes cannot reach {}",
+                self.internal_listen
+            );
+        }
+        self.store.check()
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -109,12 +152,52 @@ impl Config {
     }
 }
 
+impl StoreConfig {
+    /// Whether other nodes can be on the same log.
+    pub fn is_shared(&self) -> bool {
+        self.kafka_brokers.is_some()
+    }
+
+    /// The log and its keyring are either both in the data directory, or neither is: an error names what is missing.
+    pub fn check(&self) -> Result<()> {
+        match (&self.kafka_brokers, &self.keyring_url) {
+            (Some(_), None) => bail!(
+                "KAFKA_BROKERS is set, but KEYRING_URL is not: the nodes of a log on Kafka share their keys in a \
+                 PostgreSQL database"
+            ),
+            (None, Some(_)) => bail!(
+                "KEYRING_URL is set, but KAFKA_BROKERS is not: a log in the data directory has its keyring beside it"
+            ),
+            (Some(_), Some(_)) if cfg!(not(feature = "servers")) => bail!(
+                "KAFKA_BROKERS is set, but this program was built without the feature `servers` and runs embedded only"
+            ),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kafka_brokers {
+            None => self.data.display().fmt(f),
+            Some(brokers) => write!(f, "the topic {} on {brokers}", self.kafka_topic),
+        }
+    }
+}
+
+fn property(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once('=').with_context(|| format!("{text}: expected name=value"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
 /// Refuses to run beside servers that were configured and would not be used.
 pub fn refuse_servers(is_set: impl Fn(&str) -> bool) -> Result<()> {
     let set = SERVERS.into_iter().filter(|name| is_set(name)).collect::<Vec<_>>();
     if !set.is_empty() {
         bail!(
-            "{} is set, but this version only runs embedded, with everything in its data directory; unset it to go on",
+            "{} is set, but this version keeps its read models in memory and uses no server but Kafka and the \
+             keyring's; unset it to go on",
             set.join(", ")
         );
     }
@@ -129,6 +212,6 @@ mod tests {
     fn a_configured_server_is_named_and_not_ignored() {
         assert!(refuse_servers(|_| false).is_ok());
         let error = refuse_servers(|name| name == "REDIS_URL").unwrap_err().to_string();
-        assert!(error.starts_with("REDIS_URL is set") && error.contains("embedded"), "{error}");
+        assert!(error.starts_with("REDIS_URL is set") && error.contains("in memory"), "{error}");
     }
 }

@@ -12,14 +12,15 @@ use axum::response::{IntoResponseParts, ResponseParts};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use events::{Key, Secrets, SessionId};
+use futures::future::try_join_all;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use journal::{Journal, Offset, Partition, Position, partition_of};
+use journal::{Journal, JournalError, Offset, Partition, Position, partition_of};
 use projections::{Lag, Projections};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// On writes: where they stand. On reads: what must be seen.
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
@@ -117,11 +118,15 @@ impl Consistency {
         caller: Option<&Caller>,
         models: &[&str],
     ) -> Result<Freshness, ApiError> {
-        let mut positions = match caller {
-            Some(caller) => self.positions_of(caller.session).await?,
-            None => Vec::new(),
-        };
         let mut freshness = Freshness::Fresh;
+        let mut positions = Vec::new();
+        if let Some(caller) = caller {
+            match self.positions_of(caller.session).await {
+                Ok(known) => positions = known,
+                // Nobody can say what the session has written; what was read of the log is still true.
+                Err(_) => freshness = Freshness::Stale { lag: None },
+            }
+        }
         match wanted.token.as_ref().map(|token| read(secrets, token.as_bytes())) {
             None => {}
             Some(Some(position)) => positions.push(position),
@@ -158,14 +163,13 @@ impl Consistency {
 
     /// The newest record of the partition that a key is on.
     pub(crate) async fn newest_on(&self, key: &Key) -> Result<Option<Position>, ApiError> {
-        self.last(partition_of(key, self.journal.partitions())).await
+        let partition = partition_of(key, self.journal.partitions());
+        Ok(self.last_in(std::iter::once(partition)).await?.pop().flatten())
     }
 
     async fn caught_up_in(&self, partitions: impl Iterator<Item = Partition>, models: &[&str]) -> Result<(), ApiError> {
-        let mut positions = Vec::new();
-        for partition in partitions {
-            positions.extend(self.last(partition).await?);
-        }
+        let last = self.last_in(partitions).await?;
+        let positions = last.into_iter().flatten().collect::<Vec<_>>();
         let behind = |_| ApiError::unavailable("What was written last is not visible yet; ask again");
         self.passed(&positions, models).await.map_err(behind)
     }
@@ -182,21 +186,22 @@ impl Consistency {
         if let Some(positions) = known {
             return Ok(positions);
         }
-        let mut positions = Vec::new();
-        let mut ends = Vec::new();
-        for partition in self.partitions() {
-            let last = self.last(partition).await?;
-            ends.push(last.map_or(0, |last| last.offset + 1));
-            positions.extend(last);
-        }
-        self.sessions.insert(session, ends.into());
-        Ok(positions)
+        let last = self.last_in(self.partitions()).await?;
+        self.sessions.insert(session, last.iter().map(|last| last.map_or(0, |last| last.offset + 1)).collect());
+        Ok(last.into_iter().flatten().collect())
     }
 
-    /// The newest record of a partition.
-    async fn last(&self, partition: Partition) -> Result<Option<Position>, ApiError> {
-        let end = self.journal.end(partition).await.map_err(ApiError::internal)?;
-        Ok(end.checked_sub(1).map(|offset| Position { partition, offset }))
+    /// The newest record of each of the partitions, all asked for at once.
+    async fn last_in(&self, partitions: impl Iterator<Item = Partition>) -> Result<Vec<Option<Position>>, ApiError> {
+        let last = partitions.map(|partition| async move {
+            let end = self.journal.end(partition).await.map_err(|error| match error {
+                JournalError::Unavailable(_) => ApiError::unavailable("The log does not answer; ask again"),
+                error => ApiError::internal(error),
+            })?;
+            Ok(end.checked_sub(1).map(|offset| Position { partition, offset }))
+        });
+        let too_long = |_| ApiError::unavailable("The log does not say where it ends; ask again");
+        timeout(self.read_wait, try_join_all(last)).await.map_err(too_long)?
     }
 }
 

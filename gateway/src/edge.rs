@@ -97,12 +97,29 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
     count(&method, route, status.as_u16(), took.as_secs_f64());
 
     if let Some(refused) = refused {
-        let media_type = if as_problem { "application/problem+json" } else { "application/json" };
-        *response.body_mut() = Body::from(refused.body(request_id, as_problem));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        explain(&mut response, refused, request_id, as_problem);
     }
     response.headers_mut().insert(REQUEST_ID, id.header);
     response
+}
+
+/// The answer to every request while the server waits for what it stands on; that it lives is true already.
+pub(crate) async fn not_yet(request: Request, why: String) -> Response {
+    if request.uri().path() == "/livez" {
+        return "ok".into_response();
+    }
+    let (id, refused) = (RequestId::of(request.headers()), ApiError::unavailable(why));
+    let mut response = refused.clone().into_response();
+    explain(&mut response, refused, id.text(), wants_problem(request.headers()));
+    response.headers_mut().insert(REQUEST_ID, id.header);
+    response
+}
+
+/// Writes the body of an error.
+fn explain(response: &mut Response, refused: ApiError, request_id: &str, as_problem: bool) {
+    let media_type = if as_problem { "application/problem+json" } else { "application/json" };
+    *response.body_mut() = Body::from(refused.body(request_id, as_problem));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
 }
 
 fn not_ready(app: &App, route: &str) -> Option<ApiError> {

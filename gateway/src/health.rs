@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use commands::Phase;
 use events::Timestamp;
 use http::header::CONTENT_TYPE;
+use journal::Partition;
 use projections::{ModelLag, ParkedKey, RunnerState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -121,7 +122,8 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     if let Some(why) = app.unready() {
         return Err(ApiError::unavailable(why));
     }
-    let lags = app.projections.lag().await.map_err(ApiError::internal)?;
+    let lags = app.projections.lag().await;
+    let lags = lags.map_err(|error| ApiError::unavailable(format!("How far the log is cannot be told: {error}")))?;
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
     Ok(Json(Ready {
         status: ReadyStatus::Ready,
@@ -153,15 +155,25 @@ impl Backend {
             Stage::Draining { .. } => return Some("The server is stopping".to_owned()),
             Stage::Serving => {}
         }
-        let lost = self.owners.iter().zip(0..).find(|(owner, _)| *owner.borrow() != Phase::Owning);
-        if let Some((owner, partition)) = lost {
-            return Some(format!("Partition {partition} has no owner: {:?}", *owner.borrow()));
+        if let Some((partition, phase)) = self.without_owner() {
+            return Some(format!("Partition {partition} has no owner: {phase:?}"));
         }
         let stopped = self.projections.health().into_iter().find_map(|health| match health.state {
             RunnerState::Stopped { .. } => Some(health.partition),
             _ => None,
         });
         stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
+    }
+
+    /// A partition that neither this node owns, nor another one has said that it does.
+    fn without_owner(&self) -> Option<(u32, Phase)> {
+        let announced = self.ownership.announcements();
+        let announced = announced.borrow();
+        self.owners.iter().zip(0..).find_map(|(owner, partition)| {
+            let phase = owner.borrow().clone();
+            let elsewhere = phase == Phase::Idle && announced.contains_key(&Partition(partition));
+            (phase != Phase::Owning && !elsewhere).then_some((partition, phase))
+        })
     }
 
     fn progress(&self) -> String {

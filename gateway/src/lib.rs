@@ -32,11 +32,13 @@ mod routes;
 mod schemas;
 mod serve;
 mod sessions;
+mod store;
 mod submit;
 pub mod telemetry;
 mod tokens;
 mod users;
 
-pub use config::{Config, LogFormat, SERVERS, refuse_servers};
+pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
 pub use routes::openapi;
 pub use serve::Server;
+pub use store::Store;

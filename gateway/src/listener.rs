@@ -12,7 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,14 @@ pub(crate) struct ConnectionLimits {
 }
 
 /// Serves until told to stop; then takes no more connections and finishes the requests in flight, within a limit.
-pub(crate) async fn listen(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
+///
+/// Each request goes to the router that the door shows when it comes: first to one that only says "not yet".
+pub(crate) async fn listen(
+    listener: TcpListener,
+    door: watch::Receiver<Router>,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -47,7 +54,7 @@ pub(crate) async fn listen(listener: TcpListener, router: Router, limits: Connec
             accepted = accept(&listener, &room) => accepted,
         };
         let Some((stream, permit)) = accepted else { continue };
-        let connection = graceful.watch(connection(stream, router.clone(), limits));
+        let connection = graceful.watch(connection(stream, door.clone(), limits));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 debug!("a connection ended: {error}");
@@ -75,7 +82,7 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
 
 fn connection(
     stream: TcpStream,
-    router: Router,
+    door: watch::Receiver<Router>,
     limits: ConnectionLimits,
 ) -> http1::Connection<
     TokioIo<TcpStream>,
@@ -88,7 +95,8 @@ fn connection(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         normalise(request.uri_mut());
-        router.clone().call(request)
+        let mut router = door.borrow().clone();
+        router.call(request)
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,6 +1,7 @@
 //! The `tidings` program.
 
 mod demo;
+mod tail;
 mod verify;
 
 use anyhow::{Context, Result};
@@ -8,7 +9,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use tidings_gateway::telemetry::{self, Metrics};
-use tidings_gateway::{Config, Server, openapi, refuse_servers};
+use tidings_gateway::{Config, Server, StoreConfig, openapi, refuse_servers};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,11 @@ enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// What has happened
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
     /// Prints the API's document, openapi.json
     Openapi,
 }
@@ -40,13 +46,23 @@ enum Command {
 enum LogCommand {
     /// Reads the whole log, and checks every record against its chain and the anchors
     Verify(verify::Arguments),
+    /// Reads the whole log, and says what each partition holds
+    Stats(StoreConfig),
+}
+
+#[derive(Subcommand)]
+enum EventsCommand {
+    /// Prints events as they happen, one CloudEvent a line
+    Tail(tail::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(config) => serve(*config),
         Command::Demo(arguments) => demo::run(*arguments),
-        Command::Log { command: LogCommand::Verify(arguments) } => verify::run(&arguments),
+        Command::Log { command: LogCommand::Verify(arguments) } => verify::verify(&arguments),
+        Command::Log { command: LogCommand::Stats(store) } => verify::stats(&store),
+        Command::Events { command: EventsCommand::Tail(arguments) } => tail::run(&arguments),
         Command::Openapi => print_document(),
     };
     match done {
@@ -110,6 +126,8 @@ mod tests {
             "tidings demo --people 50 --kill 3",
             "tidings demo --graph g --kill 3",
             "tidings log verify --data d",
+            "tidings log stats --data d",
+            "tidings events tail --data d --from-start --type post. --count 3",
             "tidings openapi",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -4,6 +4,7 @@ use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
 use crate::{comments, document, edge, feed, follows, health, likes, posts, registration, sessions, users};
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use serde_json::Value;
 use utoipa::OpenApi;
@@ -46,6 +47,12 @@ fn api() -> OpenApiRouter<App> {
 /// `openapi.json`.
 pub fn openapi() -> Value {
     document::complete(&api().into_openapi())
+}
+
+/// What stands at the door while the server waits for what it stands on.
+pub(crate) fn not_yet(why: &str) -> Router {
+    let why = format!("The server is starting: {why}");
+    Router::new().fallback(move |request: Request| edge::not_yet(request, why))
 }
 
 /// The routes with all that surrounds them, but for what is done to a path before it is routed.

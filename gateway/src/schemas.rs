@@ -5,16 +5,18 @@ use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
 use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
 use serde_json::{Value, json};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AllOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 /// Somewhere a character that is no white space, nowhere U+0000.
 pub(crate) const PROSE_PATTERN: &str = r"^[^\u0000]*[^\u0000\s][^\u0000]*$";
 /// A username.
 pub(crate) const USERNAME_PATTERN: &str = "^[A-Za-z0-9_]{3,30}$";
-/// An address.
+/// An address: a dot-atom, and a host of at least two labels, each of 63 characters at most.
 pub(crate) const EMAIL_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@\
-     [A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$";
+     [A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$";
+/// What stands before the at sign.
+const EMAIL_LOCAL_PATTERN: &str = "^[^@]{1,64}@";
 /// What our media service mints.
 pub(crate) const MEDIA_URL_PATTERN: &str = "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// A consistency token.
@@ -53,8 +55,9 @@ pub(crate) fn media_url() -> Object {
 }
 
 /// An address.
-pub(crate) fn email() -> Object {
-    string().max_length(Some(EMAIL_MAX)).pattern(Some(EMAIL_PATTERN)).build()
+pub(crate) fn email() -> Schema {
+    let address = string().max_length(Some(EMAIL_MAX)).pattern(Some(EMAIL_PATTERN));
+    Schema::AllOf(AllOfBuilder::new().item(address).item(string().pattern(Some(EMAIL_LOCAL_PATTERN))).build())
 }
 
 /// A username.

@@ -13,21 +13,23 @@ use crate::health::Stage;
 use crate::listener::{ConnectionLimits, listen};
 use crate::passwords::Passwords;
 use crate::routes;
+use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
-use commands::{Owner, Phase, Router};
-use events::{Keyring, Timestamp};
-use journal::embedded::{self, Embedded, StaticOwnership};
-use journal::{Journal, JournalError, Ownership, Partition, Rules};
-use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
+use axum::Router;
+use commands::{Owner, Phase};
+use events::Timestamp;
+use journal::{Journal, JournalError, Partition, Rules};
+use metrics::gauge;
+use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use recovery::{Partitions, recover};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -37,12 +39,13 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How long owners, and then runners, may take to stop. Above the owner's own limit.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-/// A server that has its address and its data directory, and is to be run.
+/// A server that has its address, and its data directory if it is embedded, and is to be run.
 pub struct Server {
     config: Config,
     listener: TcpListener,
     address: SocketAddr,
-    embedded: Embedded,
+    /// `None` if it is on servers that may not answer yet.
+    store: Option<Store>,
     metrics: Metrics,
     stage: watch::Sender<Stage>,
 }
@@ -62,9 +65,8 @@ impl Server {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve on {}", config.listen))?;
         let address = listener.local_addr().context("the listener has no address")?;
-        let (data, partitions) = (config.data.clone(), config.partitions);
-        let embedded = spawn_blocking(move || embedded::open(&data, partitions)).await??;
-        Ok(Self { config, listener, address, embedded, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
+        let store = if config.store.is_shared() { None } else { Some(Store::open(&config.store).await?) };
+        Ok(Self { config, listener, address, store, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
     }
 
     /// Where it listens.
@@ -72,9 +74,9 @@ impl Server {
         self.address
     }
 
-    /// The log, for whoever wants to watch it. Holding it keeps the data directory locked.
-    pub fn journal(&self) -> Arc<dyn Journal> {
-        self.embedded.log.clone()
+    /// The log of an embedded server, for whoever wants to watch it. Holding it keeps the data directory locked.
+    pub fn journal(&self) -> Option<Arc<dyn Journal>> {
+        self.store.as_ref().map(|store| Arc::clone(&store.journal))
     }
 
     /// Becomes true when it serves.
@@ -87,38 +89,25 @@ impl Server {
     ///
     /// An error means that a part of it has ended by itself; everything acknowledged is in the log.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { config, listener, address, embedded, metrics, stage } = self;
-        let begun = Instant::now();
-        let (data, version) = (config.data.display(), env!("CARGO_PKG_VERSION"));
-        info!(version, %data, %address, "Tidings {version} listens on http://{address}, with its data in {data}");
-
-        let parts = assemble(&config, &embedded, &metrics, stage.subscribe())?;
-        let limits = ConnectionLimits {
-            connections_max: config.connections_max,
-            head_timeout: Duration::from_millis(config.head_timeout_ms),
-            drain_timeout: Duration::from_millis(config.drain_timeout_ms),
+        let Self { config, listener, address, store, metrics, stage } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        info!(version, %address, "Tidings {version} listens on http://{address}, with its data in {}", config.store);
+        let (door, shown) = watch::channel(routes::not_yet("it has just begun"));
+        let (stop_listening, mut listening) = (CancellationToken::new(), JoinSet::new());
+        listening.spawn(listen(listener, shown, limits(&config), stop_listening.clone()));
+        let store = match store {
+            Some(store) => store,
+            None => tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                opened = Store::wait_for(&config.store, |why| drop(door.send_replace(routes::not_yet(why)))) => opened?,
+            },
         };
-        let stop_listening = CancellationToken::new();
-        let mut listening = JoinSet::new();
-        listening.spawn(listen(listener, routes::router(parts.app), limits, stop_listening.clone()));
-        let mut running = Running {
-            owners: JoinSet::new(),
-            runners: JoinSet::new(),
-            stop_owners: CancellationToken::new(),
-            stop_runners: CancellationToken::new(),
-        };
-
-        let outcome = tokio::select! {
+        let served = serve(&config, &store, &metrics, &stage, &door, stop);
+        let (outcome, running) = tokio::select! {
             biased;
-            () = stop.cancelled() => Ok(()),
-            error = embedded.log.failed() => {
-                parts.router.give_up();
-                Err(anyhow!(error).context("the log has failed"))
-            }
-            error = embedded.keyring.failed() => Err(anyhow!(error).context("the keyring has failed")),
-            error = running.serve(parts.partitions, &stage, begun) => Err(error),
-            ended = listening.join_next() => Err(anyhow!("the listener has ended: {ended:?}")),
-            () = upkeep(&metrics) => Ok(()),
+            served = served => served?,
+            ended = listening.join_next() => bail!("the listener has ended: {ended:?}"),
         };
         if let Err(error) = &outcome {
             error!("stopping: {error:#}");
@@ -128,51 +117,102 @@ impl Server {
         stop_listening.cancel();
         while listening.join_next().await.is_some() {}
         running.stop().await;
-        // Whoever still holds the log holds the directory; the last one closes it, which waits for the disk.
-        spawn_blocking(move || drop(embedded)).await?;
+        drop(door);
+        store.close().await?;
         info!("stopped");
         outcome
     }
 }
 
-async fn upkeep(metrics: &Metrics) {
+/// Serves until told to stop or until something ends by itself, and says which; what runs is still to be stopped.
+async fn serve(
+    config: &Config,
+    store: &Store,
+    metrics: &Metrics,
+    stage: &watch::Sender<Stage>,
+    door: &watch::Sender<Router>,
+    stop: CancellationToken,
+) -> Result<(Result<()>, Running)> {
+    let begun = Instant::now();
+    let parts = assemble(config, store, metrics, stage.subscribe())?;
+    let projections = Arc::clone(&parts.app.projections);
+    drop(door.send_replace(routes::router(parts.app)));
+    let mut running = Running {
+        owners: JoinSet::new(),
+        runners: JoinSet::new(),
+        stop_owners: CancellationToken::new(),
+        stop_runners: CancellationToken::new(),
+    };
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(()),
+        error = store.failed() => {
+            parts.router.give_up();
+            Err(error)
+        }
+        error = running.serve(parts.partitions, stage, begun) => Err(error),
+        () = store.keep_anchors(&projections) => Ok(()),
+        () = upkeep(metrics, &projections) => Ok(()),
+    };
+    Ok((outcome, running))
+}
+
+fn limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        connections_max: config.connections_max,
+        head_timeout: Duration::from_millis(config.head_timeout_ms),
+        drain_timeout: Duration::from_millis(config.drain_timeout_ms),
+    }
+}
+
+async fn upkeep(metrics: &Metrics, projections: &Projections) {
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         metrics.0.run_upkeep();
+        match projections.lag().await {
+            Ok(lags) => lags.iter().for_each(measure),
+            Err(error) => warn!("how far the read models are behind cannot be told: {error}"),
+        }
     }
+}
+
+fn measure(lag: &ModelLag) {
+    let labels = [("model", lag.model.to_owned()), ("partition", lag.partition.to_string())];
+    gauge!("tidings_model_lag_records", &labels).set(lag.records as f64 + lag.parked as f64);
+    gauge!("tidings_model_lag_oldest_seconds", &labels).set(lag.oldest.unwrap_or_default().as_secs_f64());
 }
 
 /// What is made of a configuration.
 struct Parts {
     app: App,
-    router: Router,
+    router: commands::Router,
     partitions: Partitions,
 }
 
-fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watch::Receiver<Stage>) -> Result<Parts> {
-    let journal: Arc<dyn Journal> = embedded.log.clone();
-    let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
+fn assemble(config: &Config, store: &Store, metrics: &Metrics, stage: watch::Receiver<Stage>) -> Result<Parts> {
+    let Store { journal, keyring, .. } = store;
+    let ownership = store.ownership(config.internal_advertise.as_deref().unwrap_or_default())?;
     let models =
         Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
     let (projections, runners) = Projections::new(ProjectionsOptions {
-        journal: Arc::clone(&journal),
-        keyring: Arc::clone(&keyring),
+        journal: Arc::clone(journal),
+        keyring: Arc::clone(keyring),
         models: registered(&models),
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     });
-    let ownership: Arc<dyn Ownership> = Arc::new(StaticOwnership::new(journal.partitions()));
-    let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes());
+    let (router, owners) = Owner::of_all(journal, &ownership, &sagas::processes());
     let projections = Arc::new(projections);
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
     let app = Arc::new(Backend {
         router: router.clone(),
-        consistency: Consistency::new(Arc::clone(&journal), Arc::clone(&projections), limits.read_wait),
+        consistency: Consistency::new(Arc::clone(journal), Arc::clone(&projections), limits.read_wait),
         tokens: AccessTokens::new(keyring.secrets())?,
-        keyring,
+        keyring: Arc::clone(keyring),
+        ownership,
         projections,
         models,
         passwords: Passwords::new(config.hashers())?,
@@ -182,7 +222,7 @@ fn assemble(config: &Config, embedded: &Embedded, metrics: &Metrics, stage: watc
         metrics: metrics.0.clone(),
         document: document.into(),
     });
-    Ok(Parts { app, router, partitions: Partitions { journal, owners, runners } })
+    Ok(Parts { app, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
 }
 
 /// Every read model that is fed. A new one is a line here.
@@ -206,7 +246,7 @@ impl Running {
     }
 
     async fn bring_up(&mut self, partitions: Partitions, stage: &watch::Sender<Stage>, begun: Instant) -> Result<()> {
-        let mut recovering = recover(partitions).await?;
+        let mut recovering = recover(partitions);
         let mut owned = Vec::new();
         let mut records = 0;
         while let Some(recovered) = recovering.join_next().await {
@@ -219,8 +259,8 @@ impl Running {
             self.owners.spawn(async move { (partition, recovered.owner.run(Some(recovered.state), stop).await) });
         }
         for mut owner in owned {
-            let phase = owner.wait_for(|phase| matches!(phase, Phase::Owning | Phase::Stopped)).await;
-            if !matches!(phase.as_deref(), Ok(Phase::Owning)) {
+            let phase = owner.wait_for(|phase| matches!(phase, Phase::Owning | Phase::Idle | Phase::Stopped)).await;
+            if !matches!(phase.as_deref(), Ok(Phase::Owning | Phase::Idle)) {
                 // Its end, with the reason, is in the set of owners.
                 return Ok(());
             }

@@ -9,6 +9,9 @@ use tracing_subscriber::EnvFilter;
 const BUCKETS_S: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// Upper bounds of the classes of sizes, in bytes.
+const BUCKETS_BYTES: [f64; 8] = [256.0, 512.0, 1_024.0, 2_048.0, 4_096.0, 16_384.0, 65_536.0, 524_288.0];
+
 /// The measurements of this process.
 #[derive(Clone)]
 pub struct Metrics(pub(crate) PrometheusHandle);
@@ -29,8 +32,11 @@ impl Metrics {
 }
 
 fn builder() -> Result<PrometheusBuilder> {
-    let seconds = Matcher::Suffix("_seconds".to_owned());
-    PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS_S).context("the classes of times")
+    let ending = |suffix: &str| Matcher::Suffix(suffix.to_owned());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(ending("_seconds"), &BUCKETS_S)
+        .and_then(|builder| builder.set_buckets_for_metric(ending("_bytes"), &BUCKETS_BYTES))
+        .context("the classes of times and sizes")
 }
 
 /// Writes log lines to standard output.

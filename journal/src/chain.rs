@@ -96,12 +96,24 @@ pub enum Verdict {
     Void,
 }
 
+/// What was judged since a chain was made, counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Valid commits.
+    pub commits: u64,
+    /// Valid claims.
+    pub claims: u64,
+    /// Records that never happened.
+    pub void: u64,
+}
+
 /// The rule applied to one partition, record by record.
 #[derive(Clone, Debug)]
 pub struct Chain {
     partition: Partition,
     at: Checkpoint,
     void_run: u64,
+    tally: Tally,
     rules: Rules,
 }
 
@@ -109,13 +121,18 @@ impl Chain {
     /// Before the first record of a partition.
     pub fn genesis(log: &str, partition: Partition) -> Self {
         let at = Checkpoint { next: 0, head: genesis(log, partition), head_offset: None, incarnation: None };
-        Self { partition, at, void_run: 0, rules: Rules::default() }
+        Self { partition, at, void_run: 0, tally: Tally::default(), rules: Rules::default() }
     }
 
     /// After the record of a checkpoint. The caller has compared the head with the log (see [`crate::Reader::resume`]).
     pub fn resume(partition: Partition, at: Checkpoint) -> Self {
         let void_run = at.next - at.head_offset.map_or(0, |offset| offset + 1);
-        Self { partition, at, void_run, rules: Rules::default() }
+        Self { partition, at, void_run, tally: Tally::default(), rules: Rules::default() }
+    }
+
+    /// The same partition by the same rules, after the record of another checkpoint.
+    pub(crate) fn resumed(&self, at: Checkpoint) -> Self {
+        Self { tally: self.tally, ..Self::resume(self.partition, at).with_rules(self.rules) }
     }
 
     /// The same by these rules. All of them, outside tests.
@@ -132,6 +149,11 @@ impl Chain {
     /// The chain of the last valid record.
     pub fn head(&self) -> Head {
         self.at.head
+    }
+
+    /// What it has judged.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// The first offset that was not judged.
@@ -158,9 +180,14 @@ impl Chain {
             self.at.head_offset = Some(*offset);
             self.at.incarnation = Some(draft.incarnation);
             self.void_run = 0;
+            match draft.kind {
+                Kind::Claim => self.tally.claims += 1,
+                Kind::Commit => self.tally.commits += 1,
+            }
             return Ok(Verdict::Valid);
         }
         self.void_run += 1;
+        self.tally.void += 1;
         if self.void_run > VOID_RUN_MAX {
             return Err(self.diverged(*offset, format!("more than {VOID_RUN_MAX} void records in a row")));
         }

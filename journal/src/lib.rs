@@ -12,12 +12,14 @@ pub mod kafka;
 mod ownership;
 mod partition;
 mod port;
+#[cfg(feature = "servers")]
+pub mod postgres;
 mod reader;
 mod record;
 mod rules;
 mod verify;
 
-pub use chain::{Anchor, Chain, Checkpoint, Head, Verdict};
+pub use chain::{Anchor, Chain, Checkpoint, Head, Tally, Verdict};
 pub use error::{AppendError, JournalError};
 pub use ownership::{Announcement, Announcements, Assignment, Ownership};
 pub use partition::{Offset, Partition, Position, partition_of};

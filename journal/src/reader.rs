@@ -1,6 +1,6 @@
 //! Reading a partition as everybody must read it: the chain rule applied, void records left out, damage reported.
 
-use crate::chain::{Anchor, Chain, Checkpoint, Verdict};
+use crate::chain::{Anchor, Chain, Checkpoint, Tally, Verdict};
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
 use crate::port::Journal;
@@ -124,6 +124,11 @@ impl Reader {
         self.chain.checkpoint()
     }
 
+    /// What it has read, counted.
+    pub fn tally(&self) -> Tally {
+        self.chain.tally()
+    }
+
     /// The first offset that was not read.
     pub fn next(&self) -> Offset {
         self.chain.next()
@@ -181,7 +186,7 @@ impl Reader {
                     (Ok(commit), _) => commits.push(commit),
                     // The checkpoint must not pass what nobody has been given.
                     (Err(_), Some(last)) => {
-                        self.chain = Chain::resume(self.partition, last.after);
+                        self.chain = self.chain.resumed(last.after);
                         return Ok(commits);
                     }
                     (Err(error), None) => {

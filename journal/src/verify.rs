@@ -4,8 +4,9 @@ use crate::chain::{Anchor, Head};
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition};
 use crate::port::Journal;
-use crate::reader::{Reader, decode};
-use crate::record::Kind;
+use crate::reader::{DecodedCommit, Reader, decode};
+use crate::record::{Kind, Record};
+use events::Timestamp;
 use std::sync::Arc;
 
 /// What a partition was found to hold.
@@ -19,6 +20,14 @@ pub struct Verified {
     pub void: u64,
     /// Valid claims.
     pub claims: u64,
+    /// Events in the valid commits.
+    pub events: u64,
+    /// Keys and values of the valid records.
+    pub bytes: u64,
+    /// The largest value among them, in bytes.
+    pub largest: usize,
+    /// When the first and the last commit were made.
+    pub times: Option<(Timestamp, Timestamp)>,
     /// The chain of the last valid record.
     pub head: Head,
     /// What was known about the partition before, with which it agrees.
@@ -47,7 +56,18 @@ async fn verify_partition(
 ) -> Result<Verified, JournalError> {
     let anchor = journal.anchor(partition).await?;
     let mut reader = Reader::from_start(Arc::clone(journal), partition).await?;
-    let (mut valid, mut claims) = (0, 0);
+    let mut found = Verified {
+        records: 0,
+        valid: 0,
+        void: 0,
+        claims: 0,
+        events: 0,
+        bytes: 0,
+        largest: 0,
+        times: None,
+        head: reader.checkpoint().head,
+        anchor,
+    };
     loop {
         let records = reader.records().await?;
         progress(partition, reader.next());
@@ -55,13 +75,30 @@ async fn verify_partition(
             break;
         }
         for (record, after) in records {
-            valid += 1;
-            match record.draft.kind {
-                Kind::Claim => claims += 1,
-                Kind::Commit => drop(decode(partition, &record, after)?),
-            }
+            found.count(&record, || decode(partition, &record, after))?;
         }
     }
-    let records = reader.next();
-    Ok(Verified { records, valid, void: records - valid, claims, head: reader.checkpoint().head, anchor })
+    let (records, head) = (reader.next(), reader.checkpoint().head);
+    Ok(Verified { records, void: records - found.valid, head, ..found })
+}
+
+impl Verified {
+    fn count(
+        &mut self,
+        record: &Record,
+        decode: impl FnOnce() -> Result<DecodedCommit, JournalError>,
+    ) -> Result<(), JournalError> {
+        self.valid += 1;
+        self.bytes += (record.draft.key.len() + record.draft.value.len()) as u64;
+        self.largest = self.largest.max(record.draft.value.len());
+        match record.draft.kind {
+            Kind::Claim => self.claims += 1,
+            Kind::Commit => {
+                let commit = decode()?.commit;
+                self.events += commit.events.len() as u64;
+                self.times = Some((self.times.map_or(commit.time, |(first, _)| first), commit.time));
+            }
+        }
+        Ok(())
+    }
 }

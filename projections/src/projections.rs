@@ -6,6 +6,7 @@ use crate::checkpoint::Parked;
 use crate::read_model::ReadModel;
 use crate::runner::{Clock, Discard, Request, RequestError, Runner, Stop, limits};
 use events::{Commit, Key, Keyring, Timestamp};
+use futures::future::try_join_all;
 use journal::{Journal, JournalError, Kind, Offset, Partition, Position, Rule, Rules, partition_of};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -201,12 +202,24 @@ impl Projections {
         })
     }
 
+    /// The place in each partition that every read model has passed.
+    pub fn passed(&self) -> BTreeMap<Partition, journal::Checkpoint> {
+        let smallest = |partition| {
+            let places = self.models.iter().map(|model| model.checkpoint(partition).map(|checkpoint| checkpoint.at));
+            // A model without a checkpoint has passed nothing.
+            places.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|at| at.next)
+        };
+        let partitions = (0..self.journal.partitions()).map(Partition);
+        partitions.filter_map(|partition| smallest(partition).map(|at| (partition, at))).collect()
+    }
+
     /// How far each read model is behind in each partition. Asks the log itself, so it is true also of a runner that
     /// hangs or has ended.
     pub async fn lag(&self) -> Result<Vec<ModelLag>, JournalError> {
         let mut lags = Vec::new();
-        for (partition, board) in (0..).map(Partition).zip(&self.boards) {
-            let end = self.journal.end(partition).await?;
+        let partitions = || (0..).map(Partition).zip(&self.boards);
+        let ends = try_join_all(partitions().map(|(partition, _)| self.journal.end(partition))).await?;
+        for ((partition, board), end) in partitions().zip(ends) {
             let mut times = BTreeMap::new();
             for (model, progress) in self.models.iter().zip(&board.progress) {
                 let next = progress.borrow().next;

@@ -18,7 +18,7 @@ use crate::opener::Opener;
 use crate::projections::ProjectionsOptions;
 use crate::read_model::{Batch, Entry, ReadModel};
 use events::{Keyring, KeyringError, Timestamp};
-use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader, Rule, Rules};
+use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader, Rule, Rules, Tally};
 use metrics::{counter, gauge};
 use replay::Replay;
 pub use replay::RequestError;
@@ -201,8 +201,11 @@ impl Runner {
 
     /// Reads once and applies what was read. Returns whether that was the log's end.
     async fn pass(&mut self, observer: &mut (dyn FnMut(&DecodedCommit) + Send)) -> Result<bool, Stop> {
+        let before = self.reader().await?.tally();
         let commits = self.read().await?;
-        let end = self.reader().await?.checkpoint();
+        let reader = self.reader().await?;
+        let (end, after) = (reader.checkpoint(), reader.tally());
+        count(before, after);
         let mut rest = commits.as_slice();
         loop {
             let (batch, later) = rest.split_at(rest.len().min(limits::BATCH_MAX));
@@ -329,6 +332,19 @@ impl Runner {
         self.board.passed(model, checkpoint.at.next);
         self.places[model] = checkpoint;
         counter!("tidings_projection_commits_total", "model" => self.models[model].name()).increment(commits as u64);
+    }
+}
+
+/// What was read of the log, on this node.
+fn count(before: Tally, after: Tally) {
+    for (kind, read) in [
+        ("commit", after.commits - before.commits),
+        ("claim", after.claims - before.claims),
+        ("void", after.void - before.void),
+    ] {
+        if read > 0 {
+            counter!("tidings_log_records_total", "kind" => kind).increment(read);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ fn options(partitions: u32) -> KafkaOptions {
     let id = Uuid::new_v4();
     KafkaOptions {
         brokers: std::env::var("KAFKA_BROKERS").unwrap(),
+        cluster: None,
         topic: format!("contract-{id}"),
         log: format!("log {id}"),
         partitions,

@@ -140,7 +140,11 @@ async fn servers_that_would_not_be_used_are_refused_before_anything_is_made() ->
     let home = tempfile::tempdir()?;
     for name in gateway::SERVERS {
         let said = refused(&home.path().join("data"), &[(name, "somewhere")])?;
-        assert!(said.contains(name) && said.contains("embedded"), "{said}");
+        assert!(said.contains(name) && said.contains("in memory"), "{said}");
+    }
+    for (name, missing) in [("KAFKA_BROKERS", "KEYRING_URL"), ("KEYRING_URL", "KAFKA_BROKERS")] {
+        let said = refused(&home.path().join("data"), &[(name, "somewhere")])?;
+        assert!(said.contains(name) && said.contains(&format!("{missing} is not")), "{said}");
     }
     assert!(content(home.path())?.is_empty());
     Ok(())

@@ -7,5 +7,6 @@ mod cuts;
 mod failing_disk;
 mod keyrings;
 mod linearizability;
+mod nodes;
 mod registrations;
 mod sigkills;

@@ -191,7 +191,7 @@ async fn a_full_mailbox_says_so() {
     cluster.network.route(P, mailbox.clone());
     for n in 0..commands::MAILBOX_MAX {
         let (reply, _) = oneshot::channel();
-        mailbox.try_send(Delivery { request: Arc::new(like(n as u128)), reply }).unwrap();
+        mailbox.try_send(Delivery::new(Arc::new(like(n as u128)), reply)).unwrap();
     }
     let local: Arc<dyn commands::Transport> = Arc::new(commands::LocalOwners::new(vec![mailbox]));
     assert_eq!(commands::Router::new(local, 1).submit(like(0)).await, Answer::Overloaded);

@@ -9,7 +9,7 @@ use events::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, StatusCode};
-use journal::embedded::{self, EmbeddedKeyring, PARTITIONS_DEFAULT};
+use journal::embedded::{self, PARTITIONS_DEFAULT};
 use journal::{Journal, Partition, Reader};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -45,7 +45,13 @@ pub struct Audit {
 impl Audit {
     /// Compares. Nobody may have the directory open.
     pub async fn of_log(data: &Path, books: &[Write]) -> Result<Self> {
-        let told = Told::by_log(data).await?;
+        let embedded = embedded::open(data, PARTITIONS_DEFAULT)?;
+        Self::of(embedded.log.clone(), embedded.keyring.clone(), books).await
+    }
+
+    /// Compares with a log that is open.
+    pub async fn of(journal: Arc<dyn Journal>, keyring: Arc<dyn Keyring>, books: &[Write]) -> Result<Self> {
+        let told = Told::by_log(journal, &*keyring).await?;
         let mut expected = BTreeMap::<_, Vec<&Write>>::new();
         for write in books {
             expected.entry(write.key.as_str()).or_default().push(write);
@@ -103,9 +109,7 @@ impl fmt::Display for Audit {
 }
 
 impl Told {
-    async fn by_log(data: &Path) -> Result<Self> {
-        let opened = embedded::open(data, PARTITIONS_DEFAULT)?;
-        let journal: Arc<dyn Journal> = opened.log.clone();
+    async fn by_log(journal: Arc<dyn Journal>, keyring: &dyn Keyring) -> Result<Self> {
         let mut told = Self::default();
         for partition in (0..journal.partitions()).map(Partition) {
             let mut reader = Reader::from_start(Arc::clone(&journal), partition).await?;
@@ -117,7 +121,7 @@ impl Told {
                 for decoded in commits {
                     *told.commands.entry(decoded.commit.command).or_default() += 1;
                     for event in &decoded.commit.events {
-                        told.hear(&opened.keyring, event, decoded.commit.time).await?;
+                        told.hear(keyring, event, decoded.commit.time).await?;
                     }
                 }
             }
@@ -125,7 +129,7 @@ impl Told {
         Ok(told)
     }
 
-    async fn hear(&mut self, keyring: &EmbeddedKeyring, event: &Event, time: Timestamp) -> Result<()> {
+    async fn hear(&mut self, keyring: &dyn Keyring, event: &Event, time: Timestamp) -> Result<()> {
         let (key, value) = match event {
             Event::Post(PostEvent::Published(it)) => {
                 let content = open(keyring, it.author, &it.content).await?;
@@ -151,7 +155,7 @@ impl Told {
     }
 }
 
-async fn open<T: Sealable>(keyring: &EmbeddedKeyring, owner: UserId, sealed: &Sealed<T>) -> Result<T> {
+async fn open<T: Sealable>(keyring: &dyn Keyring, owner: UserId, sealed: &Sealed<T>) -> Result<T> {
     let key: Arc<CipherKey> = keyring.find(KeyId::from(owner)).await?.context("the key was destroyed")?;
     Ok(sealed.open(&key)?)
 }

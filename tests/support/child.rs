@@ -11,6 +11,8 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it is ready.
@@ -68,6 +70,21 @@ impl Server {
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        ensure!(sent.success(), "SIG{name} could not be sent");
+        Ok(())
+    }
+
+    /// SIGTERM, and waits until it has stopped in order.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.signal("TERM")?;
+        let (status, said) = self.ended().await?;
+        ensure!(status.success(), "it did not stop in order: {said}");
         Ok(())
     }
 
@@ -138,17 +155,41 @@ fn spawn(data: &Path, port: u16, environment: &Environment) -> Result<Child> {
         .context("starting tidings serve")
 }
 
-/// A plain client of the API.
-#[derive(Clone)]
+/// A plain client of the API, on one node or on several.
 pub struct HttpClient {
-    url: String,
+    urls: Arc<[String]>,
+    /// Which node it asks; the next one after no answer.
+    at: AtomicUsize,
     client: Client<HttpConnector, Full<bytes::Bytes>>,
+}
+
+impl Clone for HttpClient {
+    /// Begins at another node, so that clones spread over all of them.
+    fn clone(&self) -> Self {
+        let at = AtomicUsize::new(self.at.fetch_add(1, Ordering::Relaxed));
+        Self { urls: Arc::clone(&self.urls), at, client: self.client.clone() }
+    }
 }
 
 impl HttpClient {
     /// A client of the server at this address.
     pub fn new(url: String) -> Self {
-        Self { url, client: Client::builder(TokioExecutor::new()).build_http() }
+        Self::of(vec![url])
+    }
+
+    /// A client of several nodes.
+    pub fn of(urls: Vec<String>) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { urls: urls.into(), at: AtomicUsize::new(0), client }
+    }
+
+    /// From here on it asks the next node.
+    pub fn move_on(&self) {
+        self.at.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn url(&self) -> &str {
+        &self.urls[self.at.load(Ordering::Relaxed) % self.urls.len()]
     }
 
     /// One request; an error means that there is no answer.
@@ -159,7 +200,18 @@ impl HttpClient {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Result<(StatusCode, Value)> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let (parts, body) = self.exchange(method, path, body, headers).await?;
+        Ok((parts.status, body))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<(http::response::Parts, Value)> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -170,7 +222,15 @@ impl HttpClient {
         let answer = self.client.request(request.body(Full::new(bytes))?).await?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await?.to_bytes();
-        Ok((parts.status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((parts, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+    }
+
+    /// A write that must succeed at once: its answer, and its consistency token.
+    pub async fn written(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Result<(Value, String)> {
+        let (parts, body) = self.exchange(Method::POST, path, Some(body), headers).await?;
+        ensure!(parts.status.is_success(), "{path}: {} {body}", parts.status);
+        let token = parts.headers.get("x-consistency-token").context("a write without a consistency token")?;
+        Ok((body, token.to_str()?.to_owned()))
     }
 
     /// Asks with the same headers (and so the same `Idempotency-Key`) until there is an answer: no connection, 503 and
@@ -205,6 +265,7 @@ impl HttpClient {
                 Ok((_, body)) => told_unknown += u32::from(body["outcome"] == "unknown"),
                 Err(error) => doubts += u32::from(may_have_arrived(&error)),
             }
+            self.move_on();
             ensure!(begun.elapsed() < ANSWER_MAX, "{method} {path}: no answer within {ANSWER_MAX:?}");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use commands::State;
 use document::Document;
 use gateway::telemetry::Metrics;
-use gateway::{Config, LogFormat};
+use gateway::{Config, LogFormat, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -75,11 +75,20 @@ pub struct Answer {
 /// The settings of a test's server.
 pub fn config(data: &Path) -> Config {
     Config {
-        data: data.to_owned(),
+        store: StoreConfig {
+            data: data.to_owned(),
+            partitions: Some(PARTITIONS),
+            kafka_brokers: None,
+            kafka_topic: "tidings.events".to_owned(),
+            kafka_properties: Vec::new(),
+            keyring_url: None,
+            dev: false,
+        },
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         log_format: LogFormat::Text,
         log: "off".to_owned(),
-        partitions: PARTITIONS,
+        internal_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        internal_advertise: None,
         threads: None,
         hashers: None,
         connections_max: 1_000,
@@ -100,7 +109,7 @@ impl TestServer {
     /// A server over what stands in a directory.
     pub async fn over(directory: TempDir) -> Result<Self> {
         let server = gateway::Server::open(config(&directory.path().join("data")), Metrics::detached()?).await?;
-        let (address, journal, ready) = (server.address(), Some(server.journal()), server.ready());
+        let (address, journal, ready) = (server.address(), server.journal(), server.ready());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -5,8 +5,9 @@
 //! own records end. Both are one comparison: an answer knows the offset up to which the log must be known to be valid.
 
 use super::driver::{Attempt, Driver};
+use super::meters::Meters;
 use super::time::commit_time;
-use super::{Owner, OwnerOptions, limits};
+use super::{Owner, limits};
 use crate::answer::{Answer, Ended, Receipt, Refusal};
 use crate::command::Command;
 use crate::process::SagaStatus;
@@ -51,6 +52,7 @@ struct Sent {
     reply: Reply,
     /// What it says about sagas, which the driver acts upon once it is valid.
     sagas: Vec<SagaEvent>,
+    since: Instant,
 }
 
 /// An answer that is not yet known to be true.
@@ -63,6 +65,7 @@ struct Held {
     /// The log was, or will be, seen to hold nothing foreign below this, by a look that began after the request was
     /// read or by a commit that was sent after it.
     fence: Option<Offset>,
+    since: Instant,
 }
 
 /// A look at the log's end, under way.
@@ -95,6 +98,7 @@ pub(super) struct Tenure {
     /// In order, so that a lost tenure lets go of them in the same order every time.
     waiters: BTreeMap<SagaId, Vec<Waiter>>,
     rules: Rules,
+    meters: Meters,
 }
 
 impl Tenure {
@@ -104,8 +108,9 @@ impl Tenure {
         head: Head,
         next: Offset,
         appender: Box<dyn Appender>,
-        options: &OwnerOptions,
+        owner: &Owner,
     ) -> Self {
+        let options = &owner.options;
         let driver = if options.rules.keep(Rule::ResumeOpenSteps) {
             Driver::resume(&state, (options.clock)())
         } else {
@@ -125,6 +130,7 @@ impl Tenure {
             driver,
             waiters: BTreeMap::new(),
             rules: options.rules,
+            meters: Meters::of(owner),
         }
     }
 
@@ -160,7 +166,8 @@ impl Tenure {
                     if taken == 0 {
                         return self.drain(owner).await;
                     }
-                    for Delivery { request, reply } in batch.drain(..) {
+                    self.meters.taken(&batch, owner.inbox.len(), self.sent.len());
+                    for Delivery { request, reply, .. } in batch.drain(..) {
                         self.decide(owner, request, Some(reply));
                     }
                     Ok(())
@@ -212,7 +219,8 @@ impl Tenure {
         if !self.rules.keep(Rule::StepsStandInTheLog) {
             sagas.iter().for_each(|event| self.driver.note(event, (owner.options.clock)()));
         }
-        self.sent.push_back(Sent { offset: receipt.position.offset, request, receipt, reply, sagas });
+        let (offset, since) = (receipt.position.offset, Instant::now());
+        self.sent.push_back(Sent { offset, request, receipt, reply, sagas, since });
     }
 
     /// Encodes the commit, applies it to the state and hands it to the log.
@@ -239,14 +247,14 @@ impl Tenure {
         if value.len() > Commit::ENCODED_MAX {
             return Err(Refusal::TooLarge(value.len()));
         }
-        let key = Bytes::from(request.key.to_string());
+        let (key, bytes) = (Bytes::from(request.key.to_string()), value.len());
         let draft = Draft::extending(self.head, Kind::Commit, self.incarnation, key, Bytes::from(value));
         let position = Position { partition: owner.options.partition, offset: self.next };
         self.head = draft.chain;
         self.next += 1;
         self.receipts.push_back(self.appender.append(draft));
         self.state.apply(&request.key, position, &commit);
-        metrics::counter!("tidings_commits_total").increment(1);
+        self.meters.sent(bytes);
         let sagas = commit.events.into_iter().filter_map(|event| match event {
             Event::Saga(event) => Some(event),
             _ => None,
@@ -262,7 +270,8 @@ impl Tenure {
         if !self.rules.keep(Rule::FenceRefusals) {
             return self.release(&request, answer, reply);
         }
-        self.held.push_back(Held { request, answer, reply, decided_at: self.next, fence: None });
+        let (decided_at, since) = (self.next, Instant::now());
+        self.held.push_back(Held { request, answer, reply, decided_at, fence: None, since });
     }
 
     /// Begins a look at the log's end if an answer waits for one and none is under way.
@@ -307,6 +316,7 @@ impl Tenure {
                 return Err(End::Lost(error.to_string()));
             }
         }
+        self.meters.landed(sent.since);
         self.tell_sagas(owner, &sent);
         self.release(&sent.request, Answer::Accepted(sent.receipt), sent.reply);
         self.release_held();
@@ -348,6 +358,7 @@ impl Tenure {
                 if let Some(look) = &mut self.look {
                     look.covers = look.covers.saturating_sub(1);
                 }
+                self.meters.released(held.since);
                 self.release(&held.request, held.answer, held.reply);
             }
         }
@@ -403,7 +414,7 @@ impl Tenure {
         let finish = async {
             loop {
                 while self.has_room()
-                    && let Ok(Delivery { request, reply }) = owner.inbox.try_recv()
+                    && let Ok(Delivery { request, reply, .. }) = owner.inbox.try_recv()
                 {
                     self.decide(owner, request, Some(reply));
                 }

@@ -21,6 +21,8 @@ const SESSION_TIMEOUT_MS: u32 = 6_000;
 pub struct KafkaOptions {
     /// `host:port`, several with commas.
     pub brokers: String,
+    /// The id of the cluster on which the log is, if that is known: no other one is accepted.
+    pub cluster: Option<String>,
     /// The topic of the log; what belongs to it besides has names that begin with it.
     pub topic: String,
     /// The name that the genesis of each partition is made of. No two logs may share it; the keyring gives it.

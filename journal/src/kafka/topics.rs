@@ -43,6 +43,10 @@ impl Setup<'_> {
         let cluster = self.admin.inner().fetch_cluster_id(ASK_MAX).ok_or_else(|| {
             JournalError::Unusable("the Kafka broker is too old: it does not know which cluster it is in".to_owned())
         })?;
+        if let Some(known) = self.options.cluster.as_ref().filter(|known| **known != cluster) {
+            let what = format!("the keyring belongs to a log on the Kafka cluster {known}");
+            return Err(JournalError::Unusable(format!("{what}, but {} is {cluster}", self.options.brokers)));
+        }
         let topic = &self.options.topic;
         if find(&metadata, topic).is_none() {
             if !self.options.create {

@@ -381,7 +381,7 @@ pub async fn verification_counts_what_is_there<L: LogUnderTest>() {
     assert_eq!(verified.head, head);
     assert!(verified.anchor.is_none_or(|anchor| anchor.head == head));
     assert_eq!(found.next().unwrap().1.unwrap().records, 0);
-    assert_eq!(seen.last(), Some(&(P, 5)));
+    assert!(seen.contains(&(P, 5)), "{seen:?}");
 
     let mut scribe = Scribe::claim(&journal, P).await;
     let offset = scribe.append("not a commit").await.unwrap();

@@ -112,7 +112,7 @@ impl Network {
     fn deliver(&self, partition: Partition, request: &Arc<Request>) -> Result<oneshot::Receiver<Answer>, Answer> {
         let (reply, answer) = oneshot::channel();
         let mailbox = self.mailbox(partition).ok_or(Answer::Unknown)?;
-        match mailbox.try_send(Delivery { request: Arc::clone(request), reply }) {
+        match mailbox.try_send(Delivery::new(Arc::clone(request), reply)) {
             Ok(()) => Ok(answer),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Answer::Unknown),
             Err(mpsc::error::TrySendError::Full(_)) => {

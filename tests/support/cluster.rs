@@ -1,0 +1,82 @@
+//! Several nodes of the real program over one log on Kafka: a topic and a keyring of their own, and clients of all of them.
+
+use crate::child::{Environment, HttpClient, Server};
+use crate::services::Services;
+use anyhow::Result;
+use gateway::{Store, StoreConfig};
+use std::path::PathBuf;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Few, so that a test's few writes meet on one, and enough for two nodes.
+pub const PARTITIONS: u32 = 8;
+
+/// Nodes, killed when dropped.
+pub struct Cluster {
+    /// Each a process.
+    pub nodes: Vec<Server>,
+    store: StoreConfig,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Starts so many nodes over a new log, all at once, and waits until each serves.
+    pub async fn start(services: &Services, nodes: usize) -> Result<Self> {
+        Self::with(services.brokers(), services.fresh_keyring().await?, nodes).await
+    }
+
+    /// The same over these brokers and this keyring.
+    pub async fn with(brokers: &str, keyring: String, nodes: usize) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let store = StoreConfig {
+            data: PathBuf::from("unused"),
+            partitions: Some(PARTITIONS),
+            kafka_brokers: Some(brokers.to_owned()),
+            kafka_topic: format!("test-{}", Uuid::new_v4()),
+            kafka_properties: Vec::new(),
+            keyring_url: Some(keyring),
+            dev: true,
+        };
+        let mut cluster = Self { nodes: Vec::new(), store, directory };
+        for _ in 0..nodes {
+            cluster.begin()?;
+        }
+        for node in &cluster.nodes {
+            node.ready().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// One more node, which may not be ready for a while.
+    pub fn begin(&mut self) -> Result<()> {
+        let data = self.directory.path().join(format!("node-{}", self.nodes.len()));
+        self.nodes.push(Server::begin(&data, self.environment())?);
+        Ok(())
+    }
+
+    fn environment(&self) -> Environment {
+        let StoreConfig { kafka_brokers, keyring_url, kafka_topic, .. } = &self.store;
+        vec![
+            ("KAFKA_BROKERS", kafka_brokers.clone().unwrap_or_default().into()),
+            ("KEYRING_URL", keyring_url.clone().unwrap_or_default().into()),
+            ("KAFKA_TOPIC", kafka_topic.clone().into()),
+            ("TIDINGS_PARTITIONS", PARTITIONS.to_string().into()),
+            ("TIDINGS_DEV", "true".into()),
+        ]
+    }
+
+    /// A client that asks all nodes in turn.
+    pub fn client(&self) -> HttpClient {
+        HttpClient::of(self.nodes.iter().map(Server::url).collect())
+    }
+
+    /// A client of one node.
+    pub fn client_of(&self, node: usize) -> HttpClient {
+        HttpClient::new(self.nodes[node].url())
+    }
+
+    /// The log and its keyring, as one more reader has them.
+    pub async fn store(&self) -> Result<Store> {
+        Store::open(&self.store).await
+    }
+}
