@@ -40,7 +40,7 @@ impl Node {
         let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
         let (projections, runners) = read_models(&journal, &keyring);
         let ownership: Arc<dyn Ownership> = Arc::new(StaticOwnership::new(journal.partitions()));
-        let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes());
+        let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes(), |local| Arc::new(local));
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
         let mut running = JoinSet::new();

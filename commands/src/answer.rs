@@ -6,9 +6,11 @@
 
 use events::Timestamp;
 use journal::Position;
+use serde::{Deserialize, Serialize};
 
 /// Where and when a command took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub struct Receipt {
     /// The commit.
     pub position: Position,
@@ -19,7 +21,8 @@ pub struct Receipt {
 }
 
 /// How a saga ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// With all its steps done.
     Completed,
@@ -38,7 +41,8 @@ pub enum Ended {
 }
 
 /// The answer to a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It took effect: the commit is durable and valid.
     Accepted(Receipt),
@@ -59,7 +63,8 @@ pub enum Answer {
 }
 
 /// Why a command took no effect.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// What it is about is not there.
     #[error("not found")]

@@ -4,9 +4,11 @@ use crate::aggregates::{
     ClaimCommand, CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
 };
 use crate::process::SagaCommand;
+use serde::{Deserialize, Serialize};
 
 /// What is asked; the request says by whom and on which key.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Of an account.
     User(UserCommand),

@@ -6,12 +6,14 @@
 mod aggregates;
 mod answer;
 mod command;
+mod nodes;
 mod owner;
 mod process;
 mod remembered;
 mod request;
 mod router;
 mod state;
+pub mod wire;
 
 pub use aggregates::{
     Claim, ClaimCommand, Comment, CommentCommand, Fact, Follow, FollowCommand, Like, LikeCommand, Post, PostCommand,
@@ -19,6 +21,7 @@ pub use aggregates::{
 };
 pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;
+pub use nodes::{Link, LinkError, Nodes, Replies};
 pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
 pub use process::{Next, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
 pub use request::{Clock, KeyedIds, Request};

@@ -21,7 +21,7 @@ mod time;
 
 use crate::process::Processes;
 use crate::request::Clock;
-use crate::router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, Router};
+use crate::router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, Router, Transport};
 use crate::state::State;
 use bytes::Bytes;
 use events::{Incarnation, Timestamp};
@@ -140,14 +140,16 @@ impl Owner {
         Self { options, inbox, phase: watch::Sender::new(Phase::Folding(0)) }
     }
 
-    /// An owner for every partition of the log, by partition, and the way to them: all in this process, by its clock.
+    /// An owner for every partition of the log, by partition, by this process's clock, and the way to them: what
+    /// `transport` makes of their mailboxes, which may know of other nodes.
     pub fn of_all(
         journal: &Arc<dyn Journal>,
         ownership: &Arc<dyn Ownership>,
         processes: &Processes,
+        transport: impl FnOnce(LocalOwners) -> Arc<dyn Transport>,
     ) -> (Router, Vec<Self>) {
         let (mailboxes, inboxes): (Vec<_>, Vec<_>) = (0..journal.partitions()).map(|_| Self::mailbox()).unzip();
-        let router = Router::new(Arc::new(LocalOwners::new(mailboxes)), journal.partitions());
+        let router = Router::new(transport(LocalOwners::new(mailboxes)), journal.partitions());
         let owner = |(inbox, n)| {
             let options = OwnerOptions {
                 partition: Partition(n),

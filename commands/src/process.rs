@@ -146,7 +146,8 @@ pub struct Saga {
 }
 
 /// What can be asked of a saga.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SagaCommand {
     /// Begins it; over one that has begun it changes nothing.
     Start {
@@ -171,7 +172,8 @@ pub enum SagaCommand {
 }
 
 /// What came of an attempt.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It took effect, now or before.
     Done {

@@ -20,6 +20,7 @@ mod follows;
 mod hashtags;
 mod health;
 mod intent;
+mod internal;
 mod json;
 mod likes;
 mod listener;

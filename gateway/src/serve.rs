@@ -10,6 +10,7 @@ use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
 use crate::health::Stage;
+use crate::internal::{self, HttpLink};
 use crate::listener::{ConnectionLimits, listen};
 use crate::passwords::Passwords;
 use crate::routes;
@@ -18,9 +19,9 @@ use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
-use commands::{Owner, Phase};
+use commands::{Nodes, Owner, Phase};
 use events::Timestamp;
-use journal::{Journal, JournalError, Partition, Rules};
+use journal::{Journal, JournalError, Ownership, Partition, Rules};
 use metrics::gauge;
 use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use recovery::{Partitions, recover};
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -46,14 +47,20 @@ pub struct Server {
     address: SocketAddr,
     /// `None` if it is on servers that may not answer yet.
     store: Option<Store>,
+    /// For commands of other nodes, where there can be some.
+    internal: Option<TcpListener>,
     metrics: Metrics,
     stage: watch::Sender<Stage>,
 }
 
 /// What runs until the server stops.
 struct Running {
+    ownership: Arc<dyn Ownership>,
+    /// Takes commands of other nodes.
+    internal: JoinSet<()>,
     owners: JoinSet<(Partition, Result<(), JournalError>)>,
     runners: JoinSet<(Partition, Result<(), Stop>)>,
+    stop_internal: CancellationToken,
     stop_owners: CancellationToken,
     stop_runners: CancellationToken,
 }
@@ -66,7 +73,15 @@ impl Server {
             TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve on {}", config.listen))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let store = if config.store.is_shared() { None } else { Some(Store::open(&config.store).await?) };
-        Ok(Self { config, listener, address, store, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
+        let internal = match config.store.is_shared() {
+            true => Some(
+                TcpListener::bind(config.internal_listen)
+                    .await
+                    .with_context(|| format!("cannot take commands of other nodes on {}", config.internal_listen))?,
+            ),
+            false => None,
+        };
+        Ok(Self { config, listener, address, store, internal, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
     }
 
     /// Where it listens.
@@ -89,7 +104,7 @@ impl Server {
     ///
     /// An error means that a part of it has ended by itself; everything acknowledged is in the log.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { config, listener, address, store, metrics, stage } = self;
+        let Self { config, listener, address, store, internal, metrics, stage } = self;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, "Tidings {version} listens on http://{address}, with its data in {}", config.store);
         let (door, shown) = watch::channel(routes::not_yet("it has just begun"));
@@ -103,7 +118,7 @@ impl Server {
                 opened = Store::wait_for(&config.store, |why| drop(door.send_replace(routes::not_yet(why)))) => opened?,
             },
         };
-        let served = serve(&config, &store, &metrics, &stage, &door, stop);
+        let served = serve(&config, &store, internal, &metrics, &stage, &door, stop);
         let (outcome, running) = tokio::select! {
             biased;
             served = served => served?,
@@ -128,21 +143,34 @@ impl Server {
 async fn serve(
     config: &Config,
     store: &Store,
+    internal: Option<TcpListener>,
     metrics: &Metrics,
     stage: &watch::Sender<Stage>,
     door: &watch::Sender<Router>,
     stop: CancellationToken,
 ) -> Result<(Result<()>, Running)> {
     let begun = Instant::now();
-    let parts = assemble(config, store, metrics, stage.subscribe())?;
-    let projections = Arc::clone(&parts.app.projections);
-    drop(door.send_replace(routes::router(parts.app)));
+    let own_address = match (&config.internal_advertise, &internal) {
+        (Some(advertised), _) => advertised.clone(),
+        (None, Some(internal)) => internal.local_addr().context("the listener has no address")?.to_string(),
+        (None, None) => String::new(),
+    };
+    let parts = assemble(config, store, &own_address, metrics, stage.subscribe())?;
     let mut running = Running {
+        ownership: Arc::clone(&parts.app.ownership),
+        internal: JoinSet::new(),
         owners: JoinSet::new(),
         runners: JoinSet::new(),
+        stop_internal: CancellationToken::new(),
         stop_owners: CancellationToken::new(),
         stop_runners: CancellationToken::new(),
     };
+    let projections = Arc::clone(&parts.app.projections);
+    drop(door.send_replace(routes::router(parts.app)));
+    if let (Some(listener), Some(nodes)) = (internal, parts.nodes) {
+        let (keyring, stop) = (Arc::clone(&store.keyring), running.stop_internal.clone());
+        running.internal.spawn(internal::listen(listener, nodes, keyring, stop));
+    }
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
@@ -187,13 +215,21 @@ fn measure(lag: &ModelLag) {
 /// What is made of a configuration.
 struct Parts {
     app: App,
+    /// `None` where there are no other nodes.
+    nodes: Option<Nodes>,
     router: commands::Router,
     partitions: Partitions,
 }
 
-fn assemble(config: &Config, store: &Store, metrics: &Metrics, stage: watch::Receiver<Stage>) -> Result<Parts> {
+fn assemble(
+    config: &Config,
+    store: &Store,
+    own_address: &str,
+    metrics: &Metrics,
+    stage: watch::Receiver<Stage>,
+) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
-    let ownership = store.ownership(config.internal_advertise.as_deref().unwrap_or_default())?;
+    let ownership = store.ownership(own_address)?;
     let models =
         Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
     let (projections, runners) = Projections::new(ProjectionsOptions {
@@ -203,7 +239,16 @@ fn assemble(config: &Config, store: &Store, metrics: &Metrics, stage: watch::Rec
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     });
-    let (router, owners) = Owner::of_all(journal, &ownership, &sagas::processes());
+    let mut nodes = None;
+    let (router, owners) = Owner::of_all(journal, &ownership, &sagas::processes(), |local| {
+        if !config.store.is_shared() {
+            return Arc::new(local);
+        }
+        let link = Arc::new(HttpLink::new(Arc::clone(keyring)));
+        let to_all = Nodes::new(local, &*ownership, link, own_address);
+        nodes = Some(to_all.clone());
+        Arc::new(to_all)
+    });
     let projections = Arc::new(projections);
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
@@ -222,7 +267,7 @@ fn assemble(config: &Config, store: &Store, metrics: &Metrics, stage: watch::Rec
         metrics: metrics.0.clone(),
         document: document.into(),
     });
-    Ok(Parts { app, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
+    Ok(Parts { app, nodes, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
 }
 
 /// Every read model that is fed. A new one is a line here.
@@ -242,6 +287,7 @@ impl Running {
         tokio::select! {
             Some(ended) = self.owners.join_next() => ended_by_itself("the owner", ended),
             Some(ended) = self.runners.join_next() => ended_by_itself("the runner", ended),
+            Some(ended) = self.internal.join_next() => anyhow!("nobody takes commands of other nodes: {ended:?}"),
         }
     }
 
@@ -271,10 +317,17 @@ impl Running {
         Ok(())
     }
 
-    /// Owners first, which finish what they have accepted; then runners.
+    /// Owners first, which finish what they have accepted; then those who asked from other nodes have their answers.
+    /// Runners last.
     async fn stop(mut self) {
         self.stop_owners.cancel();
         drain("owners", &mut self.owners).await;
+        let ownership = Arc::clone(&self.ownership);
+        if spawn_blocking(move || ownership.leave()).await.is_err() {
+            warn!("the partitions could not be handed over: others wait until this node is missed");
+        }
+        self.stop_internal.cancel();
+        drain("connections of other nodes", &mut self.internal).await;
         self.stop_runners.cancel();
         drain("runners", &mut self.runners).await;
     }

@@ -45,6 +45,10 @@ pub trait Ownership: Send + Sync {
     /// Tells the other nodes that this one has a valid claim. Returns at once; what cannot be told is told again later.
     fn announce(&self, partition: Partition, incarnation: Incarnation);
 
+    /// Gives up everything that this node is assigned, for good, so that the others get it at once. To be called when its
+    /// owners have stopped. May block for as long as the others take to notice; called twice it does nothing.
+    fn leave(&self);
+
     /// What was announced, as it changes. On a node without others it stays empty: who is assigned a partition owns it.
     fn announcements(&self) -> watch::Receiver<Announcements>;
 }

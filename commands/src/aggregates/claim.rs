@@ -25,7 +25,8 @@ struct Holder {
 }
 
 /// What can be asked of a claim.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClaimCommand {
     /// Takes it, if it is free.
     Reserve {

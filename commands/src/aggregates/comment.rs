@@ -23,7 +23,8 @@ pub enum Comment {
 }
 
 /// What can be asked of a comment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CommentCommand {
     /// Adds it. Over a comment that exists it changes nothing.
     Add {

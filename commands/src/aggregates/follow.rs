@@ -21,7 +21,8 @@ pub enum Follow {
 }
 
 /// What can be asked of a follow.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FollowCommand {
     /// Follow.
     Start {

@@ -19,7 +19,8 @@ pub enum Like {
 }
 
 /// What can be asked of a like.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LikeCommand {
     /// Like.
     Add {

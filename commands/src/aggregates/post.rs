@@ -23,7 +23,8 @@ pub enum Post {
 }
 
 /// What can be asked of a post.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PostCommand {
     /// Publishes it. Over a post that exists it changes nothing, so that a late retry is harmless.
     Publish {

@@ -18,7 +18,8 @@ pub enum Session {
 }
 
 /// What can be asked of a session.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionCommand {
     /// Signs in.
     Open {

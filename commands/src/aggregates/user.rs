@@ -21,7 +21,8 @@ pub enum User {
 }
 
 /// What can be asked of an account. Registration is a saga and creates the account itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UserCommand {
     /// Sets or clears the bio.
     ChangeBio {

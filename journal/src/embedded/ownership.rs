@@ -34,6 +34,10 @@ impl Ownership for StaticOwnership {
 
     fn announce(&self, _: Partition, _: Incarnation) {}
 
+    fn leave(&self) {
+        self.assignment.send_replace(Assignment::new());
+    }
+
     fn announcements(&self) -> watch::Receiver<Announcements> {
         self.announcements.subscribe()
     }

@@ -12,6 +12,7 @@ use crate::partition::Partition;
 use announcements::Board;
 use async_trait::async_trait;
 use events::Incarnation;
+use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
@@ -31,12 +32,13 @@ const STABLE: &str = "Stable";
 
 /// This node's place in the group.
 ///
-/// Dropping it leaves the group: the others get its partitions at once, without waiting for a time-out.
+/// Dropping it leaves the group, if that was not done before: the others get its partitions at once, without waiting for
+/// a time-out.
 pub struct GroupOwnership {
     member: Arc<Member>,
     board: Board,
     stop: Arc<AtomicBool>,
-    following: Option<JoinHandle<()>>,
+    following: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is asked about the group.
@@ -77,7 +79,7 @@ impl GroupOwnership {
             .name("kafka-group".to_owned())
             .spawn(move || follow(consumer, &wanted))
             .map_err(|error| JournalError::Unavailable(error.into()))?;
-        Ok(Self { member, board, stop, following: Some(following) })
+        Ok(Self { member, board, stop, following: Mutex::new(Some(following)) })
     }
 }
 
@@ -95,10 +97,7 @@ fn follow(consumer: BaseConsumer<Assigned>, stop: &AtomicBool) {
 
 impl Drop for GroupOwnership {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(following) = self.following.take() {
-            let _ = following.join();
-        }
+        self.leave();
     }
 }
 
@@ -121,6 +120,13 @@ impl Ownership for GroupOwnership {
 
     fn announce(&self, partition: Partition, incarnation: Incarnation) {
         self.board.announce(partition, incarnation);
+    }
+
+    fn leave(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(following) = self.following.lock().take() {
+            let _ = following.join();
+        }
     }
 
     fn announcements(&self) -> watch::Receiver<Announcements> {

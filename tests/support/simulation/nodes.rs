@@ -105,6 +105,10 @@ impl Ownership for NodeOwnership {
 
     fn announce(&self, _: Partition, _: Incarnation) {}
 
+    fn leave(&self) {
+        self.assignment.send_replace(Assignment::new());
+    }
+
     fn announcements(&self) -> watch::Receiver<Announcements> {
         watch::Sender::default().subscribe()
     }

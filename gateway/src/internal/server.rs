@@ -1,0 +1,134 @@
+//! Takes batches of other nodes.
+
+use super::{MAC, PATH, Seal, TIME, text};
+use commands::Nodes;
+use commands::wire::{BATCH_BYTES_MAX, WireError};
+use events::{Keyring, Timestamp};
+use futures::{Stream, StreamExt, stream};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Limited, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Connections of other nodes; each has one.
+const CONNECTIONS_MAX: usize = 256;
+/// Batches of one connection that are being answered.
+const STREAMS_MAX: u32 = 128;
+/// How long a batch may take to arrive.
+const BODY_MAX: Duration = Duration::from_secs(10);
+/// A connection on which nothing comes is asked whether it lives, and must say so.
+const PING_EVERY: Duration = Duration::from_secs(2);
+const PONG_MAX: Duration = Duration::from_secs(3);
+/// The wait after a connection could not be taken.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Takes batches until told to stop; whoever waits for an answer then is told by the end of the connection.
+pub(crate) async fn listen(listener: TcpListener, nodes: Nodes, keyring: Arc<dyn Keyring>, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match (accepted, Arc::clone(&room).try_acquire_owned()) {
+            (Ok((stream, _)), Ok(permit)) => {
+                let (nodes, seal) = (nodes.clone(), Seal(Arc::clone(&keyring)));
+                connections.spawn(async move {
+                    serve(stream, nodes, seal).await;
+                    drop(permit);
+                });
+            }
+            (Ok(_), Err(_)) => warn!("more than {CONNECTIONS_MAX} connections of other nodes"),
+            (Err(error), _) => {
+                warn!("a connection of another node could not be taken: {error}");
+                sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn serve(stream: TcpStream, nodes: Nodes, seal: Seal) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!("no TCP_NODELAY: {error}");
+    }
+    let service = service_fn(move |request| {
+        let (nodes, seal) = (nodes.clone(), seal.clone());
+        async move { Ok::<_, Infallible>(answer(request, &nodes, &seal).await.unwrap_or_else(refused)) }
+    });
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!("a connection of another node ended: {error}");
+    }
+}
+
+async fn answer(request: Request<Incoming>, nodes: &Nodes, seal: &Seal) -> Result<Response<Body>, StatusCode> {
+    let (parts, body) = request.into_parts();
+    if parts.uri.path() != PATH {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    if parts.method != Method::POST {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (time, mac) = (header(TIME), header(MAC));
+    let body = timeout(BODY_MAX, Limited::new(body, BATCH_BYTES_MAX).collect());
+    let body = body.await.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
+    let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
+    let mac = seal.check(time, mac, Timestamp::now(), &body).ok_or(StatusCode::UNAUTHORIZED)?;
+    let replies = nodes.take(&body).map_err(|error| {
+        warn!("a batch of another node was refused: {error}");
+        match error {
+            WireError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            WireError::Version(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            WireError::Malformed(_) => StatusCode::BAD_REQUEST,
+        }
+    })?;
+    Ok(Response::new(sealed(replies, seal.clone(), mac)))
+}
+
+/// The replies as lines, each behind its MAC; what is ready goes together.
+fn sealed(replies: impl Stream<Item = Bytes> + Send + 'static, seal: Seal, request: [u8; 32]) -> Body {
+    let frames = replies.ready_chunks(commands::wire::BATCH_REQUESTS_MAX).map(move |lines| {
+        let mut bytes = Vec::new();
+        for line in lines {
+            bytes.extend_from_slice(text(&seal.of_reply(&request, &line)).as_bytes());
+            bytes.push(b' ');
+            bytes.extend_from_slice(&line);
+            bytes.push(b'\n');
+        }
+        Ok(Frame::data(Bytes::from(bytes)))
+    });
+    // An empty chunk first, so that the head of the answer leaves at once.
+    let head = stream::once(std::future::ready(Ok(Frame::data(Bytes::new()))));
+    StreamBody::new(head.chain(frames)).boxed_unsync()
+}
+
+fn refused(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Empty::new().boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
