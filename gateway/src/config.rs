@@ -67,6 +67,11 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_REQUEST_TIMEOUT_MS", default_value_t = 25_000)]
     pub request_timeout_ms: u64,
 
+    /// How long a node that was told to stop still serves while it says that it is not ready, so that load balancers
+    /// send nobody any more when it stops, in milliseconds
+    #[arg(long, env = "TIDINGS_NOTICE_MS", default_value_t = 0)]
+    pub notice_ms: u64,
+
     /// How long requests in flight may take to finish after SIGTERM, in milliseconds
     #[arg(long, env = "TIDINGS_DRAIN_TIMEOUT_MS", default_value_t = 10_000)]
     pub drain_timeout_ms: u64,

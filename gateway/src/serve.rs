@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -129,6 +129,9 @@ impl Server {
         }
         stage.send_modify(|stage| *stage = Stage::Draining { has_served: stage.has_served() });
         info!("draining");
+        if outcome.is_ok() {
+            sleep(Duration::from_millis(config.notice_ms)).await;
+        }
         stop_listening.cancel();
         while listening.join_next().await.is_some() {}
         running.stop().await;

@@ -70,9 +70,11 @@ async fn a_rolling_restart_is_hardly_noticed() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     let (_, dice) = settings::seed();
     let mut cluster = Cluster::start(&services, 2).await?;
+    let client = cluster.client();
+    let _health = client.check_health();
     let mut people = Vec::new();
     for n in 0..PEOPLE {
-        people.push(Person::register(&cluster.client(), &format!("rolling_{n}_{}", dice.below(1_000_000))).await?);
+        people.push(Person::register(&client, &format!("rolling_{n}_{}", dice.below(1_000_000))).await?);
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let asking = tokio::spawn(ask(people, stopped));

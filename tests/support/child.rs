@@ -6,17 +6,23 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a server may take until it is ready.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// How long a node that has not answered is left out, where there are others.
+const LEFT_OUT: Duration = Duration::from_secs(1);
+/// How often nodes are asked whether they are ready.
+const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// How long a client asks before it gives up.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -155,10 +161,19 @@ fn spawn(data: &Path, port: u16, environment: &Environment) -> Result<Child> {
         .context("starting tidings serve")
 }
 
+/// A node as its clients see it.
+struct Node {
+    url: String,
+    /// Until then nobody asks it unless all are so, as a load balancer leaves out what did not answer.
+    left_out: Mutex<Instant>,
+    /// What it says of itself, if anybody looks.
+    ready: AtomicBool,
+}
+
 /// A plain client of the API, on one node or on several.
 pub struct HttpClient {
-    urls: Arc<[String]>,
-    /// Which node it asks; the next one after no answer.
+    nodes: Arc<[Node]>,
+    /// Which node it asks.
     at: AtomicUsize,
     client: Client<HttpConnector, Full<bytes::Bytes>>,
 }
@@ -167,7 +182,7 @@ impl Clone for HttpClient {
     /// Begins at another node, so that clones spread over all of them.
     fn clone(&self) -> Self {
         let at = AtomicUsize::new(self.at.fetch_add(1, Ordering::Relaxed));
-        Self { urls: Arc::clone(&self.urls), at, client: self.client.clone() }
+        Self { nodes: Arc::clone(&self.nodes), at, client: self.client.clone() }
     }
 }
 
@@ -180,16 +195,41 @@ impl HttpClient {
     /// A client of several nodes.
     pub fn of(urls: Vec<String>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { urls: urls.into(), at: AtomicUsize::new(0), client }
+        let nodes = urls
+            .into_iter()
+            .map(|url| Node { url, left_out: Mutex::new(Instant::now()), ready: AtomicBool::new(true) })
+            .collect();
+        Self { nodes, at: AtomicUsize::new(0), client }
     }
 
-    /// From here on it asks the next node.
+    /// The node that it asked last has not answered: for a while another one is asked, by all clones.
     pub fn move_on(&self) {
-        self.at.fetch_add(1, Ordering::Relaxed);
+        *self.nodes[self.at.load(Ordering::Relaxed) % self.nodes.len()].left_out.lock() = Instant::now() + LEFT_OUT;
+    }
+
+    /// From here on asks every node again and again whether it is ready, as a load balancer does, and all clones leave
+    /// out those that are not.
+    pub fn check_health(&self) -> AbortOnDropHandle<()> {
+        let nodes = Arc::clone(&self.nodes);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                for node in nodes.iter() {
+                    let answer = Self::new(node.url.clone()).send(Method::GET, "/readyz", None, &[]).await;
+                    node.ready.store(matches!(answer, Ok((StatusCode::OK, _))), Ordering::Relaxed);
+                }
+                tokio::time::sleep(HEALTH_EVERY).await;
+            }
+        }))
     }
 
     fn url(&self) -> &str {
-        &self.urls[self.at.load(Ordering::Relaxed) % self.urls.len()]
+        let (at, now) = (self.at.load(Ordering::Relaxed), Instant::now());
+        let order = (at..at + self.nodes.len()).map(|n| n % self.nodes.len());
+        let fit = |node: &Node| node.ready.load(Ordering::Relaxed) && *node.left_out.lock() <= now;
+        let chosen = order.into_iter().find(|n| fit(&self.nodes[*n]));
+        let chosen = chosen.unwrap_or(at % self.nodes.len());
+        self.at.store(chosen, Ordering::Relaxed);
+        &self.nodes[chosen].url
     }
 
     /// One request; an error means that there is no answer.

@@ -11,6 +11,9 @@ use uuid::Uuid;
 /// Few, so that a test's few writes meet on one, and enough for two nodes.
 pub const PARTITIONS: u32 = 8;
 
+/// How long a node that stops says so before it does: a few times as long as clients take to look.
+const NOTICE_MS: u64 = 500;
+
 /// Nodes, killed when dropped.
 pub struct Cluster {
     /// Each a process.
@@ -62,6 +65,7 @@ impl Cluster {
             ("KAFKA_TOPIC", kafka_topic.clone().into()),
             ("TIDINGS_PARTITIONS", PARTITIONS.to_string().into()),
             ("TIDINGS_DEV", "true".into()),
+            ("TIDINGS_NOTICE_MS", NOTICE_MS.to_string().into()),
         ]
     }
 

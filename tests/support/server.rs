@@ -96,6 +96,7 @@ pub fn config(data: &Path) -> Config {
         write_deadline_ms: 8_000,
         read_wait_ms: 5_000,
         request_timeout_ms: 25_000,
+        notice_ms: 0,
         drain_timeout_ms: 10_000,
     }
 }
