@@ -104,7 +104,7 @@ pub enum Phase {
     Claiming,
     /// Deciding.
     Owning,
-    /// Not meant to own the partition.
+    /// Not meant to own the partition; following the log, to take it over quickly.
     Idle,
     /// Ended.
     Stopped,
@@ -182,7 +182,7 @@ impl Owner {
             let tenure = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                tenure = self.begin(recovered.take()) => tenure,
+                tenure = self.next_tenure(&mut recovered) => tenure,
             };
             let ended = match tenure {
                 Ok(Some(mut tenure)) => {
@@ -193,7 +193,7 @@ impl Owner {
                     }
                     ended
                 }
-                Ok(None) => End::Lost("it is assigned to another node, or another one claimed it".to_owned()),
+                Ok(None) => End::Lost("its assignment was not confirmed, or another one claimed it".to_owned()),
                 Err(error) => End::Failed(error),
             };
             match ended {
@@ -245,16 +245,64 @@ impl Owner {
         }
     }
 
-    /// Confirms the assignment, folds the log to its end and claims the partition.
-    async fn begin(&self, recovered: Option<Recovered>) -> Result<Option<Tenure>, JournalError> {
-        let OwnerOptions { partition, journal, ownership, .. } = &self.options;
-        if self.options.rules.keep(Rule::ConfirmBeforeClaiming) && !ownership.confirm(*partition).await? {
-            self.phase.send_replace(Phase::Idle);
-            return Ok(None);
+    /// Stands by until the partition is assigned to this node, confirms it, and claims the partition.
+    async fn next_tenure(&self, recovered: &mut Option<Recovered>) -> Result<Option<Tenure>, JournalError> {
+        let OwnerOptions { partition, ownership, rules, .. } = &self.options;
+        if rules.keep(Rule::ConfirmBeforeClaiming) {
+            self.stand_by(recovered).await?;
+            if !ownership.confirm(*partition).await? {
+                self.phase.send_replace(Phase::Idle);
+                return Ok(None);
+            }
         }
+        self.begin(recovered.take()).await
+    }
+
+    /// Follows the log while the partition is another node's, so that taking it over reads only what is left.
+    async fn stand_by(&self, recovered: &mut Option<Recovered>) -> Result<(), JournalError> {
+        let OwnerOptions { partition, ownership, .. } = &self.options;
+        let mut assignments = ownership.assignments();
+        while !assignments.borrow_and_update().contains(partition) {
+            let Recovered { state, reader } = match recovered {
+                Some(recovered) => recovered,
+                None => recovered.insert(self.recover().await?),
+            };
+            // Whatever it was before: it has nothing to say until the partition is its own.
+            self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Idle) != Phase::Idle);
+            tokio::select! {
+                biased;
+                Ok(()) = assignments.changed() => {}
+                caught_up = Self::catch_up(state, reader) => caught_up?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds what there is, and waits for more: about a second at most.
+    async fn catch_up(state: &mut State, reader: &mut Reader) -> Result<(), JournalError> {
+        let commits = reader.commits().await?;
+        for decoded in &commits {
+            state.apply(&decoded.key, decoded.position, &decoded.commit);
+        }
+        if commits.is_empty() {
+            return reader.wait().await;
+        }
+        // Folding a long log must not keep a worker thread from everything else.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Before the first record.
+    async fn recover(&self) -> Result<Recovered, JournalError> {
+        Ok(Recovered { state: State::default().with_rules(self.options.rules), reader: self.reader().await? })
+    }
+
+    /// Folds the log to its end and claims the partition.
+    async fn begin(&self, recovered: Option<Recovered>) -> Result<Option<Tenure>, JournalError> {
+        let OwnerOptions { partition, journal, .. } = &self.options;
         let Recovered { mut state, mut reader } = match recovered {
             Some(recovered) => recovered,
-            None => Recovered { state: State::default().with_rules(self.options.rules), reader: self.reader().await? },
+            None => self.recover().await?,
         };
         self.fold(&mut state, &mut reader).await?;
         self.phase.send_replace(Phase::Claiming);

@@ -1,168 +1,187 @@
-//! The keyring in a PostgreSQL database of its own.
-#![allow(missing_docs, reason = "not final")]
+//! The keyring in a PostgreSQL database of its own: the installation's secrets, people's keys, and what is known about
+//! the log from outside it.
+//!
+//! All nodes of a log share it. Calls that come while a statement runs go together in the next one, since a statement
+//! costs a round trip however much it asks. What was read is remembered for a moment ([`STALE_MAX`]).
+//!
+//! PostgreSQL keeps what a row held before: a key that was destroyed is gone for every reader at once, also after a
+//! crash, but its bytes stay in the table until it is vacuumed, which `destroy` asks for, and in the write-ahead log and
+//! its archives until they are recycled. How long those live is the horizon of deletion, as for backups.
+
+mod keys;
+mod schema;
 
 use crate::chain::{Anchor, Head};
 use crate::partition::Partition;
-use aws_lc_rs::rand;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
-use sqlx::postgres::{PgPool, PgPoolOptions};
-use sqlx::{Row, raw_sql};
+use keys::Keys;
+use sqlx::Row;
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-const SCHEMA: &str = "
-create table if not exists tidings_keyring (
-    one boolean primary key default true check (one),
-    root bytea not null,
-    log uuid not null,
-    cluster text, topic text, partitions bigint
-);
-create table if not exists keys (id uuid primary key, secret bytea);
-create table if not exists anchors (partition bigint primary key, records bigint not null, head bytea not null);
-";
+/// How long a key that was destroyed through another node may still be given to whoever asks here.
+pub const STALE_MAX: Duration = Duration::from_secs(5);
 
+/// Connections of a node.
+const CONNECTIONS_MAX: u32 = 4;
+/// How long the database may take to give one.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Where the log is that a keyring belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogBinding {
+    /// The id of the Kafka cluster.
     pub cluster: String,
+    /// The log's topic.
     pub topic: String,
+    /// How many partitions it was made with.
     pub partitions: u32,
 }
 
+/// A keyring that the nodes of a log share.
+///
+/// While the database does not answer, keys that were read a moment ago are still given; everything else is
+/// [`KeyringError::Unavailable`]. It reconnects by itself.
 pub struct PostgresKeyring {
     pool: PgPool,
     secrets: Secrets,
     log: Uuid,
-}
-
-fn unavailable(error: sqlx::Error) -> KeyringError {
-    KeyringError::Unavailable(error.to_string())
-}
-
-fn random() -> Result<[u8; 32], KeyringError> {
-    let mut bytes = [0; 32];
-    rand::fill(&mut bytes).map_err(|_| KeyringError::Unavailable("no randomness".to_owned()))?;
-    Ok(bytes)
+    keys: Keys,
 }
 
 impl PostgresKeyring {
+    /// Opens the keyring, or makes one if the database is empty; nodes that do so at once get the same one.
+    ///
+    /// [`KeyringError::Unavailable`] if the database does not answer, [`KeyringError::Damaged`] if it holds something
+    /// else or was made by a newer program; nothing was changed then.
     pub async fn open(url: &str) -> Result<Self, KeyringError> {
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(5));
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(CONNECT_MAX);
         let pool = pool.connect(url).await.map_err(unavailable)?;
-        let mut transaction = pool.begin().await.map_err(unavailable)?;
-        raw_sql("select pg_advisory_xact_lock(7423)").execute(&mut *transaction).await.map_err(unavailable)?;
-        raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(unavailable)?;
-        sqlx::query("insert into tidings_keyring (root, log) values ($1, $2) on conflict do nothing")
-            .bind(random()?.to_vec())
-            .bind(Uuid::new_v4())
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        let row = sqlx::query("select root, log from tidings_keyring").fetch_one(&pool).await.map_err(unavailable)?;
-        let root: Vec<u8> = row.get(0);
-        let root = root.try_into().map_err(|_| KeyringError::Damaged("the root has another length".to_owned()))?;
-        Ok(Self { pool, secrets: Secrets::derive(&root), log: row.get(1) })
+        let (root, log) = schema::prepare(&pool).await?;
+        Ok(Self { secrets: Secrets::derive(&root), log, keys: Keys::start(pool.clone()), pool })
     }
 
+    /// The name of the log whose keys these are: made with the keyring, and never another one.
     pub fn log(&self) -> Uuid {
         self.log
     }
 
+    /// Where the log is, if it was opened before.
     pub async fn binding(&self) -> Result<Option<LogBinding>, KeyringError> {
-        let row = sqlx::query("select cluster, topic, partitions from tidings_keyring where cluster is not null");
+        let row = sqlx::query("select cluster, topic, partitions from keyring where cluster is not null");
         let row = row.fetch_optional(&self.pool).await.map_err(unavailable)?;
-        Ok(row.map(|row| LogBinding {
-            cluster: row.get(0),
-            topic: row.get(1),
-            partitions: u32::try_from(row.get::<i64, _>(2)).unwrap_or_default(),
-        }))
+        row.map(|row| {
+            let (cluster, topic) = (field(&row, 0)?, field(&row, 1)?);
+            Ok(LogBinding { cluster, topic, partitions: number(field(&row, 2)?)? })
+        })
+        .transpose()
     }
 
-    pub async fn bind(&self, binding: &LogBinding) -> Result<(), KeyringError> {
-        sqlx::query("update tidings_keyring set cluster = $1, topic = $2, partitions = $3 where cluster is null")
-            .bind(&binding.cluster)
-            .bind(&binding.topic)
-            .bind(i64::from(binding.partitions))
+    /// Ties the keyring to the log at this place, if it is not tied yet. [`KeyringError::Damaged`] if it belongs to
+    /// another one. Idempotent, and safe when several nodes do it.
+    pub async fn bind(&self, wanted: &LogBinding) -> Result<(), KeyringError> {
+        sqlx::query("update keyring set cluster = $1, topic = $2, partitions = $3 where cluster is null")
+            .bind(&wanted.cluster)
+            .bind(&wanted.topic)
+            .bind(i64::from(wanted.partitions))
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
         match self.binding().await? {
-            Some(bound) if bound != *binding => {
-                Err(KeyringError::Damaged(format!("it belongs to {bound:?}, not to {binding:?}")))
-            }
-            _ => Ok(()),
+            Some(bound) if bound == *wanted => Ok(()),
+            Some(LogBinding { cluster, topic, partitions }) => Err(KeyringError::Damaged(format!(
+                "it belongs to the log in the topic {topic} of {partitions} partitions on the Kafka cluster {cluster}, \
+                 not to the one in {} of {} on {}",
+                wanted.topic, wanted.partitions, wanted.cluster
+            ))),
+            None => Err(KeyringError::Damaged("its only row is gone".to_owned())),
         }
     }
 
+    /// What the log was known to hold.
     pub async fn anchors(&self) -> Result<Vec<(Partition, Anchor)>, KeyringError> {
-        let rows = sqlx::query("select partition, records, head from anchors");
-        let rows = rows.fetch_all(&self.pool).await.map_err(unavailable)?;
-        rows.into_iter()
-            .map(|row| {
-                let head: Vec<u8> = row.get(2);
-                let head = head.try_into().map_err(|_| KeyringError::Damaged("an anchor's head".to_owned()))?;
-                let partition = Partition(u32::try_from(row.get::<i64, _>(0)).unwrap_or_default());
-                let count = u64::try_from(row.get::<i64, _>(1)).unwrap_or_default();
-                Ok((partition, Anchor { count, head: Head(head) }))
-            })
-            .collect()
+        let rows = sqlx::query("select partition, records, head from anchors").fetch_all(&self.pool);
+        rows.await.map_err(unavailable)?.iter().map(anchor).collect()
     }
 
+    /// Notes what the log holds. An anchor never goes back: of two nodes the one that has read further counts.
     pub async fn note_anchors(&self, anchors: &[(Partition, Anchor)]) -> Result<(), KeyringError> {
-        for (partition, anchor) in anchors {
-            sqlx::query(
-                "insert into anchors as old (partition, records, head) values ($1, $2, $3) on conflict (partition) do \
-                 update set records = excluded.records, head = excluded.head where old.records < excluded.records",
-            )
-            .bind(i64::from(partition.0))
-            .bind(i64::try_from(anchor.count).unwrap_or_default())
-            .bind(anchor.head.0.to_vec())
-            .execute(&self.pool)
-            .await
-            .map_err(unavailable)?;
-        }
-        Ok(())
+        note(&self.pool, anchors).await
     }
 
+    /// Forgets all anchors for these: what the log has lost is accepted.
     pub async fn replace_anchors(&self, anchors: &[(Partition, Anchor)]) -> Result<(), KeyringError> {
-        raw_sql("delete from anchors").execute(&self.pool).await.map_err(unavailable)?;
-        self.note_anchors(anchors).await
+        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        sqlx::query("delete from anchors").execute(&mut *transaction).await.map_err(unavailable)?;
+        note(&mut *transaction, anchors).await?;
+        transaction.commit().await.map_err(unavailable)
     }
+}
 
-    async fn secret(&self, id: KeyId) -> Result<Option<Option<Arc<CipherKey>>>, KeyringError> {
-        let row = sqlx::query("select secret from keys where id = $1").bind(id.0);
-        let row = row.fetch_optional(&self.pool).await.map_err(unavailable)?;
-        let Some(row) = row else { return Ok(None) };
-        let secret: Option<Vec<u8>> = row.get(0);
-        let secret = secret
-            .map(|secret| secret.try_into().map_err(|_| KeyringError::Damaged(format!("key {id} has another length"))));
-        Ok(Some(secret.transpose()?.map(|secret| Arc::new(CipherKey::new(id, &secret)))))
-    }
+/// One statement for all, by arrays.
+async fn note<'e>(
+    database: impl sqlx::Executor<'e, Database = sqlx::Postgres>,
+    anchors: &[(Partition, Anchor)],
+) -> Result<(), KeyringError> {
+    let partitions: Vec<i64> = anchors.iter().map(|(partition, _)| i64::from(partition.0)).collect();
+    let counts = anchors.iter().map(|(_, anchor)| i64::try_from(anchor.count));
+    let counts: Vec<i64> =
+        counts.collect::<Result<_, _>>().map_err(|error| KeyringError::Damaged(error.to_string()))?;
+    let heads: Vec<Vec<u8>> = anchors.iter().map(|(_, anchor)| anchor.head.0.to_vec()).collect();
+    sqlx::query(
+        "insert into anchors as noted (partition, records, head) \
+         select * from unnest($1::bigint[], $2::bigint[], $3::bytea[]) \
+         on conflict (partition) do update set records = excluded.records, head = excluded.head \
+         where noted.records < excluded.records",
+    )
+    .bind(partitions)
+    .bind(counts)
+    .bind(heads)
+    .execute(database)
+    .await
+    .map(drop)
+    .map_err(unavailable)
+}
+
+fn anchor(row: &PgRow) -> Result<(Partition, Anchor), KeyringError> {
+    let count = u64::try_from(field::<i64>(row, 1)?).map_err(|error| KeyringError::Damaged(error.to_string()))?;
+    Ok((Partition(number(field(row, 0)?)?), Anchor { count, head: Head(secret(field(row, 2)?)?) }))
+}
+
+fn number(stored: i64) -> Result<u32, KeyringError> {
+    u32::try_from(stored).map_err(|_| KeyringError::Damaged(format!("{stored} where a small number should be")))
+}
+
+fn secret(stored: Vec<u8>) -> Result<[u8; 32], KeyringError> {
+    stored.try_into().map_err(|_| KeyringError::Damaged("a value of another length than 32 bytes".to_owned()))
+}
+
+fn field<'r, T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>>(
+    row: &'r PgRow,
+    index: usize,
+) -> Result<T, KeyringError> {
+    row.try_get(index).map_err(|error| KeyringError::Damaged(error.to_string()))
+}
+
+/// What the database says when it cannot be asked. It names hosts, never passwords.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: sqlx::Error) -> KeyringError {
+    KeyringError::Unavailable(error.to_string())
 }
 
 impl Keyring for PostgresKeyring {
     fn create(&self, id: KeyId) -> KeyringFuture<'_, Arc<CipherKey>> {
-        Box::pin(async move {
-            sqlx::query("insert into keys (id, secret) values ($1, $2) on conflict do nothing")
-                .bind(id.0)
-                .bind(random()?.to_vec())
-                .execute(&self.pool)
-                .await
-                .map_err(unavailable)?;
-            self.secret(id).await?.flatten().ok_or(KeyringError::Destroyed(id))
-        })
+        Box::pin(async move { self.keys.create(id).await?.ok_or(KeyringError::Destroyed(id)) })
     }
 
     fn find(&self, id: KeyId) -> KeyringFuture<'_, Option<Arc<CipherKey>>> {
-        Box::pin(async move { self.secret(id).await?.ok_or(KeyringError::Unknown(id)) })
+        Box::pin(self.keys.find(id))
     }
 
     fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
-        Box::pin(async move {
-            let done = sqlx::query("update keys set secret = null where id = $1").bind(id.0).execute(&self.pool).await;
-            if done.map_err(unavailable)?.rows_affected() == 0 { Err(KeyringError::Unknown(id)) } else { Ok(()) }
-        })
+        Box::pin(self.keys.destroy(id))
     }
 
     fn secrets(&self) -> &Secrets {

@@ -6,6 +6,7 @@ mod crash;
 mod directory;
 mod embedded;
 mod kafka;
+mod postgres;
 mod simulated;
 mod slots;
 
@@ -14,6 +15,7 @@ tidings_tests::journal_contract!(kafka_log: crate::kafka::KafkaUnderTest);
 tidings_tests::journal_contract!(simulated_log: crate::simulated::SimulatedUnderTest);
 tidings_tests::keyring_contract!(embedded_keyring: crate::embedded::EmbeddedUnderTest);
 tidings_tests::keyring_contract!(memory_keyring: crate::simulated::MemoryUnderTest);
+tidings_tests::keyring_contract!(postgres_keyring: crate::postgres::PostgresUnderTest);
 tidings_tests::ownership_contract!(static_ownership: crate::embedded::StaticUnderTest);
 tidings_tests::ownership_contract!(group_ownership: crate::kafka::GroupUnderTest);
 tidings_tests::owner_contract!(owners_of_kafka_log: crate::kafka::KafkaUnderTest);

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 use tidings_tests::journal_contract::keyring::KeyringUnderTest;
 use tidings_tests::journal_contract::ownership::OwnershipUnderTest;
-use tidings_tests::journal_contract::{LogUnderTest, Possible};
+use tidings_tests::journal_contract::{LogUnderTest, Possible, UnderTest};
 use tidings_tests::snapshot::Snapshot;
 
 /// A log and a keyring in a directory of their own.
@@ -32,6 +32,8 @@ impl EmbeddedUnderTest {
         self.directory
     }
 }
+
+impl UnderTest for EmbeddedUnderTest {}
 
 #[async_trait]
 impl LogUnderTest for EmbeddedUnderTest {
@@ -104,6 +106,8 @@ impl KeyringUnderTest for EmbeddedUnderTest {
 }
 
 pub(crate) struct StaticUnderTest(Arc<StaticOwnership>);
+
+impl UnderTest for StaticUnderTest {}
 
 #[async_trait]
 impl OwnershipUnderTest for StaticUnderTest {

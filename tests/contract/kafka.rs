@@ -5,7 +5,8 @@ use journal::kafka::{GroupOwnership, KafkaLog, KafkaOptions};
 use journal::{Journal, JournalError, Ownership};
 use std::sync::Arc;
 use tidings_tests::journal_contract::ownership::OwnershipUnderTest;
-use tidings_tests::journal_contract::{LogUnderTest, Possible};
+use tidings_tests::journal_contract::{LogUnderTest, Possible, UnderTest};
+use tidings_tests::services::Services;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ pub(crate) struct KafkaUnderTest {
 fn options(partitions: u32) -> KafkaOptions {
     let id = Uuid::new_v4();
     KafkaOptions {
-        brokers: std::env::var("KAFKA_BROKERS").unwrap(),
+        brokers: Services::from_env().unwrap().brokers().to_owned(),
         cluster: None,
         topic: format!("contract-{id}"),
         log: format!("log {id}"),
@@ -37,6 +38,12 @@ impl KafkaUnderTest {
     async fn with(options: KafkaOptions) -> Result<Self, JournalError> {
         let log = open(options.clone()).await?;
         Ok(Self { log, other: open(KafkaOptions { create: false, ..options }).await? })
+    }
+}
+
+impl UnderTest for KafkaUnderTest {
+    fn is_available() -> bool {
+        Services::from_env().is_some()
     }
 }
 
@@ -75,14 +82,21 @@ impl LogUnderTest for KafkaUnderTest {
     }
 }
 
-pub(crate) struct GroupUnderTest(Arc<GroupOwnership>, KafkaUnderTest);
+/// A lone member of a group.
+pub(crate) struct GroupUnderTest(Arc<GroupOwnership>);
+
+impl UnderTest for GroupUnderTest {
+    fn is_available() -> bool {
+        KafkaUnderTest::is_available()
+    }
+}
 
 #[async_trait]
 impl OwnershipUnderTest for GroupUnderTest {
     async fn create(partitions: u32) -> Self {
         let log = KafkaUnderTest::create(partitions).await;
         let group = GroupOwnership::join(log.log.options(), "127.0.0.1:1").unwrap();
-        Self(Arc::new(group), log)
+        Self(Arc::new(group))
     }
 
     fn ownership(&self) -> Arc<dyn Ownership> {

@@ -7,7 +7,7 @@ use journal::chain::genesis;
 use journal::{Draft, Journal, JournalError, Kind, Partition, Reader};
 use std::sync::Arc;
 use tidings_tests::journal_contract::keyring::KeyringUnderTest;
-use tidings_tests::journal_contract::{LogUnderTest, Possible};
+use tidings_tests::journal_contract::{LogUnderTest, Possible, UnderTest};
 use tidings_tests::simulation::log::LogFaults;
 use tidings_tests::simulation::{Dice, MemoryKeyring, SimulatedLog, Story};
 
@@ -18,6 +18,8 @@ pub(crate) struct SimulatedUnderTest {
     log: SimulatedLog,
     remembered: Vec<usize>,
 }
+
+impl UnderTest for SimulatedUnderTest {}
 
 #[async_trait]
 impl LogUnderTest for SimulatedUnderTest {
@@ -64,6 +66,8 @@ impl LogUnderTest for SimulatedUnderTest {
 }
 
 pub(crate) struct MemoryUnderTest(Arc<MemoryKeyring>);
+
+impl UnderTest for MemoryUnderTest {}
 
 #[async_trait]
 impl KeyringUnderTest for MemoryUnderTest {

@@ -1,33 +1,51 @@
-//! Where the real servers are that the tests run over.
-#![allow(missing_docs, reason = "not final")]
+//! The real servers that the tests run over: a Kafka broker and a PostgreSQL.
+//!
+//! `./dev services up` starts them and writes the file that `TIDINGS_TEST_SERVICES` names; `./dev test` does both. `cargo
+//! test` alone needs no server: then a test that needs one says that it was not run.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::process::Command;
 use uuid::Uuid;
 
+/// Names the file with the servers' addresses, as `./dev services up` writes it.
+const VARIABLE: &str = "TIDINGS_TEST_SERVICES";
+
+/// Where the servers are.
 pub struct Services {
     brokers: String,
     keyring: String,
 }
 
 impl Services {
+    /// What the environment names; `None`, and a line of output, if it names nothing.
+    ///
+    /// # Panics
+    /// If it names a file that does not say where the servers are: a run over servers must not pass without them.
+    #[expect(clippy::print_stdout, reason = "a test that was not run must be seen to say so")]
     pub fn from_env() -> Option<Self> {
-        let path = std::env::var("TIDINGS_TEST_SERVICES").ok()?;
-        let text = std::fs::read_to_string(&path).unwrap();
-        let value =
-            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap().to_owned();
+        let Ok(path) = std::env::var(VARIABLE) else {
+            println!("not run: {VARIABLE} is not set (`./dev services up` writes what it names)");
+            return None;
+        };
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{VARIABLE}: {path}: {error}"));
+        let value = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_else(|| panic!("{path} does not say {name}")).to_owned()
+        };
         Some(Self { brokers: value("KAFKA_BROKERS"), keyring: value("KEYRING_URL") })
     }
 
+    /// `host:port` of the brokers.
     pub fn brokers(&self) -> &str {
         &self.brokers
     }
 
-    /// A database of its own.
+    /// The URL of a new, empty database.
     pub async fn fresh_keyring(&self) -> Result<String> {
         let name = format!("test_{}", Uuid::new_v4().simple());
-        let status = Command::new("psql").args([&self.keyring, "-qc", &format!("create database {name}")]).status()?;
-        anyhow::ensure!(status.success(), "no database");
+        let create = format!("create database {name}");
+        let made = Command::new("psql").args([&self.keyring, "--quiet", "--command", &create]).status();
+        ensure!(made.context("psql")?.success(), "no database could be made");
         let (server, _) = self.keyring.rsplit_once('/').context("a URL names a database")?;
         Ok(format!("{server}/{name}"))
     }

@@ -1,6 +1,6 @@
 //! The contract of a keyring.
 
-use super::Possible;
+use super::{Possible, UnderTest};
 use async_trait::async_trait;
 use events::{CipherKey, KeyId, Keyring, KeyringError};
 use futures::future::join_all;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// A keyring that belongs to one test.
 #[async_trait]
-pub trait KeyringUnderTest: Sized + Send + Sync + 'static {
+pub trait KeyringUnderTest: UnderTest + Sized + Send + Sync + 'static {
     /// A new, empty keyring.
     async fn create() -> Self;
 

@@ -1,12 +1,13 @@
 //! The contract of an ownership, as far as one node alone can see it.
 
+use super::UnderTest;
 use async_trait::async_trait;
 use journal::{Ownership, Partition};
 use std::sync::Arc;
 
 /// An ownership that belongs to one test.
 #[async_trait]
-pub trait OwnershipUnderTest: Sized + Send + Sync {
+pub trait OwnershipUnderTest: UnderTest + Sized + Send + Sync {
     /// One live node, and so many partitions.
     async fn create(partitions: u32) -> Self;
 

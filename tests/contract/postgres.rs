@@ -1,0 +1,134 @@
+//! The keyring in PostgreSQL under the contract, and what only one that several nodes share can get wrong.
+
+use async_trait::async_trait;
+use events::{KeyId, Keyring, KeyringError};
+use journal::postgres::{LogBinding, PostgresKeyring, STALE_MAX};
+use journal::{Anchor, Head, Partition};
+use std::process::Command;
+use std::sync::Arc;
+use tidings_tests::journal_contract::keyring::KeyringUnderTest;
+use tidings_tests::journal_contract::{Possible, UnderTest};
+use tidings_tests::services::Services;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+/// A keyring in a database of its own.
+pub(crate) struct PostgresUnderTest {
+    url: String,
+    keyring: Arc<PostgresKeyring>,
+}
+
+impl UnderTest for PostgresUnderTest {
+    fn is_available() -> bool {
+        Services::from_env().is_some()
+    }
+}
+
+#[async_trait]
+impl KeyringUnderTest for PostgresUnderTest {
+    async fn create() -> Self {
+        let url = Services::from_env().unwrap().fresh_keyring().await.unwrap();
+        let keyring = Arc::new(PostgresKeyring::open(&url).await.unwrap());
+        Self { url, keyring }
+    }
+
+    fn keyring(&self) -> Arc<dyn Keyring> {
+        Arc::clone(&self.keyring) as _
+    }
+
+    async fn reopen(self) -> Possible<Self> {
+        drop(self.keyring);
+        let keyring = Arc::new(PostgresKeyring::open(&self.url).await.unwrap());
+        Possible::Done(Self { url: self.url, keyring })
+    }
+}
+
+fn id(n: u128) -> KeyId {
+    KeyId(Uuid::from_u128(n))
+}
+
+/// Two nodes, opened at the same moment over an empty database.
+async fn two_nodes() -> Option<[PostgresKeyring; 2]> {
+    let url = Services::from_env()?.fresh_keyring().await.unwrap();
+    let (one, two) = tokio::join!(PostgresKeyring::open(&url), PostgresKeyring::open(&url));
+    Some([one.unwrap(), two.unwrap()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_open_it_at_once_have_the_same_secrets_and_the_same_log() {
+    let Some([one, two]) = two_nodes().await else { return };
+    assert_eq!(one.secrets().claim("email", "a@b"), two.secrets().claim("email", "a@b"));
+    assert_eq!(one.secrets().signing_seed(), two.secrets().signing_seed());
+    assert_eq!(one.log(), two.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_race_for_a_key_get_the_same_one() {
+    let Some(nodes) = two_nodes().await else { return };
+    for n in 0..50 {
+        let (one, two) = tokio::join!(nodes[0].create(id(n)), nodes[1].create(id(n)));
+        assert_eq!(one.unwrap().mac(&[b"mark"]), two.unwrap().mac(&[b"mark"]), "key {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_destroyed_on_one_node_opens_nothing_on_the_other_after_a_moment() {
+    let Some([one, two]) = two_nodes().await else { return };
+    one.create(id(1)).await.unwrap();
+    assert!(two.find(id(1)).await.unwrap().is_some());
+    one.destroy(id(1)).await.unwrap();
+    assert!(one.find(id(1)).await.unwrap().is_none(), "at once where it was destroyed");
+    sleep(STALE_MAX).await;
+    assert!(two.find(id(1)).await.unwrap().is_none());
+    assert!(matches!(two.create(id(1)).await, Err(KeyringError::Destroyed(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyring_belongs_to_one_log_on_one_cluster() {
+    let Some([one, two]) = two_nodes().await else { return };
+    let bound = LogBinding { cluster: "c".to_owned(), topic: "t".to_owned(), partitions: 8 };
+    assert_eq!(one.binding().await.unwrap(), None);
+    one.bind(&bound).await.unwrap();
+    two.bind(&bound).await.unwrap();
+    assert_eq!(two.binding().await.unwrap(), Some(bound.clone()));
+    for other in [
+        LogBinding { cluster: "other".to_owned(), ..bound.clone() },
+        LogBinding { topic: "other".to_owned(), ..bound.clone() },
+        LogBinding { partitions: 16, ..bound },
+    ] {
+        let error = two.bind(&other).await.unwrap_err().to_string();
+        assert!(error.contains("belongs to the log"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchor_only_moves_forward_unless_a_loss_is_accepted() {
+    let Some([one, two]) = two_nodes().await else { return };
+    let anchor = |count| (Partition(3), Anchor { count, head: Head([u8::try_from(count).unwrap(); 32]) });
+    one.note_anchors(&[anchor(5), (Partition(0), anchor(1).1)]).await.unwrap();
+    two.note_anchors(&[anchor(4)]).await.unwrap();
+    let mut noted = two.anchors().await.unwrap();
+    noted.sort_by_key(|(partition, _)| *partition);
+    assert_eq!(noted, [(Partition(0), anchor(1).1), anchor(5)]);
+    one.replace_anchors(&[anchor(2)]).await.unwrap();
+    assert_eq!(two.anchors().await.unwrap(), [anchor(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_something_else_is_refused_and_left_as_it_was() {
+    let Some(services) = Services::from_env() else { return };
+    let url = services.fresh_keyring().await.unwrap();
+    let sql = |text: &str| Command::new("psql").args([&url, "-qtAc", text]).output().unwrap();
+    sql("create table keys (of_a_house text)");
+    let error = PostgresKeyring::open(&url).await.err().unwrap();
+    assert!(matches!(&error, KeyringError::Damaged(text) if text.contains("of its own")), "{error}");
+    let tables = sql("select count(*) from information_schema.tables where table_schema = 'public'");
+    assert_eq!(String::from_utf8_lossy(&tables.stdout).trim(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_answer_is_unavailable_not_empty() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = PostgresKeyring::open(&format!("postgres://nobody@{gone}/nothing")).await.err().unwrap();
+    assert!(matches!(error, KeyringError::Unavailable(_)), "{error}");
+}
