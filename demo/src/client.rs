@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,6 +17,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use serde_json::Value;
 
@@ -48,19 +49,30 @@ pub(crate) struct Answer {
     pub(crate) attempts: u32,
 }
 
-/// Cheap to clone; clones share connections and counts.
+/// Cheap to clone; clones share connections and counts. Requests go to all nodes in turn, whoever asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: HyperClient<HttpConnector, Full<Bytes>>,
-    base: Arc<str>,
+    bases: Arc<[String]>,
     counts: Arc<Counts>,
     patience: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     requests: AtomicU64,
     repeats: AtomicU64,
+    sent: AtomicUsize,
+    silence: Mutex<Silence>,
+}
+
+/// The time without an answer that is final.
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    longest: Duration,
+    answers: u64,
+    slowest: Duration,
 }
 
 impl Call {
@@ -95,11 +107,52 @@ impl fmt::Display for Call {
 
 impl Client {
     pub(crate) fn new(base: &str, connections: usize) -> Result<Self> {
-        ensure!(base.starts_with("http://"), "the server's URL begins with http://, not as in `{base}`");
+        Self::over(&[base.to_owned()], connections)
+    }
+
+    /// A client of several nodes.
+    pub(crate) fn over(bases: &[String], connections: usize) -> Result<Self> {
+        for base in bases {
+            ensure!(base.starts_with("http://"), "the server's URL begins with http://, not as in `{base}`");
+        }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let http = HyperClient::builder(TokioExecutor::new()).pool_max_idle_per_host(connections).build(connector);
-        Ok(Self { http, base: base.trim_end_matches('/').into(), counts: Arc::default(), patience: PATIENCE })
+        let counts = Counts {
+            requests: AtomicU64::new(0),
+            repeats: AtomicU64::new(0),
+            sent: AtomicUsize::new(0),
+            silence: Mutex::new(Silence::default()),
+        };
+        let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+        Ok(Self { http, bases, counts: Arc::new(counts), patience: PATIENCE })
+    }
+
+    /// Forgets how long nobody was answered; what follows counts from now.
+    pub(crate) fn listen(&self) {
+        *self.counts.silence.lock() = Silence::default();
+    }
+
+    /// Answers since then.
+    pub(crate) fn answers(&self) -> u64 {
+        self.counts.silence.lock().answers
+    }
+
+    /// The longest time without an answer since then, with the one that is not over.
+    pub(crate) fn silence(&self) -> Duration {
+        let silence = self.counts.silence.lock();
+        silence.longest.max(silence.since.elapsed())
+    }
+
+    /// The longest that anybody has waited for an answer which has come since then, through all attempts.
+    pub(crate) fn slowest(&self) -> Duration {
+        self.counts.silence.lock().slowest
+    }
+
+    /// A client of each node by itself; the counts are those of all.
+    pub(crate) fn of_each(&self) -> Vec<Self> {
+        let only = |base: &String| Self { bases: [base.clone()].into(), ..self.clone() };
+        self.bases.iter().map(only).collect()
     }
 
     /// Sends the call until it is answered.
@@ -112,6 +165,7 @@ impl Client {
                 Ok(mut answer) => match retry(call, &answer) {
                     None => {
                         answer.attempts = attempt;
+                        self.counts.silence.lock().end(started);
                         return Ok(answer);
                     }
                     Some(retry) => retry,
@@ -158,8 +212,12 @@ impl Client {
         tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.context("timed out")?
     }
 
+    fn base(&self) -> &str {
+        &self.bases[self.counts.sent.fetch_add(1, Ordering::Relaxed) % self.bases.len()]
+    }
+
     fn request(&self, call: &Call, token: Option<&str>) -> Result<Request<Full<Bytes>>> {
-        let mut request = Request::builder().method(&call.method).uri(format!("{}{}", self.base, call.path));
+        let mut request = Request::builder().method(&call.method).uri(format!("{}{}", self.base(), call.path));
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -178,6 +236,22 @@ impl Client {
             None => Bytes::new(),
         };
         request.body(Full::new(body)).with_context(|| format!("cannot build {call}"))
+    }
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self { since: Instant::now(), longest: Duration::ZERO, answers: 0, slowest: Duration::ZERO }
+    }
+}
+
+impl Silence {
+    /// An answer, to who has asked for it since then.
+    fn end(&mut self, asked: Instant) {
+        self.answers += 1;
+        self.slowest = self.slowest.max(asked.elapsed());
+        self.longest = self.longest.max(self.since.elapsed());
+        self.since = Instant::now();
     }
 }
 

@@ -1,25 +1,33 @@
-//! Kills the server in the middle of its work, evenly spread over the run, and starts it again. The clients know nothing
-//! of it: they lose their connections and try again.
+//! Kills the servers in turn, and the broker if there is one, in the middle of their work, evenly spread over the run, and
+//! starts them again. The clients know nothing of it: they lose their connections and try again.
 
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
+use crate::client::Client;
 use crate::report::KillLine;
-use crate::server::Server;
+use crate::victim::Victim;
 
 /// A kill comes up to so long after the step that is its turn, so that it meets requests at any point of their way.
 const DELAY_MICROS_MAX: u64 = 10_000;
 
+/// How long an answer is waited for after a kill, if anybody asks at all.
+const ANSWERED_MAX: Duration = Duration::from_secs(30);
+const POLL_EVERY: Duration = Duration::from_millis(5);
+
 pub(crate) struct Killer {
-    server: Option<Arc<Mutex<Server>>>,
+    /// Killed in turn.
+    victims: Vec<Arc<Mutex<Victim>>>,
+    client: Client,
     /// After how many finished steps the next kills are due.
     due: VecDeque<usize>,
     rng: StdRng,
@@ -28,9 +36,9 @@ pub(crate) struct Killer {
 }
 
 impl Killer {
-    pub(crate) fn new(server: Option<Arc<Mutex<Server>>>, kills: usize, steps: usize, seed: u64) -> Self {
+    pub(crate) fn new(victims: Vec<Arc<Mutex<Victim>>>, client: Client, kills: usize, steps: usize, seed: u64) -> Self {
         let due = (0..kills).map(|kill| steps * (2 * kill + 1) / (2 * kills)).collect();
-        Self { server, due, rng: StdRng::seed_from_u64(seed), running: None, done: Vec::new() }
+        Self { victims, client, due, rng: StdRng::seed_from_u64(seed), running: None, done: Vec::new() }
     }
 
     /// To be told how many steps are finished; begins a kill when one is due and the last one is over.
@@ -39,14 +47,21 @@ impl Killer {
             return;
         }
         self.due.pop_front();
-        let Some(server) = self.server.clone() else { return };
+        if self.victims.is_empty() {
+            return;
+        }
+        self.victims.rotate_left(1);
+        let (victim, client) = (Arc::clone(&self.victims[0]), self.client.clone());
         let delay = Duration::from_micros(self.rng.random_range(0..DELAY_MICROS_MAX));
         self.running = Some(tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            let mut server = server.lock().await;
-            server.kill().await?;
-            let ready_again = server.restart().await.context("after a kill")?;
-            Ok(KillLine { after_steps: steps, ready_again })
+            sleep(delay).await;
+            let mut victim = victim.lock().await;
+            victim.kill().await?;
+            client.listen();
+            let ready_again = victim.restart().await.context("after a kill")?;
+            answered(&client).await;
+            let (silence, slowest) = (client.silence(), client.slowest());
+            Ok(KillLine { victim: victim.kind(), after_steps: steps, ready_again, silence, slowest })
         }));
     }
 
@@ -79,13 +94,26 @@ impl Killer {
     }
 }
 
+/// Waits until somebody has been answered again, so that the silence is over when it is measured.
+async fn answered(client: &Client) {
+    let before = client.answers();
+    let asked = Instant::now();
+    while client.answers() == before && asked.elapsed() < ANSWERED_MAX {
+        sleep(POLL_EVERY).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn killer(kills: usize, steps: usize) -> Killer {
+        Killer::new(Vec::new(), Client::new("http://127.0.0.1:9", 1).unwrap(), kills, steps, 1)
+    }
+
     #[test]
     fn kills_are_spread_evenly_over_the_work() {
-        assert_eq!(Killer::new(None, 4, 800, 1).due, [100, 300, 500, 700]);
-        assert_eq!(Killer::new(None, 0, 800, 1).due, [0; 0]);
+        assert_eq!(killer(4, 800).due, [100, 300, 500, 700]);
+        assert_eq!(killer(0, 800).due, [0; 0]);
     }
 }

@@ -23,6 +23,7 @@ mod report;
 mod server;
 mod session;
 mod verify;
+mod victim;
 mod worker;
 
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::{Mutex, RwLock};
 
-pub use options::{Options, OwnServer, Source, Target};
+pub use options::{Options, OwnBroker, OwnServer, Source, Target};
 pub use report::{KillLine, PhaseLine, Report};
 
 use client::Client;
@@ -47,6 +48,7 @@ use progress::Progress;
 use server::Server;
 use session::Sessions;
 use verify::Verification;
+use victim::Victim;
 
 /// Loads the graph, kills and restarts the server as often as asked, and verifies all that was acknowledged.
 ///
@@ -56,7 +58,7 @@ use verify::Verification;
 pub async fn run(options: Options) -> Result<Report> {
     ensure!(options.concurrency > 0, "the concurrency is at least 1");
     ensure!(
-        options.kills == 0 || matches!(options.target, Target::Own(_)),
+        options.kills == 0 || matches!(options.target, Target::Own { .. }),
         "only a server that the demo has started itself can be killed"
     );
     let graph = match &options.source {
@@ -64,40 +66,62 @@ pub async fn run(options: Options) -> Result<Report> {
         Source::People(people) => Graph::generate(*people, &mut StdRng::seed_from_u64(options.seed))?,
     };
     let plan = Arc::new(Plan::new(&graph, &options.volume(&graph), options.seed));
-    match &options.target {
-        Target::Running(url) => execute(&options, plan, url, None).await,
-        Target::Own(own) => {
-            let server = Arc::new(Mutex::new(Server::start(own).await?));
-            let url = server.lock().await.url();
-            let outcome = execute(&options, plan, &url, Some(Arc::clone(&server))).await;
-            let stopped = server.lock().await.stop().await;
-            let mut report = outcome.with_context(|| server::log_hint(own))?;
-            if let Err(error) = stopped {
-                report.add_difference(format!("the server did not stop as asked: {error:#}"));
-            }
-            Ok(report)
+    let (nodes, broker) = match &options.target {
+        Target::Running(url) => return execute(&options, plan, std::slice::from_ref(url), Vec::new()).await,
+        Target::Own { nodes, broker } => (nodes, broker),
+    };
+    let hint = || nodes.first().map(server::log_hint).unwrap_or_default();
+    let (urls, victims) = start(nodes, broker.as_ref()).await.with_context(hint)?;
+    let outcome = execute(&options, plan, &urls, victims.clone()).await;
+    let mut report = outcome.with_context(hint)?;
+    for victim in victims {
+        if let Victim::Server(server) = &mut *victim.lock().await
+            && let Err(error) = server.stop().await
+        {
+            report.add_difference(format!("a server did not stop as asked: {error:#}"));
         }
     }
+    Ok(report)
 }
 
-async fn execute(options: &Options, plan: Arc<Plan>, url: &str, server: Option<Arc<Mutex<Server>>>) -> Result<Report> {
+/// Starts all nodes, one after the other: where they serve, and what can be killed.
+async fn start(nodes: &[OwnServer], broker: Option<&OwnBroker>) -> Result<(Vec<String>, Vec<Arc<Mutex<Victim>>>)> {
+    let (mut urls, mut victims) = (Vec::new(), Vec::new());
+    for own in nodes {
+        let server = Server::start(own).await?;
+        urls.push(server.url());
+        victims.push(Victim::Server(Box::new(server)));
+    }
+    victims.extend(broker.cloned().map(Victim::Broker));
+    Ok((urls, victims.into_iter().map(|victim| Arc::new(Mutex::new(victim))).collect()))
+}
+
+async fn execute(
+    options: &Options,
+    plan: Arc<Plan>,
+    urls: &[String],
+    victims: Vec<Arc<Mutex<Victim>>>,
+) -> Result<Report> {
     let findings = Arc::new(Findings::default());
     let names = Names::of_a_new_run();
-    let client = Client::new(url, options.concurrency)?;
+    let client = Client::over(urls, options.concurrency)?;
     let sessions = Arc::new(Sessions::new(client, plan.people, names.clone(), Arc::clone(&findings)));
     let progress = Progress::new(options.progress);
     let model = Arc::new(RwLock::new(Model::new(Arc::clone(&plan), names)));
     let empty = load::is_empty(&sessions).await?;
     let acts = plan.counts();
 
-    let killer = Killer::new(server, options.kills, plan.steps.len(), options.seed);
+    let killer = Killer::new(victims, sessions.client.clone(), options.kills, plan.steps.len(), options.seed);
     let mut load = Load::new(plan, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), killer);
     let mut phases = load.run(options.concurrency, &progress).await?;
     let kills = load.finish().await?;
 
-    let verification =
-        Verification::new(options, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), empty);
-    phases.extend(verification.run(&progress).await?);
+    // Each node by itself: what one shows says nothing about another.
+    for node in sessions.client.of_each() {
+        let sessions = Arc::new(sessions.with(node));
+        let verification = Verification::new(options, Arc::clone(&model), sessions, Arc::clone(&findings), empty);
+        phases.extend(verification.run(&progress).await?);
+    }
     let model = model.read().await;
     Ok(Report::new(acts, phases, kills, model.acknowledged(), &sessions.client, &findings))
 }

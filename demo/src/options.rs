@@ -36,7 +36,8 @@ pub struct Options {
     pub renames: Option<usize>,
     /// The seed of every choice in the plan.
     pub seed: u64,
-    /// How often the server is killed (SIGKILL) and restarted during the load; needs [`Target::Own`].
+    /// How often the server is killed (SIGKILL) and restarted during the load; needs [`Target::Own`]. In turn, if
+    /// there are several, and a broker.
     pub kills: usize,
     /// Requests in flight at once, and so the number of connections.
     pub concurrency: usize,
@@ -51,8 +52,22 @@ pub struct Options {
 pub enum Target {
     /// A server that runs already, by its base URL (`http://host:port`; plain HTTP only).
     Running(String),
-    /// A server that is started, killed and stopped by the demo.
-    Own(OwnServer),
+    /// Servers that are started, killed and stopped by the demo: one, or several nodes over one log.
+    Own {
+        /// At least one.
+        nodes: Vec<OwnServer>,
+        /// The broker of their log, if it is to be killed too.
+        broker: Option<OwnBroker>,
+    },
+}
+
+/// A Kafka broker that the demo kills and has started again.
+#[derive(Debug, Clone)]
+pub struct OwnBroker {
+    /// A shell command that ends it with SIGKILL, and returns when it is gone.
+    pub kill: String,
+    /// A shell command that starts it, and returns when it answers.
+    pub up: String,
 }
 
 /// How to start a server: `EXE serve --data DATA --listen 127.0.0.1:PORT ARGS...`.

@@ -1,5 +1,6 @@
 //! What a run found, as text for people and as numbers for the caller.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,13 +36,19 @@ pub struct PhaseLine {
     pub took: Duration,
 }
 
-/// One kill of the server.
+/// One kill.
 #[derive(Debug, Clone, Copy)]
 pub struct KillLine {
+    /// What was killed.
+    pub victim: &'static str,
     /// How many writes of the plan were finished.
     pub after_steps: usize,
-    /// From the restart until the server was ready.
+    /// From the restart until it was ready.
     pub ready_again: Duration,
+    /// The longest time in which nobody got an answer, from the kill until it was ready again.
+    pub silence: Duration,
+    /// The longest that anybody waited for an answer that came in that time, through all attempts.
+    pub slowest: Duration,
 }
 
 impl Report {
@@ -98,6 +105,16 @@ impl Report {
         &self.kills
     }
 
+    /// For each kind of victim: the longest time in which nobody was answered, and the longest wait for an answer.
+    fn longest(&self) -> Vec<(&'static str, Duration, Duration)> {
+        let mut longest = BTreeMap::<&'static str, (Duration, Duration)>::new();
+        for KillLine { victim, silence, slowest, .. } in &self.kills {
+            let so_far = longest.entry(victim).or_default();
+            *so_far = (so_far.0.max(*silence), so_far.1.max(*slowest));
+        }
+        longest.into_iter().map(|(victim, (silence, slowest))| (victim, silence, slowest)).collect()
+    }
+
     pub(crate) fn add_difference(&mut self, line: String) {
         self.found.differences += 1;
         self.found.lines.push(line);
@@ -114,8 +131,17 @@ impl fmt::Display for Report {
             let rate = *requests as f64 / seconds.max(0.001);
             writeln!(f, "{name:<16} {items:>9} in {seconds:>7.1} s, {requests:>9} requests, {rate:>6.0}/s")?;
         }
-        for KillLine { after_steps, ready_again } in &self.kills {
-            writeln!(f, "killed after {after_steps} writes, ready again in {:.2} s", ready_again.as_secs_f64())?;
+        for KillLine { victim, after_steps, ready_again, silence, slowest } in &self.kills {
+            let [ready, silence, slowest] = [ready_again, silence, slowest].map(Duration::as_secs_f64);
+            write!(f, "{victim} killed after {after_steps} writes, ready again in {ready:.2} s; ")?;
+            writeln!(f, "no answer to anybody for {silence:.2} s, the slowest came after {slowest:.2} s")?;
+        }
+        for (victim, silence, slowest) in self.longest() {
+            let [silence, slowest] = [silence, slowest].map(|longest| longest.as_secs_f64());
+            writeln!(
+                f,
+                "longest time without an answer, {victim} killed: {silence:.2} s; slowest answer: {slowest:.2} s"
+            )?;
         }
         writeln!(f, "requests: {}, of them repeated: {}", self.requests, self.repeats)?;
         writeln!(f, "writes acknowledged: {}", self.acknowledged)?;
@@ -140,7 +166,13 @@ mod tests {
         let findings = Findings::default();
         (0..differences).for_each(|n| findings.differ(format!("number {n}")));
         let client = Client::new("http://127.0.0.1:1", 1).unwrap();
-        let kills = vec![KillLine { after_steps: 9, ready_again: Duration::from_millis(250) }];
+        let kills = vec![KillLine {
+            victim: "server",
+            after_steps: 9,
+            ready_again: Duration::from_millis(250),
+            silence: Duration::from_millis(120),
+            slowest: Duration::from_millis(400),
+        }];
         Report::new(vec![("people", 2)], Vec::new(), kills, 10, &client, &findings)
     }
 
@@ -148,7 +180,7 @@ mod tests {
     fn a_clean_report_says_so() {
         let text = report(0).to_string();
         assert!(text.ends_with("acknowledged writes lost: 0, doubled: 0\ndifferences: 0"), "{text}");
-        assert!(text.contains("killed after 9 writes, ready again in 0.25 s"));
+        assert!(text.contains("server killed after 9 writes, ready again in 0.25 s"));
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Sessions {
         Self { client, names, tokens, findings }
     }
 
+    /// Nobody's sessions yet, of the same people through another client.
+    pub(crate) fn with(&self, client: Client) -> Self {
+        Self::new(client, self.tokens.len(), self.names.clone(), Arc::clone(&self.findings))
+    }
+
     /// Reads as this person, or without a token.
     pub(crate) async fn get(&self, reader: Option<usize>, path: impl Into<String>) -> Result<Answer> {
         self.send(reader, &Call::get(path)).await

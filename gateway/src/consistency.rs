@@ -2,7 +2,9 @@
 //!
 //! Each write's answer carries its position as a token; besides, the newest positions of each session are kept in
 //! memory. A session that is not known here (it is new, or was forgotten) makes its next read wait for the log's end as
-//! it is then, which covers whatever it may have written. Waiting is bounded; what is stale after that says so.
+//! it is then, which covers whatever it may have written. Where there are other nodes no session is ever known, since it
+//! may write through any of them: a read that brings no token waits for the log's end. Waiting is bounded; what is stale
+//! after that says so.
 
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -41,8 +43,8 @@ pub(crate) struct Consistency {
     journal: Arc<dyn Journal>,
     projections: Arc<Projections>,
     read_wait: Duration,
-    /// For each partition where it ends for the session; 0 if the session has nothing there.
-    sessions: Recent<SessionId, Box<[Offset]>>,
+    /// For each partition where it ends for the session; 0 if the session has nothing there. `None` with other nodes.
+    sessions: Option<Recent<SessionId, Box<[Offset]>>>,
 }
 
 /// What a read asks for in its headers.
@@ -92,13 +94,20 @@ impl IntoResponseParts for Freshness {
 }
 
 impl Consistency {
-    pub(crate) fn new(journal: Arc<dyn Journal>, projections: Arc<Projections>, read_wait: Duration) -> Self {
-        Self { journal, projections, read_wait, sessions: Recent::new(SESSIONS_MAX) }
+    /// `alone`: there are no other nodes.
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        projections: Arc<Projections>,
+        read_wait: Duration,
+        alone: bool,
+    ) -> Self {
+        Self { journal, projections, read_wait, sessions: alone.then(|| Recent::new(SESSIONS_MAX)) }
     }
 
     /// Notes what a session has written. One that is not known stays so: its next read waits for everything.
     pub(crate) fn wrote(&self, session: SessionId, position: Position) {
-        self.sessions.with(&session, |ends| {
+        let Some(sessions) = &self.sessions else { return };
+        sessions.with(&session, |ends| {
             if let Some(end) = ends.get_mut(position.partition.0 as usize) {
                 *end = (*end).max(position.offset + 1);
             }
@@ -107,7 +116,9 @@ impl Consistency {
 
     /// A session's write has an unknown outcome: its next read waits for everything.
     pub(crate) fn lost_track(&self, session: SessionId) {
-        self.sessions.remove(&session);
+        if let Some(sessions) = &self.sessions {
+            sessions.remove(&session);
+        }
     }
 
     /// Waits until the read models have passed what this read must see.
@@ -120,14 +131,17 @@ impl Consistency {
     ) -> Result<Freshness, ApiError> {
         let mut freshness = Freshness::Fresh;
         let mut positions = Vec::new();
-        if let Some(caller) = caller {
+        let token = wanted.token.as_ref().map(|token| read(secrets, token.as_bytes()));
+        // With other nodes a token says all that is known of what the session has written.
+        let told = self.sessions.is_none() && matches!(token, Some(Some(_)));
+        if let Some(caller) = caller.filter(|_| !told) {
             match self.positions_of(caller.session).await {
                 Ok(known) => positions = known,
                 // Nobody can say what the session has written; what was read of the log is still true.
                 Err(_) => freshness = Freshness::Stale { lag: None },
             }
         }
-        match wanted.token.as_ref().map(|token| read(secrets, token.as_bytes())) {
+        match token {
             None => {}
             Some(Some(position)) => positions.push(position),
             Some(None) => freshness = Freshness::Stale { lag: None },
@@ -179,15 +193,19 @@ impl Consistency {
     }
 
     async fn positions_of(&self, session: SessionId) -> Result<Vec<Position>, ApiError> {
-        let known = self.sessions.with(&session, |ends| {
-            let ends = ends.iter().zip(0..).filter(|(end, _)| **end > 0);
-            ends.map(|(end, n)| Position { partition: Partition(n), offset: end - 1 }).collect()
+        let known = self.sessions.as_ref().and_then(|sessions| {
+            sessions.with(&session, |ends| {
+                let ends = ends.iter().zip(0..).filter(|(end, _)| **end > 0);
+                ends.map(|(end, n)| Position { partition: Partition(n), offset: end - 1 }).collect()
+            })
         });
         if let Some(positions) = known {
             return Ok(positions);
         }
         let last = self.last_in(self.partitions()).await?;
-        self.sessions.insert(session, last.iter().map(|last| last.map_or(0, |last| last.offset + 1)).collect());
+        if let Some(sessions) = &self.sessions {
+            sessions.insert(session, last.iter().map(|last| last.map_or(0, |last| last.offset + 1)).collect());
+        }
         Ok(last.into_iter().flatten().collect())
     }
 

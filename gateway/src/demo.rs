@@ -1,11 +1,15 @@
 //! `tidings demo`: the options of a run, and a server of its own unless one is named.
 
-use ::demo::{Options, OwnServer, Source, Target};
+use ::demo::{Options, OwnBroker, OwnServer, Source, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The partitions of a log on Kafka that a run makes: enough for each node to own several.
+const PARTITIONS: u32 = 16;
 
 /// What to load, and into which server.
 #[derive(Args)]
@@ -23,8 +27,26 @@ pub(crate) struct Arguments {
     #[arg(long)]
     url: Option<String>,
     /// The data directory of the server that is started [default: a new one, removed if nothing differs]
-    #[arg(long, conflicts_with = "url")]
+    #[arg(long, conflicts_with_all = ["url", "kafka"])]
     data: Option<PathBuf>,
+    /// Keep the log on Kafka: a new topic on KAFKA_BROKERS, with a keyring of its own in the database of KEYRING_URL
+    #[arg(long, conflicts_with = "url", requires_all = ["brokers", "keyring_url"])]
+    kafka: bool,
+    /// How many nodes serve the log
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    nodes: u8,
+    /// The brokers for --kafka
+    #[arg(long, env = "KAFKA_BROKERS")]
+    brokers: Option<String>,
+    /// The database for --kafka
+    #[arg(long, env = "KEYRING_URL", hide_env_values = true)]
+    keyring_url: Option<String>,
+    /// A shell command that ends the broker with SIGKILL: with it, and --broker-up, kills hit the broker in its turn too
+    #[arg(long, env = "KAFKA_KILL", requires = "broker_up")]
+    broker_kill: Option<String>,
+    /// A shell command that starts the broker again, and returns when it answers
+    #[arg(long, env = "KAFKA_UP")]
+    broker_up: Option<String>,
     /// Posts to publish [default: 6 for each person]
     #[arg(long)]
     posts: Option<usize>,
@@ -65,16 +87,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 
 impl Arguments {
     fn options(self, home: &Path) -> Result<Options> {
-        let target = match self.url {
-            Some(url) => Target::Running(url),
-            None => Target::Own(OwnServer {
-                exe: std::env::current_exe().context("the program's own path")?,
-                data: self.data.unwrap_or_else(|| home.join("data")),
-                log: None,
-                args: Vec::new(),
-                env: Vec::new(),
-            }),
-        };
+        let target = self.target(home)?;
         let source = self.graph.map_or(Source::People(self.people), Source::File);
         Ok(Options {
             posts: self.posts,
@@ -88,5 +101,47 @@ impl Arguments {
             progress: true,
             ..Options::new(target, source)
         })
+    }
+
+    fn target(&self, home: &Path) -> Result<Target> {
+        if let Some(url) = &self.url {
+            return Ok(Target::Running(url.clone()));
+        }
+        if self.nodes > 1 && !self.kafka {
+            bail!("several nodes share a log on Kafka: --nodes {} needs --kafka", self.nodes);
+        }
+        let exe = std::env::current_exe().context("the program's own path")?;
+        let data = self.data.clone().unwrap_or_else(|| home.join("data"));
+        if !self.kafka {
+            let own = OwnServer { exe, data, log: None, args: Vec::new(), env: Vec::new() };
+            return Ok(Target::Own { nodes: vec![own], broker: None });
+        }
+        let env = self.environment()?;
+        let node = |node| OwnServer {
+            exe: exe.clone(),
+            data: data.clone(),
+            log: Some(home.join(format!("node-{node}.log"))),
+            args: Vec::new(),
+            env: env.clone(),
+        };
+        let broker = self.broker_kill.clone().zip(self.broker_up.clone());
+        let broker = broker.map(|(kill, up)| OwnBroker { kill, up });
+        Ok(Target::Own { nodes: (0..self.nodes).map(node).collect(), broker })
+    }
+
+    /// That of the nodes: a log of this run alone.
+    fn environment(&self) -> Result<Vec<(String, String)>> {
+        let run = Uuid::new_v4().simple();
+        let (brokers, keyring) =
+            self.brokers.as_ref().zip(self.keyring_url.as_ref()).context("no servers are named")?;
+        let and = if keyring.contains('?') { '&' } else { '?' };
+        let pairs = [
+            ("KAFKA_BROKERS", brokers.clone()),
+            ("KEYRING_URL", format!("{keyring}{and}options[search_path]=demo_{run}")),
+            ("KAFKA_TOPIC", format!("demo-{run}")),
+            ("TIDINGS_DEV", "true".to_owned()),
+            ("TIDINGS_PARTITIONS", PARTITIONS.to_string()),
+        ];
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
     }
 }

@@ -257,7 +257,12 @@ fn assemble(
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
     let app = Arc::new(Backend {
         router: router.clone(),
-        consistency: Consistency::new(Arc::clone(journal), Arc::clone(&projections), limits.read_wait),
+        consistency: Consistency::new(
+            Arc::clone(journal),
+            Arc::clone(&projections),
+            limits.read_wait,
+            !config.store.is_shared(),
+        ),
         tokens: AccessTokens::new(keyring.secrets())?,
         keyring: Arc::clone(keyring),
         ownership,

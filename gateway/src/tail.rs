@@ -74,7 +74,7 @@ async fn tail(arguments: &Arguments) -> Result<()> {
 
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -27,7 +27,7 @@ impl UnderTest for PostgresUnderTest {
 #[async_trait]
 impl KeyringUnderTest for PostgresUnderTest {
     async fn create() -> Self {
-        let url = Services::from_env().unwrap().fresh_keyring().await.unwrap();
+        let url = Services::from_env().unwrap().fresh_keyring();
         let keyring = Arc::new(PostgresKeyring::open(&url).await.unwrap());
         Self { url, keyring }
     }
@@ -49,7 +49,7 @@ fn id(n: u128) -> KeyId {
 
 /// Two nodes, opened at the same moment over an empty database.
 async fn two_nodes() -> Option<[PostgresKeyring; 2]> {
-    let url = Services::from_env()?.fresh_keyring().await.unwrap();
+    let url = Services::from_env()?.fresh_keyring();
     let (one, two) = tokio::join!(PostgresKeyring::open(&url), PostgresKeyring::open(&url));
     Some([one.unwrap(), two.unwrap()])
 }
@@ -117,13 +117,18 @@ async fn an_anchor_only_moves_forward_unless_a_loss_is_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_something_else_is_refused_and_left_as_it_was() {
     let Some(services) = Services::from_env() else { return };
-    let url = services.fresh_keyring().await.unwrap();
-    let sql = |text: &str| Command::new("psql").args([&url, "-qtAc", text]).output().unwrap();
-    sql("create table keys (of_a_house text)");
+    let url = services.fresh_keyring();
+    let schema = url.rsplit_once('=').unwrap().1;
+    let sql = |text: String| {
+        let output = Command::new("psql").args([url.split('?').next().unwrap(), "-qtAc", &text]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    sql(format!("create schema {schema}; create table {schema}.keys (of_a_house text)"));
     let error = PostgresKeyring::open(&url).await.err().unwrap();
     assert!(matches!(&error, KeyringError::Damaged(text) if text.contains("of its own")), "{error}");
-    let tables = sql("select count(*) from information_schema.tables where table_schema = 'public'");
-    assert_eq!(String::from_utf8_lossy(&tables.stdout).trim(), "1");
+    let tables = sql(format!("select count(*) from information_schema.tables where table_schema = '{schema}'"));
+    assert_eq!(tables.trim(), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,7 @@ pub struct Cluster {
 impl Cluster {
     /// Starts so many nodes over a new log, all at once, and waits until each serves.
     pub async fn start(services: &Services, nodes: usize) -> Result<Self> {
-        Self::with(services.brokers(), services.fresh_keyring().await?, nodes).await
+        Self::with(services.brokers(), services.fresh_keyring(), nodes).await
     }
 
     /// The same over these brokers and this keyring.

@@ -3,8 +3,6 @@
 //! `./dev services up` starts them and writes the file that `TIDINGS_TEST_SERVICES` names; `./dev test` does both. `cargo
 //! test` alone needs no server: then a test that needs one says that it was not run.
 
-use anyhow::{Context, Result, ensure};
-use std::process::Command;
 use uuid::Uuid;
 
 /// Names the file with the servers' addresses, as `./dev services up` writes it.
@@ -40,13 +38,8 @@ impl Services {
         &self.brokers
     }
 
-    /// The URL of a new, empty database.
-    pub async fn fresh_keyring(&self) -> Result<String> {
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let create = format!("create database {name}");
-        let made = Command::new("psql").args([&self.keyring, "--quiet", "--command", &create]).status();
-        ensure!(made.context("psql")?.success(), "no database could be made");
-        let (server, _) = self.keyring.rsplit_once('/').context("a URL names a database")?;
-        Ok(format!("{server}/{name}"))
+    /// The URL of a new, empty schema, which the keyring makes when it is opened.
+    pub fn fresh_keyring(&self) -> String {
+        format!("{}?options[search_path]=test_{}", self.keyring, Uuid::new_v4().simple())
     }
 }

@@ -3,8 +3,7 @@
 use super::{field, secret, unavailable};
 use aws_lc_rs::rand;
 use events::KeyringError;
-use sqlx::PgPool;
-use sqlx::raw_sql;
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction, raw_sql};
 use uuid::Uuid;
 
 const VERSION: i64 = 1;
@@ -40,6 +39,7 @@ pub(super) async fn prepare(pool: &PgPool) -> Result<([u8; 32], Uuid), KeyringEr
         .execute(&mut *transaction)
         .await
         .map_err(unavailable)?;
+    make_schema(&mut transaction).await?;
     let tables = sqlx::query(
         "select coalesce(bool_or(table_name = 'keyring'), false), count(*) from information_schema.tables \
          where table_schema = current_schema()",
@@ -71,6 +71,19 @@ pub(super) async fn prepare(pool: &PgPool) -> Result<([u8; 32], Uuid), KeyringEr
         return Err(KeyringError::Damaged(format!("it was made by a newer program: version {version}")));
     }
     Ok((secret(field(&row, 1)?)?, field(&row, 2)?))
+}
+
+/// Whoever shares a database names a schema in the URL (`?options[search_path]=...`): it is made if it is not there.
+async fn make_schema(transaction: &mut Transaction<'_, Postgres>) -> Result<(), KeyringError> {
+    let row = sqlx::query("select current_schema()::text, current_setting('search_path')");
+    let row = row.fetch_one(&mut **transaction).await.map_err(unavailable)?;
+    let (there, wanted): (Option<String>, String) = (field(&row, 0)?, field(&row, 1)?);
+    if there.is_none() {
+        let quoted = wanted.trim_matches('"').replace('"', "\"\"");
+        let make = AssertSqlSafe(format!("create schema if not exists \"{quoted}\""));
+        raw_sql(make).execute(&mut **transaction).await.map_err(unavailable)?;
+    }
+    Ok(())
 }
 
 pub(super) fn random() -> Result<[u8; 32], KeyringError> {
