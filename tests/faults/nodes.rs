@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_tests::audit::{self, Audit};
