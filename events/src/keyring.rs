@@ -4,11 +4,17 @@
 //! log alone can read no person's text, name or address.
 
 use crate::sealed::mac_of_parts;
-use crate::{CipherKey, Digest, KeyId};
+use crate::{CipherKey, Digest, KeyId, SigningKeys};
 use aws_lc_rs::hmac;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::{Builder, Uuid};
+
+/// How long after a `destroy` on another node `find` may still give the key.
+pub const STALENESS_MAX: Duration = Duration::from_secs(5);
+/// How long an access token is good: so long a signing key must verify after it has signed for the last time.
+pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// What a keyring's methods return: they may wait for a disk or a database.
 pub type KeyringFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyringError>> + Send + 'a>>;
@@ -29,6 +35,9 @@ pub enum KeyringError {
     /// The store's content is not what was written to it.
     #[error("the keyring is damaged: {0}")]
     Damaged(String),
+    /// The store cannot be used as it is, or not for this; the text names what to do. Trying again does not help.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 /// The keys of people, and the server's own secrets.
@@ -37,6 +46,13 @@ pub enum KeyringError {
 ///   that exists is returned as it is, and two racing calls return the same key.
 /// - `destroy` returns only when the key can no longer be read from the store, not even after a crash. It is idempotent.
 /// - A destroyed id stays known as destroyed for ever, so that "gone on purpose" and "lost" are never mixed up.
+/// - Where several nodes share a keyring, all this holds between them, but that `find` may remember: a call that begins
+///   more than [`STALENESS_MAX`] after `destroy` has returned on another node no longer gives the key. On the node that
+///   destroyed it none does that begins afterwards. Keys that were given away open what they open: whoever holds one
+///   keeps it for a batch at most.
+/// - The key that signs access tokens comes in generations. `rotate_signing_key` is durable when it returns; what it
+///   added takes over only when every node that calls itself current knows it, and the one before verifies until its
+///   last token has expired, so that a rotation refuses nobody.
 pub trait Keyring: Send + Sync {
     /// The key of this id, made now if there is none. [`KeyringError::Destroyed`] if there was one.
     fn create(&self, id: KeyId) -> KeyringFuture<'_, Arc<CipherKey>>;
@@ -49,6 +65,14 @@ pub trait Keyring: Send + Sync {
 
     /// The server's own secrets; they never change during the life of a log.
     fn secrets(&self) -> &Secrets;
+
+    /// The generations of the signing key, without waiting. [`KeyringError::Unavailable`] if the store has been silent
+    /// for so long that another node may sign with one that is not known here: then sign nothing, and call no token of
+    /// an unknown generation bad.
+    fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError>;
+
+    /// Adds a generation, and returns what there is then.
+    fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>>;
 }
 
 /// Secrets of the installation. Each purpose has a key of its own, derived from one root.
@@ -58,6 +82,7 @@ pub struct Secrets {
     fingerprints: hmac::Key,
     tokens: hmac::Key,
     signing_seed: [u8; 32],
+    later_signing_seeds: hmac::Key,
 }
 
 impl Secrets {
@@ -72,6 +97,7 @@ impl Secrets {
             fingerprints: key("fingerprints"),
             tokens: key("tokens"),
             signing_seed: derive("access token signing"),
+            later_signing_seeds: key("access token signing, later generations"),
         }
     }
 
@@ -97,9 +123,13 @@ impl Secrets {
         mac_of_parts(&self.tokens, parts)
     }
 
-    /// The seed of the Ed25519 key that signs access tokens.
-    pub fn signing_seed(&self) -> &[u8; 32] {
-        &self.signing_seed
+    /// The seed of a generation of the Ed25519 key that signs access tokens. It says nothing about any other one; whoever
+    /// has the root has them all.
+    pub fn signing_seed(&self, generation: u32) -> [u8; 32] {
+        match generation {
+            0 => self.signing_seed,
+            _ => mac_of_parts(&self.later_signing_seeds, &[&generation.to_be_bytes()]),
+        }
     }
 }
 

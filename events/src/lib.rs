@@ -20,6 +20,7 @@ mod post;
 mod saga;
 mod sealed;
 mod session;
+mod signing;
 mod text;
 mod timestamp;
 mod user;
@@ -32,7 +33,7 @@ pub use digest::{Digest, Fingerprint};
 pub use follow::{FollowEnded, FollowEvent, FollowStarted};
 pub use ids::{CommandId, CommentId, Incarnation, KeyId, PostId, SagaId, SessionId, UserId};
 pub use key::{Key, KeyError};
-pub use keyring::{Keyring, KeyringError, KeyringFuture, Secrets};
+pub use keyring::{ACCESS_TOKEN_LIFE, Keyring, KeyringError, KeyringFuture, STALENESS_MAX, Secrets};
 pub use like::{LikeAdded, LikeEvent, LikeRemoved};
 pub use post::{PostDeleted, PostEdited, PostEvent, PostPublished};
 pub use saga::{
@@ -41,6 +42,7 @@ pub use saga::{
 };
 pub use sealed::{CipherKey, SealError, Sealable, Sealed};
 pub use session::{SessionClosed, SessionEvent, SessionOpened};
+pub use signing::{CLOCK_SKEW_MAX, SIGNING_KEYS_MAX, SigningError, SigningKey, SigningKeys};
 pub use text::{Bio, CommentText, Content, Email, Hashtags, Mentions, PasswordHash, TextError, Username, text_limits};
 pub use timestamp::Timestamp;
 pub use user::{BioChanged, UserCreated, UserEvent};

@@ -1,6 +1,7 @@
 //! The `tidings` program.
 
 mod demo;
+mod keyring;
 mod tail;
 mod verify;
 
@@ -38,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// The keys: people's, and the server's own
+    Keyring {
+        #[command(subcommand)]
+        command: KeyringCommand,
+    },
     /// Prints the API's document, openapi.json
     Openapi,
 }
@@ -48,6 +54,14 @@ enum LogCommand {
     Verify(verify::Arguments),
     /// Reads the whole log, and says what each partition holds
     Stats(StoreConfig),
+}
+
+#[derive(Subcommand)]
+enum KeyringCommand {
+    /// Lists the keys that sign access tokens: their numbers, and since when each signs. No secret is shown
+    Show(StoreConfig),
+    /// Adds a key that signs access tokens; tokens of the ones before stay good until they expire
+    Rotate(StoreConfig),
 }
 
 #[derive(Subcommand)]
@@ -63,6 +77,8 @@ fn main() -> ExitCode {
         Command::Log { command: LogCommand::Verify(arguments) } => verify::verify(&arguments),
         Command::Log { command: LogCommand::Stats(store) } => verify::stats(&store),
         Command::Events { command: EventsCommand::Tail(arguments) } => tail::run(&arguments),
+        Command::Keyring { command: KeyringCommand::Show(store) } => keyring::show(&store),
+        Command::Keyring { command: KeyringCommand::Rotate(store) } => keyring::rotate(&store),
         Command::Openapi => print_document(),
     };
     match done {
@@ -128,6 +144,8 @@ mod tests {
             "tidings log verify --data d",
             "tidings log stats --data d",
             "tidings events tail --data d --from-start --type post. --count 3",
+            "tidings keyring show --data d",
+            "tidings keyring rotate --data d",
             "tidings openapi",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

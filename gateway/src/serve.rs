@@ -263,7 +263,7 @@ fn assemble(
             limits.read_wait,
             !config.store.is_shared(),
         ),
-        tokens: AccessTokens::new(keyring.secrets())?,
+        tokens: AccessTokens::new(Arc::clone(keyring))?,
         keyring: Arc::clone(keyring),
         ownership,
         projections,

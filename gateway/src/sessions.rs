@@ -8,11 +8,11 @@ use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
 use crate::submit::{Done, done};
-use crate::tokens::{ACCESS_TOKEN_S, refresh_token};
+use crate::tokens::refresh_token;
 use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Refusal, Request, SessionCommand};
-use events::{Digest, Email, Key, SessionId, Timestamp, UserId};
+use events::{ACCESS_TOKEN_LIFE, Digest, Email, Key, SessionId, Timestamp, UserId};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use projections::users::Credentials;
@@ -61,7 +61,7 @@ pub(crate) struct Session {
     /// Always `Bearer`.
     token_type: TokenType,
     /// How long the access token is good, in seconds.
-    expires_in: i64,
+    expires_in: u64,
 }
 
 /// How an access token is sent.
@@ -167,10 +167,10 @@ impl Backend {
             id: user.0,
             email: profile.email,
             username: profile.username,
-            access_token: self.tokens.issue(user, session, Timestamp::now().seconds())?,
+            access_token: self.tokens.issue(user, session, Timestamp::now())?,
             refresh_token: refresh_token(self.secrets(), session, 0),
             token_type: TokenType::Bearer,
-            expires_in: ACCESS_TOKEN_S,
+            expires_in: ACCESS_TOKEN_LIFE.as_secs(),
         };
         let mut response = if status == StatusCode::CREATED {
             self.written_at(&format!("/users/{user}"), status, &done, session)

@@ -50,6 +50,18 @@ impl Store {
         Ok(Self { journal, keyring, kind: Kind::Embedded(embedded) })
     }
 
+    /// Only the keyring of a log that there is.
+    ///
+    /// An embedded one is held by this process alone; a server that runs over it must be stopped before.
+    pub async fn keyring_of(config: &StoreConfig) -> Result<Arc<dyn Keyring>> {
+        config.check()?;
+        if config.is_shared() {
+            return Servers::keyring_of(config).await;
+        }
+        let data = config.data.clone();
+        Ok(Arc::new(spawn_blocking(move || embedded::open_keyring(&data)).await??))
+    }
+
     /// The same, once everything that it is made of answers; `waiting` is told why it waits. An error is one that
     /// waiting does not mend.
     pub(crate) async fn wait_for(config: &StoreConfig, mut waiting: impl FnMut(&str)) -> Result<Self> {

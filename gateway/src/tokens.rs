@@ -2,6 +2,9 @@
 //!
 //! A token that was verified is remembered by its hash until it expires, since checking a signature costs more than all
 //! the rest of a small request. Whether the session it names is still open is asked anew with every request.
+//!
+//! The signing key has generations, and new ones come while the server runs: the active one signs, the token says which
+//! one verifies it.
 
 use crate::error::ApiError;
 use crate::recent::Recent;
@@ -11,13 +14,13 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use events::{Secrets, SessionId, UserId};
+use events::{ACCESS_TOKEN_LIFE, Keyring, Secrets, SessionId, SigningKey, SigningKeys, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// How long an access token is good, in seconds.
-pub(crate) const ACCESS_TOKEN_S: i64 = 15 * 60;
 /// Verified tokens that are remembered.
 const VERIFIED_MAX: usize = 100_000;
 /// A longer token cannot be ours.
@@ -25,14 +28,28 @@ const TOKEN_BYTES_MAX: usize = 1_024;
 const ISSUER: &str = "tidings";
 const AUDIENCE: &str = "tidings";
 const TYPE: &str = "at+jwt";
+const ALGORITHM: Algorithm = Algorithm::EdDSA;
 
-/// Signs and verifies access tokens.
+/// Signs and verifies access tokens, with as many generations of the signing key as the keyring has.
 pub(crate) struct AccessTokens {
+    keyring: Arc<dyn Keyring>,
+    /// Of the generations that were looked at last.
+    pairs: RwLock<Pairs>,
+    validation: Validation,
+    verified: Recent<[u8; 32], Verified>,
+}
+
+#[derive(Clone)]
+struct Pairs {
+    keys: Arc<SigningKeys>,
+    pairs: Arc<[Pair]>,
+}
+
+struct Pair {
+    generation: u32,
     key_id: String,
     signing: EncodingKey,
     verifying: DecodingKey,
-    validation: Validation,
-    verified: Recent<[u8; 32], Verified>,
 }
 
 /// Whom a token speaks for, and until when (seconds since 1970).
@@ -55,69 +72,114 @@ struct Claims {
 }
 
 impl AccessTokens {
-    /// The tokens of the installation that has these secrets.
-    pub(crate) fn new(secrets: &Secrets) -> Result<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(secrets.signing_seed())
-            .map_err(|error| anyhow!("{error}"))
-            .context("the signing key cannot be made")?;
-        let document = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
-            .map_err(|error| anyhow!("{error}"))
-            .context("the signing key cannot be written")?;
-        let public = pair.public_key().as_ref();
-        let mut validation = Validation::new(Algorithm::EdDSA);
+    /// The tokens of the installation that has this keyring.
+    pub(crate) fn new(keyring: Arc<dyn Keyring>) -> Result<Self> {
+        let mut validation = Validation::new(ALGORITHM);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.leeway = 0;
-        Ok(Self {
-            key_id: BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, public).as_ref()[..9]),
-            signing: EncodingKey::from_ed_der(document.as_ref()),
-            verifying: DecodingKey::from_ed_der(public),
-            validation,
-            verified: Recent::new(VERIFIED_MAX),
-        })
+        let pairs = RwLock::new(Pairs::of(keyring.secrets(), keyring.signing_keys()?)?);
+        Ok(Self { keyring, pairs, validation, verified: Recent::new(VERIFIED_MAX) })
     }
 
-    /// A token for a session, good from `now_s` on for [`ACCESS_TOKEN_S`].
-    pub(crate) fn issue(&self, user: UserId, session: SessionId, now_s: i64) -> Result<String, ApiError> {
-        let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
+    /// A token for a session, good from `now` on for [`ACCESS_TOKEN_LIFE`].
+    pub(crate) fn issue(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<String, ApiError> {
+        let pairs = self.current_pairs()?;
+        let pair = pairs.of_generation(pairs.keys.signing_at(now).generation)?;
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.key_id.clone()), ..Header::new(ALGORITHM) };
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: user,
             sid: session,
             jti: Uuid::now_v7(),
-            iat: now_s,
-            exp: now_s + ACCESS_TOKEN_S,
+            iat: now.seconds(),
+            exp: now.plus(ACCESS_TOKEN_LIFE).seconds(),
         };
-        encode(&header, &claims, &self.signing).map_err(ApiError::internal)
+        encode(&header, &claims, &pair.signing).map_err(ApiError::internal)
     }
 
-    /// Whom the token speaks for, if it is ours and good at `now_s`.
-    pub(crate) fn verify(&self, token: &str, now_s: i64) -> Option<Verified> {
+    /// Whom the token speaks for, if it is ours and good at `now`. "Unavailable" if it may be of a generation that is
+    /// not known here yet.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
         if token.len() > TOKEN_BYTES_MAX {
-            return None;
+            return Err(ApiError::bad_token());
         }
-        let hash: [u8; 32] = digest(&SHA256, token.as_bytes()).as_ref().try_into().ok()?;
+        let hash = digest(&SHA256, token.as_bytes());
+        let hash: [u8; 32] = hash.as_ref().try_into().map_err(ApiError::internal)?;
         let verified = match self.verified.with(&hash, |verified| *verified) {
             Some(verified) => verified,
             None => {
-                let verified = self.check(token)?;
+                let verified = self.check(token, now)?;
                 self.verified.insert(hash, verified);
                 verified
             }
         };
-        (now_s < verified.expires_s).then_some(verified)
+        if now.seconds() < verified.expires_s { Ok(verified) } else { Err(ApiError::bad_token()) }
     }
 
-    fn check(&self, token: &str) -> Option<Verified> {
-        let header = decode_header(token).ok()?;
-        if header.typ.as_deref() != Some(TYPE) || header.kid.as_deref() != Some(&self.key_id) {
-            return None;
+    fn check(&self, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
+        let header = decode_header(token).map_err(|_| ApiError::bad_token())?;
+        let (Some(TYPE), Some(key_id)) = (header.typ.as_deref(), header.kid.as_deref()) else {
+            return Err(ApiError::bad_token());
+        };
+        let mut pairs = self.pairs.read().clone();
+        if pairs.by_id(key_id).is_none() {
+            pairs = self.current_pairs()?;
         }
-        let claims = decode::<Claims>(token, &self.verifying, &self.validation).ok()?.claims;
-        Some(Verified { user: claims.sub, session: claims.sid, expires_s: claims.exp })
+        let known = pairs.by_id(key_id).filter(|pair| pairs.keys.is_good(pair.generation, now, ACCESS_TOKEN_LIFE));
+        let pair = known.ok_or_else(ApiError::bad_token)?;
+        let claims =
+            decode::<Claims>(token, &pair.verifying, &self.validation).map_err(|_| ApiError::bad_token())?.claims;
+        Ok(Verified { user: claims.sub, session: claims.sid, expires_s: claims.exp })
+    }
+
+    /// Of all generations that there are now.
+    fn current_pairs(&self) -> Result<Pairs, ApiError> {
+        let keys = self.keyring.signing_keys().map_err(|_| ApiError::unavailable("The keyring does not answer"))?;
+        let pairs = self.pairs.read().clone();
+        if pairs.keys == keys {
+            return Ok(pairs);
+        }
+        let pairs = Pairs::of(self.keyring.secrets(), keys).map_err(ApiError::internal)?;
+        *self.pairs.write() = pairs.clone();
+        Ok(pairs)
+    }
+}
+
+impl Pairs {
+    fn of(secrets: &Secrets, keys: Arc<SigningKeys>) -> Result<Self> {
+        let pair = |key: &SigningKey| Pair::of(secrets, key.generation);
+        let pairs = keys.all().iter().map(pair).collect::<Result<Vec<_>>>()?.into();
+        Ok(Self { keys, pairs })
+    }
+
+    fn by_id(&self, key_id: &str) -> Option<&Pair> {
+        self.pairs.iter().find(|pair| pair.key_id == key_id)
+    }
+
+    fn of_generation(&self, generation: u32) -> Result<&Pair, ApiError> {
+        let pair = self.pairs.iter().find(|pair| pair.generation == generation);
+        pair.ok_or_else(|| ApiError::internal(format!("signing key {generation} is not among those that there are")))
+    }
+}
+
+impl Pair {
+    fn of(secrets: &Secrets, generation: u32) -> Result<Self> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&secrets.signing_seed(generation))
+            .map_err(|error| anyhow!("{error}"))
+            .context("the signing key cannot be made")?;
+        let document = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
+            .map_err(|error| anyhow!("{error}"))
+            .context("the signing key cannot be written")?;
+        let public = pair.public_key().as_ref();
+        Ok(Self {
+            generation,
+            key_id: BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, public).as_ref()[..9]),
+            signing: EncodingKey::from_ed_der(document.as_ref()),
+            verifying: DecodingKey::from_ed_der(public),
+        })
     }
 }
 
@@ -131,15 +193,66 @@ pub(crate) fn refresh_token(secrets: &Secrets, session: SessionId, generation: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use events::Timestamp;
+    use axum::response::IntoResponse;
+    use events::{CLOCK_SKEW_MAX, CipherKey, KeyId, KeyringError, KeyringFuture};
+    use parking_lot::Mutex;
     use serde_json::{Value, json};
+    use std::time::Duration;
 
-    fn tokens(root: u8) -> AccessTokens {
-        AccessTokens::new(&Secrets::derive(&[root; 32])).unwrap()
+    /// A keyring of secrets alone.
+    struct OnlySecrets {
+        secrets: Secrets,
+        signing_keys: Mutex<Option<Arc<SigningKeys>>>,
     }
 
-    fn now() -> i64 {
-        Timestamp::now().seconds()
+    impl OnlySecrets {
+        fn new(root: u8) -> Arc<Self> {
+            Arc::new(Self { secrets: Secrets::derive(&[root; 32]), signing_keys: Mutex::new(Some(Arc::default())) })
+        }
+
+        /// Another generation, which signs from then on.
+        fn rotate(&self, signs_from: Timestamp) {
+            let rotated = self.signing_keys().unwrap().rotated(signs_from, now(), ACCESS_TOKEN_LIFE).unwrap();
+            *self.signing_keys.lock() = Some(Arc::new(rotated));
+        }
+    }
+
+    impl Keyring for OnlySecrets {
+        fn create(&self, id: KeyId) -> KeyringFuture<'_, Arc<CipherKey>> {
+            Box::pin(async move { Err(KeyringError::Unknown(id)) })
+        }
+
+        fn find(&self, id: KeyId) -> KeyringFuture<'_, Option<Arc<CipherKey>>> {
+            Box::pin(async move { Err(KeyringError::Unknown(id)) })
+        }
+
+        fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
+            Box::pin(async move { Err(KeyringError::Unknown(id)) })
+        }
+
+        fn secrets(&self) -> &Secrets {
+            &self.secrets
+        }
+
+        fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError> {
+            self.signing_keys.lock().clone().ok_or_else(|| KeyringError::Unavailable("silent".to_owned()))
+        }
+
+        fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>> {
+            Box::pin(async { Err(KeyringError::Unavailable("not here".to_owned())) })
+        }
+    }
+
+    fn tokens(root: u8) -> AccessTokens {
+        AccessTokens::new(OnlySecrets::new(root)).unwrap()
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn key_id(token: &str) -> String {
+        decode_header(token).unwrap().kid.unwrap()
     }
 
     fn ids() -> (UserId, SessionId) {
@@ -150,13 +263,25 @@ mod tests {
     fn forged(key: &EncodingKey, header: &Header, change: &Value) -> String {
         let (user, session) = ids();
         let mut claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": user, "sid": session, "jti": Uuid::nil(), "iat": now(),
-            "exp": now() + 60,
+            "iss": ISSUER, "aud": AUDIENCE, "sub": user, "sid": session, "jti": Uuid::nil(), "iat": now().seconds(),
+            "exp": now().seconds() + 60,
         });
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
         }
         encode(header, &claims, key).unwrap()
+    }
+
+    /// A token of a generation that is good for a minute from then on.
+    fn forged_at(tokens: &AccessTokens, generation: u32, now: Timestamp) -> String {
+        let pairs = tokens.current_pairs().unwrap();
+        let pair = pairs.of_generation(generation).unwrap();
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.key_id.clone()), ..Header::new(ALGORITHM) };
+        forged(&pair.signing, &header, &json!({ "exp": now.seconds() + 60 }))
+    }
+
+    fn status<T>(answer: Result<T, ApiError>) -> Result<(), u16> {
+        answer.map(drop).map_err(|error| error.into_response().status().as_u16())
     }
 
     #[test]
@@ -166,7 +291,7 @@ mod tests {
         for _ in 0..2 {
             let verified = tokens.verify(&token, now()).unwrap();
             assert_eq!((verified.user, verified.session), (user, session));
-            assert_eq!(tokens.verify(&token, now() + ACCESS_TOKEN_S), None);
+            assert_eq!(status(tokens.verify(&token, now().plus(ACCESS_TOKEN_LIFE))), Err(401));
         }
     }
 
@@ -174,12 +299,13 @@ mod tests {
     fn a_token_that_is_changed_foreign_or_unsigned_is_worth_nothing() {
         let (ours, (user, session)) = (tokens(1), ids());
         let good = ours.issue(user, session, now()).unwrap();
-        assert_eq!(tokens(2).verify(&good, now()), None);
+        assert_eq!(status(tokens(2).verify(&good, now())), Err(401));
         let (signed, signature) = good.rsplit_once('.').unwrap();
-        assert_eq!(ours.verify(&format!("{signed}."), now()), None);
+        assert_eq!(status(ours.verify(&format!("{signed}."), now())), Err(401));
         let (header, claims) = signed.split_once('.').unwrap();
-        let none = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": TYPE, "kid": ours.key_id}).to_string());
-        let hs256 = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "HS256", "typ": TYPE, "kid": ours.key_id}).to_string());
+        let none = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": TYPE, "kid": key_id(&good)}).to_string());
+        let hs256 =
+            BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "HS256", "typ": TYPE, "kid": key_id(&good)}).to_string());
         for bad in [
             format!("{none}.{claims}."),
             format!("{none}.{claims}.{signature}"),
@@ -189,28 +315,67 @@ mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(ours.verify(&bad, now()), None, "{bad}");
+            assert_eq!(status(ours.verify(&bad, now())), Err(401), "{bad}");
         }
     }
 
     #[test]
     fn every_claim_is_checked() {
         let tokens = tokens(1);
-        let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(tokens.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
-        assert!(tokens.verify(&forged(&tokens.signing, &header, &json!({})), now()).is_some());
+        let pairs = tokens.current_pairs().unwrap();
+        let Pair { key_id, signing, .. } = &pairs.pairs[0];
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key_id.clone()), ..Header::new(ALGORITHM) };
+        assert!(tokens.verify(&forged(signing, &header, &json!({})), now()).is_ok());
         for change in [
             json!({"iss": "other"}),
             json!({"aud": "other"}),
-            json!({"exp": now() - 1}),
+            json!({"exp": now().seconds() - 1}),
             json!({"exp": null}),
             json!({"sub": "me"}),
             json!({"sid": null}),
         ] {
-            assert_eq!(tokens.verify(&forged(&tokens.signing, &header, &change), now()), None, "{change}");
+            assert_eq!(status(tokens.verify(&forged(signing, &header, &change), now())), Err(401), "{change}");
         }
         for other in [Header { typ: None, ..header.clone() }, Header { kid: None, ..header }] {
-            assert_eq!(tokens.verify(&forged(&tokens.signing, &other, &json!({})), now()), None);
+            assert_eq!(status(tokens.verify(&forged(signing, &other, &json!({})), now())), Err(401));
         }
+    }
+
+    #[test]
+    fn a_new_key_signs_from_its_time_on_and_what_the_former_one_signed_stays_good() {
+        let (keyring, (user, session)) = (OnlySecrets::new(1), ids());
+        let ours = AccessTokens::new(keyring.clone()).unwrap();
+        let other = AccessTokens::new(keyring.clone()).unwrap();
+        let (begun, takes_over) = (now(), now().plus(Duration::from_secs(30)));
+        let before = ours.issue(user, session, begun).unwrap();
+        keyring.rotate(takes_over);
+        let still = ours.issue(user, session, begun).unwrap();
+        let after = ours.issue(user, session, takes_over).unwrap();
+        assert_eq!(key_id(&before), key_id(&still));
+        assert_ne!(key_id(&before), key_id(&after));
+        for token in [&before, &still, &after] {
+            assert_eq!(status(other.verify(token, takes_over)), Ok(()));
+        }
+        let late = takes_over.plus(ACCESS_TOKEN_LIFE).plus(CLOCK_SKEW_MAX);
+        let forged = forged_at(&ours, 0, late);
+        assert_eq!(status(ours.verify(&forged, begun)), Ok(()), "by its signature it is good");
+        let unseen = AccessTokens::new(keyring).unwrap();
+        assert_eq!(status(unseen.verify(&forged, late)), Err(401), "but its key no longer is");
+    }
+
+    #[test]
+    fn while_the_keyring_is_silent_nothing_is_signed_and_an_unknown_key_is_not_called_bad() {
+        let (keyring, (user, session)) = (OnlySecrets::new(1), ids());
+        let ours = AccessTokens::new(keyring.clone()).unwrap();
+        let other = AccessTokens::new(keyring.clone()).unwrap();
+        let known = ours.issue(user, session, now()).unwrap();
+        keyring.rotate(now());
+        let unknown = ours.issue(user, session, now()).unwrap();
+        let back = keyring.signing_keys.lock().take();
+        assert_eq!(status(other.verify(&known, now())), Ok(()));
+        assert_eq!(status(other.verify(&unknown, now())), Err(503));
+        assert_eq!(status(ours.issue(user, session, now())), Err(503));
+        *keyring.signing_keys.lock() = back;
+        assert_eq!(status(other.verify(&unknown, now())), Ok(()));
     }
 }

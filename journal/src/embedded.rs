@@ -63,15 +63,24 @@ pub struct Embedded {
 /// sorted (at most about 128 MiB) and checks what lies beyond the anchors.
 pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError> {
     let directory = Arc::new(Directory::open(directory, partitions)?);
-    let keyring = EmbeddedKeyring::open(Arc::clone(&directory)).map_err(|error| {
+    let keyring = keyring_in(&directory)?;
+    let log = EmbeddedLog::open(&directory)?;
+    Ok(Embedded { log: Arc::new(log), keyring: Arc::new(keyring) })
+}
+
+/// Opens the keyring alone, of a log that was made before. Nobody else can open the directory until it is dropped.
+pub fn open_keyring(directory: &Path) -> Result<EmbeddedKeyring, JournalError> {
+    keyring_in(&Arc::new(Directory::open_made(directory)?))
+}
+
+fn keyring_in(directory: &Arc<Directory>) -> Result<EmbeddedKeyring, JournalError> {
+    EmbeddedKeyring::open(Arc::clone(directory)).map_err(|error| {
         let way_out = match error {
             KeyringError::Unavailable(_) => "this user must be able to read and write it",
             _ => "restore it from a backup of the keyring",
         };
         JournalError::Unusable(format!("{error}; {way_out}"))
-    })?;
-    let log = EmbeddedLog::open(&directory)?;
-    Ok(Embedded { log: Arc::new(log), keyring: Arc::new(keyring) })
+    })
 }
 
 /// Reads the whole log by the chain rule and notes what it holds now as its anchors, in place of what was noted before.
@@ -79,7 +88,7 @@ pub fn open(directory: &Path, partitions: u32) -> Result<Embedded, JournalError>
 /// The way out when `anchors` is damaged, missing, or proves a loss that is to be accepted: whatever the log no longer
 /// holds is forgotten from here on. Fails without changing the anchors if a record in the log is itself damaged.
 pub fn rewrite_anchors(directory: &Path) -> Result<Vec<(Partition, Anchor)>, JournalError> {
-    let directory = Arc::new(Directory::open_without_anchors(directory)?);
+    let directory = Arc::new(Directory::open_made(directory)?);
     let (store, _) = Store::open(Arc::clone(&directory))?;
     let anchors = directory
         .partitions()

@@ -2,7 +2,7 @@
 //! the log from outside it.
 //!
 //! All nodes of a log share it. Calls that come while a statement runs go together in the next one, since a statement
-//! costs a round trip however much it asks. What was read is remembered for a moment ([`STALE_MAX`]).
+//! costs a round trip however much it asks. What was read is remembered for a moment ([`events::STALENESS_MAX`]).
 //!
 //! PostgreSQL keeps what a row held before: a key that was destroyed is gone for every reader at once, also after a
 //! crash, but its bytes stay in the table until it is vacuumed, which `destroy` asks for, and in the write-ahead log and
@@ -10,19 +10,18 @@
 
 mod keys;
 mod schema;
+mod signing;
 
 use crate::chain::{Anchor, Head};
 use crate::partition::Partition;
-use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys};
 use keys::Keys;
+use signing::Signing;
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// How long a key that was destroyed through another node may still be given to whoever asks here.
-pub const STALE_MAX: Duration = Duration::from_secs(5);
 
 /// Connections of a node.
 const CONNECTIONS_MAX: u32 = 4;
@@ -49,6 +48,7 @@ pub struct PostgresKeyring {
     secrets: Secrets,
     log: Uuid,
     keys: Keys,
+    signing: Signing,
 }
 
 impl PostgresKeyring {
@@ -60,7 +60,8 @@ impl PostgresKeyring {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(CONNECT_MAX);
         let pool = pool.connect(url).await.map_err(unavailable)?;
         let (root, log) = schema::prepare(&pool).await?;
-        Ok(Self { secrets: Secrets::derive(&root), log, keys: Keys::start(pool.clone()), pool })
+        let signing = Signing::start(pool.clone()).await?;
+        Ok(Self { secrets: Secrets::derive(&root), log, keys: Keys::start(pool.clone()), signing, pool })
     }
 
     /// The name of the log whose keys these are: made with the keyring, and never another one.
@@ -186,5 +187,13 @@ impl Keyring for PostgresKeyring {
 
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError> {
+        self.signing.keys()
+    }
+
+    fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>> {
+        Box::pin(self.signing.rotate())
     }
 }

@@ -1,11 +1,12 @@
 //! The keyring in PostgreSQL under the contract, and what only one that several nodes share can get wrong.
 
 use async_trait::async_trait;
-use events::{KeyId, Keyring, KeyringError};
-use journal::postgres::{LogBinding, PostgresKeyring, STALE_MAX};
+use events::{ACCESS_TOKEN_LIFE, KeyId, Keyring, KeyringError, STALENESS_MAX, Timestamp};
+use journal::postgres::{LogBinding, PostgresKeyring};
 use journal::{Anchor, Head, Partition};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use tidings_tests::journal_contract::keyring::KeyringUnderTest;
 use tidings_tests::journal_contract::{Possible, UnderTest};
 use tidings_tests::services::Services;
@@ -58,7 +59,7 @@ async fn two_nodes() -> Option<[PostgresKeyring; 2]> {
 async fn nodes_that_open_it_at_once_have_the_same_secrets_and_the_same_log() {
     let Some([one, two]) = two_nodes().await else { return };
     assert_eq!(one.secrets().claim("email", "a@b"), two.secrets().claim("email", "a@b"));
-    assert_eq!(one.secrets().signing_seed(), two.secrets().signing_seed());
+    assert_eq!(one.secrets().signing_seed(0), two.secrets().signing_seed(0));
     assert_eq!(one.log(), two.log());
 }
 
@@ -78,9 +79,20 @@ async fn a_key_destroyed_on_one_node_opens_nothing_on_the_other_after_a_moment()
     assert!(two.find(id(1)).await.unwrap().is_some());
     one.destroy(id(1)).await.unwrap();
     assert!(one.find(id(1)).await.unwrap().is_none(), "at once where it was destroyed");
-    sleep(STALE_MAX).await;
+    sleep(STALENESS_MAX).await;
     assert!(two.find(id(1)).await.unwrap().is_none());
     assert!(matches!(two.create(id(1)).await, Err(KeyringError::Destroyed(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_signing_key_is_known_to_every_node_before_it_signs() {
+    let Some([one, two]) = two_nodes().await else { return };
+    let rotated = one.rotate_signing_key().await.unwrap();
+    while two.signing_keys().unwrap() != rotated {
+        assert_eq!(rotated.signing_at(Timestamp::now()).generation, 0, "the other node has not heard of it");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(rotated.is_good(1, Timestamp::now(), ACCESS_TOKEN_LIFE), "it verifies at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

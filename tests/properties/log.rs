@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use events::{
     CipherKey, CommandId, Commit, Event, Incarnation, Key, KeyId, Keyring, KeyringError, KeyringFuture, Retention,
-    Secrets, Timestamp, UserId,
+    Secrets, SigningKeys, Timestamp, UserId,
 };
 use journal::{
     Anchor, Appender, Chain, Draft, Head, Journal, JournalError, Kind, Offset, Partition, Position, Record,
@@ -197,5 +197,13 @@ impl Keyring for MemoryKeys {
 
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError> {
+        Ok(Arc::default())
+    }
+
+    fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>> {
+        Box::pin(async { Err(KeyringError::Unavailable("no key is changed here".to_owned())) })
     }
 }

@@ -136,6 +136,8 @@ macro_rules! keyring_contract {
             keyring: a_key_that_never_was_is_unknown_not_destroyed;
             keyring: two_keys_are_different;
             keyring: secrets_are_stable;
+            keyring: a_new_signing_key_survives_a_reopen_and_the_former_stays;
+            keyring: racing_rotations_each_add_a_signing_key;
         );
     };
 }

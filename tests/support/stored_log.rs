@@ -5,7 +5,7 @@
 use crate::journal_contract::damage::all_records;
 use crate::journal_contract::scribe::{P, Scribe, acknowledged, noise};
 use crate::snapshot::{SavedFile, Snapshot};
-use events::{KeyId, Keyring};
+use events::{KeyId, Keyring, SigningKeys};
 use journal::embedded::{self, Embedded};
 use journal::{Journal, JournalError, Partition, Record};
 use std::path::Path;
@@ -26,6 +26,7 @@ pub struct Fold {
     records: Vec<Record>,
     keys: Vec<Result<Option<[u8; 32]>, String>>,
     secrets: [u8; 32],
+    signing_keys: Arc<SigningKeys>,
 }
 
 /// A directory as it was closed, and what it said then.
@@ -55,6 +56,9 @@ impl StoredLog {
             opened.keyring.create(KeyId(Uuid::from_u128(n))).await.unwrap();
         }
         opened.keyring.destroy(KeyId(Uuid::from_u128(1))).await.unwrap();
+        if large {
+            opened.keyring.rotate_signing_key().await.unwrap();
+        }
         let log: Arc<dyn Journal> = Arc::clone(&opened.log) as _;
         write(&log, large).await;
         let fold = fold(&opened).await.unwrap();
@@ -104,7 +108,7 @@ impl StoredLog {
         let written = embedded::open(directory.path(), PARTITIONS).unwrap();
         Scribe::claim(&(Arc::clone(&written.log) as _), P).await.append("after").await.unwrap();
         drop(written);
-        let Fold { mut records, keys, secrets } = match embedded::open(directory.path(), PARTITIONS) {
+        let Fold { mut records, keys, secrets, signing_keys } = match embedded::open(directory.path(), PARTITIONS) {
             Ok(opened) => fold(&opened).await.unwrap(),
             Err(error) => return Outcome::Hole(format!("it was noticed only after more was written: {error}")),
         };
@@ -112,7 +116,7 @@ impl StoredLog {
         let added = records.iter().filter(|record| !is_old(record)).count();
         records.retain(is_old);
         // Each is counted twice: among the valid ones and among all.
-        if added == 2 * 2 && (Fold { records, keys, secrets }) == self.fold {
+        if added == 2 * 2 && (Fold { records, keys, secrets, signing_keys }) == self.fold {
             Outcome::Harmless
         } else {
             Outcome::Hole("after more was written, something else is read".to_owned())
@@ -150,7 +154,9 @@ async fn fold(opened: &Embedded) -> Result<Fold, JournalError> {
         let key = opened.keyring.find(KeyId(Uuid::from_u128(n))).await;
         keys.push(key.map(|key| key.map(|key| key.mac(&[b"mark"]))).map_err(|error| error.to_string()));
     }
-    Ok(Fold { records, keys, secrets: *opened.keyring.secrets().signing_seed() })
+    let signing_keys = opened.keyring.signing_keys().unwrap();
+    let last = signing_keys.all().last().unwrap().generation;
+    Ok(Fold { records, keys, secrets: opened.keyring.secrets().signing_seed(last), signing_keys })
 }
 
 /// Whether an error says where: a partition and an offset, or the damaged file.

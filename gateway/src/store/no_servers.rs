@@ -16,6 +16,10 @@ impl Servers {
         bail!("this program was built without the feature `servers`")
     }
 
+    pub(super) async fn keyring_of(_: &StoreConfig) -> Result<Arc<dyn Keyring>> {
+        bail!("this program was built without the feature `servers`")
+    }
+
     pub(super) fn log(&self) -> Arc<dyn Journal> {
         match *self {}
     }

@@ -30,7 +30,8 @@ pub(super) struct Servers {
 impl Servers {
     /// Opens both; makes the topics of a log to which the keyring is not bound yet.
     pub(super) async fn open(config: &StoreConfig) -> Result<Self> {
-        let keyring = PostgresKeyring::open(config.keyring_url.as_deref().context("KEYRING_URL is missing")?).await?;
+        let url = config.keyring_url.as_deref().context("KEYRING_URL is missing")?;
+        let keyring = PostgresKeyring::open(url).await?;
         let binding = keyring.binding().await?;
         let options = KafkaOptions {
             brokers: config.kafka_brokers.clone().context("KAFKA_BROKERS is missing")?,
@@ -50,6 +51,11 @@ impl Servers {
         keyring.bind(&LogBinding { cluster, topic, partitions: log.partitions() }).await?;
         log.set_anchors(keyring.anchors().await?);
         Ok(Self { log: Arc::new(log), keyring: Arc::new(keyring) })
+    }
+
+    pub(super) async fn keyring_of(config: &StoreConfig) -> Result<Arc<dyn Keyring>> {
+        let url = config.keyring_url.as_deref().context("KEYRING_URL is missing")?;
+        Ok(Arc::new(PostgresKeyring::open(url).await?))
     }
 
     pub(super) fn log(&self) -> Arc<dyn Journal> {

@@ -70,8 +70,8 @@ impl Directory {
         Self::locked(path, lock, &[LOG, ANCHORS, KEYRING])
     }
 
-    /// Locks a directory that may have lost its anchors, and nothing else.
-    pub(super) fn open_without_anchors(path: &Path) -> Result<Self, JournalError> {
+    /// Locks a directory in which a log was made; it may have lost its anchors, and nothing else.
+    pub(super) fn open_made(path: &Path) -> Result<Self, JournalError> {
         if !holds_log(path)? {
             return Err(unusable(path, "there is no log in it"));
         }

@@ -9,18 +9,20 @@
 
 mod count;
 mod keys;
+mod root;
 mod slot;
 
 use super::directory::{Directory, sync_directory};
-use aws_lc_rs::rand;
 use count::Count;
-use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use events::{
+    ACCESS_TOKEN_LIFE, CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys, Timestamp,
+};
 use keys::KeysFile;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use root::Root;
 use slot::{Slot, State};
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,9 +33,6 @@ use uuid::Uuid;
 const SECRETS: &str = "secrets";
 const KEYS: &str = "keys";
 const COUNT: &str = "count";
-const MAGIC: &[u8; 16] = b"tidings secrets\x01";
-/// Magic, log id, root, checksum.
-const SECRETS_BYTES: usize = 16 + 16 + 32 + 32;
 /// How many calls may wait for the disk; further ones wait for their turn to wait.
 const CALLS_MAX: usize = 1_024;
 
@@ -49,6 +48,7 @@ pub struct EmbeddedKeyring {
     calls: Option<mpsc::Sender<Call>>,
     failure: watch::Receiver<Option<KeyringError>>,
     thread: Option<JoinHandle<()>>,
+    root: Arc<Mutex<Root>>,
     _directory: Arc<Directory>,
 }
 
@@ -61,12 +61,9 @@ enum Call {
 impl EmbeddedKeyring {
     /// Makes an empty keyring for a log, with a fresh root secret.
     pub(super) fn create_files(path: &Path, log: Uuid) -> Result<(), KeyringError> {
-        let mut root = [0; 32];
-        rand::fill(&mut root).map_err(|_| KeyringError::Unavailable("no randomness".to_owned()))?;
+        let root = Root::random(path.join(SECRETS), log)?;
         let made = DirBuilder::new().mode(0o700).create(path).and_then(|()| {
-            let mut secrets = private().create_new(true).open(path.join(SECRETS))?;
-            secrets.write_all(&encode_secrets(log, &root))?;
-            secrets.sync_all()?;
+            root.create()?;
             private().create_new(true).open(path.join(KEYS))?.sync_all()?;
             Count::create(&path.join(COUNT), log)
         });
@@ -75,7 +72,7 @@ impl EmbeddedKeyring {
 
     pub(super) fn open(directory: Arc<Directory>) -> Result<Self, KeyringError> {
         let path = directory.keyring();
-        let root = read_secrets(&path.join(SECRETS), directory.id())?;
+        let root = Root::open(path.join(SECRETS), directory.id())?;
         let (file, slots) = KeysFile::open(path.join(KEYS), Count::open(&path.join(COUNT), directory.id())?)?;
         let slots = Arc::new(RwLock::new(slots));
         let (calls, waiting) = mpsc::channel(CALLS_MAX);
@@ -83,8 +80,9 @@ impl EmbeddedKeyring {
         let mut writer = KeysWriter { file, slots: Arc::clone(&slots), failed };
         let thread = thread::Builder::new().name("keyring".to_owned()).spawn(move || writer.run(waiting));
         let thread = Some(thread.map_err(|error| KeyringError::Unavailable(error.to_string()))?);
-        let secrets = Secrets::derive(&root);
-        Ok(Self { secrets, slots, calls: Some(calls), failure, thread, _directory: directory })
+        let secrets = root.secrets();
+        let root = Arc::new(Mutex::new(root));
+        Ok(Self { secrets, slots, calls: Some(calls), failure, thread, root, _directory: directory })
     }
 
     /// Returns when a key could not be written. From then on no key is made or destroyed; those that are there can still
@@ -147,6 +145,25 @@ impl Keyring for EmbeddedKeyring {
 
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError> {
+        Ok(self.root.lock().signing_keys())
+    }
+
+    fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>> {
+        let root = Arc::clone(&self.root);
+        Box::pin(async move {
+            // There is one node, which knows of it at once.
+            let rotate = move || {
+                let now = Timestamp::now();
+                let mut root = root.lock();
+                let rotated = root.signing_keys().rotated(now, now, ACCESS_TOKEN_LIFE);
+                root.sign_with(rotated.map_err(|error| KeyringError::Unusable(error.to_string()))?)
+            };
+            let rotated = tokio::task::spawn_blocking(rotate).await;
+            rotated.unwrap_or_else(|panic| Err(KeyringError::Unavailable(panic.to_string())))
+        })
     }
 }
 
@@ -213,35 +230,4 @@ fn private() -> fs::OpenOptions {
     let mut options = File::options();
     options.write(true).mode(0o600);
     options
-}
-
-fn encode_secrets(log: Uuid, root: &[u8; 32]) -> Vec<u8> {
-    let mut bytes = [&MAGIC[..], log.as_bytes(), root].concat();
-    let checksum = blake3::hash(&bytes);
-    bytes.extend_from_slice(checksum.as_bytes());
-    bytes
-}
-
-fn read_secrets(path: &Path, log: Uuid) -> Result<[u8; 32], KeyringError> {
-    let damaged = |what: &str| KeyringError::Damaged(format!("{}: {what}", path.display()));
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
-        bytes => bytes.map_err(|error| KeyringError::Unavailable(format!("{}: {error}", path.display())))?,
-    };
-    let bytes: [u8; SECRETS_BYTES] = bytes.try_into().map_err(|_| damaged("it has another length than it should"))?;
-    let (content, checksum) = bytes.split_at(SECRETS_BYTES - 32);
-    if blake3::hash(content).as_bytes() != checksum {
-        return Err(damaged("it does not match its checksum"));
-    }
-    if content[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1] && content[MAGIC.len() - 1] > MAGIC[MAGIC.len() - 1] {
-        return Err(damaged("it was written by a newer program"));
-    }
-    if !content.starts_with(MAGIC) {
-        return Err(damaged("it holds no secrets of ours"));
-    }
-    if content[16..32] != *log.as_bytes() {
-        let owner = Uuid::from_bytes(content[16..32].try_into().expect("16 bytes"));
-        return Err(damaged(&format!("it belongs to the log {owner}, but tidings.json says {log}")));
-    }
-    Ok(content[32..].try_into().expect("32 bytes"))
 }

@@ -1,8 +1,8 @@
 //! People's keys: asked for one by one, read and made many at a time, remembered for a moment.
 
 use super::schema::random;
-use super::{STALE_MAX, field, secret, unavailable};
-use events::{CipherKey, KeyId, KeyringError};
+use super::{field, secret, unavailable};
+use events::{CipherKey, KeyId, KeyringError, STALENESS_MAX};
 use parking_lot::Mutex;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::raw_sql;
@@ -76,7 +76,7 @@ impl Keys {
 
     fn remembered(&self, id: KeyId) -> Option<Known> {
         let remembered = self.remembered.lock();
-        remembered.get(&id).filter(|(_, read)| read.elapsed() < STALE_MAX).map(|(known, _)| known.clone())
+        remembered.get(&id).filter(|(_, read)| read.elapsed() < STALENESS_MAX).map(|(known, _)| known.clone())
     }
 
     async fn call(&self, id: KeyId, create: bool) -> Result<Known, KeyringError> {

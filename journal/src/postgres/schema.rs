@@ -24,6 +24,11 @@ const TABLES: &str = "
         id uuid primary key,
         secret bytea check (length(secret) = 32)
     );
+    create table signing_keys (
+        generation bigint primary key,
+        signs_from_us bigint not null
+    );
+    insert into signing_keys values (0, 0);
     create table anchors (
         partition bigint primary key,
         records bigint not null,

@@ -2,7 +2,7 @@
 
 use super::{Possible, UnderTest};
 use async_trait::async_trait;
-use events::{CipherKey, KeyId, Keyring, KeyringError};
+use events::{ACCESS_TOKEN_LIFE, CipherKey, KeyId, Keyring, KeyringError, SigningKeys, Timestamp};
 use futures::future::join_all;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -107,9 +107,42 @@ pub async fn two_keys_are_different<K: KeyringUnderTest>() {
 pub async fn secrets_are_stable<K: KeyringUnderTest>() {
     let created = K::create().await;
     let keyring = created.keyring();
-    let before = (keyring.secrets().claim("email", "a@b"), *keyring.secrets().signing_seed());
+    let before = (keyring.secrets().claim("email", "a@b"), keyring.secrets().signing_seed(0));
     drop(keyring);
     let Some(reopened) = created.reopen().await.done() else { return };
     let keyring = reopened.keyring();
-    assert_eq!((keyring.secrets().claim("email", "a@b"), *keyring.secrets().signing_seed()), before);
+    assert_eq!((keyring.secrets().claim("email", "a@b"), keyring.secrets().signing_seed(0)), before);
+}
+
+/// Nothing that was signed is refused because of a rotation.
+pub async fn a_new_signing_key_survives_a_reopen_and_the_former_stays<K: KeyringUnderTest>() {
+    let created = K::create().await;
+    let keyring = created.keyring();
+    assert_eq!(*keyring.signing_keys().unwrap(), SigningKeys::default());
+    let rotated = keyring.rotate_signing_key().await.unwrap();
+    assert_eq!(generations(&rotated), [0, 1]);
+    assert!(rotated.is_good(0, Timestamp::now(), ACCESS_TOKEN_LIFE));
+    assert_eq!(keyring.signing_keys().unwrap(), rotated);
+    assert_ne!(keyring.secrets().signing_seed(0), keyring.secrets().signing_seed(1));
+    let seed = keyring.secrets().signing_seed(1);
+    drop(keyring);
+    let Some(reopened) = created.reopen().await.done() else { return };
+    let keyring = reopened.keyring();
+    assert_eq!(keyring.signing_keys().unwrap(), rotated);
+    assert_eq!(keyring.secrets().signing_seed(1), seed);
+}
+
+/// None is lost, and none is made twice.
+pub async fn racing_rotations_each_add_a_signing_key<K: KeyringUnderTest>() {
+    let created = K::create().await;
+    let racing = (0..5).map(|_| {
+        let keyring = created.keyring();
+        tokio::spawn(async move { keyring.rotate_signing_key().await.unwrap() })
+    });
+    let longest = join_all(racing).await.into_iter().map(Result::unwrap).max_by_key(|keys| keys.all().len()).unwrap();
+    assert_eq!(generations(&longest), [0, 1, 2, 3, 4, 5]);
+}
+
+fn generations(keys: &SigningKeys) -> Vec<u32> {
+    keys.all().iter().map(|key| key.generation).collect()
 }

@@ -1,6 +1,8 @@
 //! A keyring in memory, for worlds without a disk.
 
-use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets};
+use events::{
+    ACCESS_TOKEN_LIFE, CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys, Timestamp,
+};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +11,12 @@ use std::sync::Arc;
 pub struct MemoryKeyring {
     keys: Mutex<HashMap<KeyId, Option<Arc<CipherKey>>>>,
     secrets: Secrets,
+    signing_keys: Mutex<Arc<SigningKeys>>,
 }
 
 impl Default for MemoryKeyring {
     fn default() -> Self {
-        Self { keys: Mutex::default(), secrets: Secrets::derive(&[7; 32]) }
+        Self { keys: Mutex::default(), secrets: Secrets::derive(&[7; 32]), signing_keys: Mutex::default() }
     }
 }
 
@@ -46,5 +49,18 @@ impl Keyring for MemoryKeyring {
 
     fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    fn signing_keys(&self) -> Result<Arc<SigningKeys>, KeyringError> {
+        Ok(Arc::clone(&self.signing_keys.lock()))
+    }
+
+    fn rotate_signing_key(&self) -> KeyringFuture<'_, Arc<SigningKeys>> {
+        Box::pin(async move {
+            let (mut keys, now) = (self.signing_keys.lock(), Timestamp::now());
+            let rotated = keys.rotated(now, now, ACCESS_TOKEN_LIFE);
+            *keys = Arc::new(rotated.map_err(|error| KeyringError::Unusable(error.to_string()))?);
+            Ok(Arc::clone(&keys))
+        })
     }
 }
