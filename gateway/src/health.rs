@@ -52,6 +52,8 @@ pub(crate) struct Ready {
     status: ReadyStatus,
     /// Read models that lack something, by partition; none when all is applied.
     behind: Vec<Behind>,
+    /// Partitions that nobody is known to own at the moment: writes to them are answered 503, reads go on.
+    without_owner: Vec<u32>,
     /// Keys that stopped in a read model because of an event that cannot be applied.
     parked: Vec<Parked>,
     /// When each partition's runner last moved.
@@ -115,7 +117,8 @@ async fn livez() -> &'static str {
 
 /// Whether the server serves
 ///
-/// It does not while it reads the log up to the end that it saw at the start, nor while a partition has no owner.
+/// It does not while it reads the log up to the end that it saw at the start, nor until each partition has had an owner
+/// once. A partition that loses its owner later is only named: it is without one for every node, and reads go on.
 #[utoipa::path(get, path = "/readyz", tag = "plumbing",
     responses((status = 200, description = "It does", body = Ready)))]
 async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
@@ -127,6 +130,7 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
     Ok(Json(Ready {
         status: ReadyStatus::Ready,
+        without_owner: app.without_owner().map(|(partition, _)| partition).collect(),
         behind: lags.into_iter().filter(|lag| !lag.is_complete()).map(Behind::from).collect(),
         parked: app.projections.parked().into_iter().map(Parked::from).collect(),
         heartbeats: app.projections.health().into_iter().map(heartbeat).collect(),
@@ -155,9 +159,6 @@ impl Backend {
             Stage::Draining { .. } => return Some("The server is stopping".to_owned()),
             Stage::Serving => {}
         }
-        if let Some((partition, phase)) = self.without_owner() {
-            return Some(format!("Partition {partition} has no owner: {phase:?}"));
-        }
         let stopped = self.projections.health().into_iter().find_map(|health| match health.state {
             RunnerState::Stopped { .. } => Some(health.partition),
             _ => None,
@@ -165,13 +166,12 @@ impl Backend {
         stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
     }
 
-    /// A partition that neither this node owns, nor another one has said that it does.
-    fn without_owner(&self) -> Option<(u32, Phase)> {
+    /// Partitions that neither this node owns, nor another one has said that it does, and how far this node is.
+    pub(crate) fn without_owner(&self) -> impl Iterator<Item = (u32, Phase)> {
         let announced = self.ownership.announcements();
-        let announced = announced.borrow();
-        self.owners.iter().zip(0..).find_map(|(owner, partition)| {
+        self.owners.iter().zip(0..).filter_map(move |(owner, partition)| {
             let phase = owner.borrow().clone();
-            let elsewhere = phase == Phase::Idle && announced.contains_key(&Partition(partition));
+            let elsewhere = phase == Phase::Idle && announced.borrow().contains_key(&Partition(partition));
             (phase != Phase::Owning && !elsewhere).then_some((partition, phase))
         })
     }
@@ -179,6 +179,9 @@ impl Backend {
     fn progress(&self) -> String {
         let caught_up = self.projections.health().into_iter();
         let following = caught_up.filter(|health| health.state == RunnerState::Following).count();
+        if let (true, Some((partition, phase))) = (following == self.owners.len(), self.without_owner().next()) {
+            return format!("partition {partition} has no owner yet: {phase:?}");
+        }
         format!("{following} of {} partitions have been read", self.owners.len())
     }
 }

@@ -21,7 +21,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
 use commands::{Nodes, Owner, Phase};
 use events::Timestamp;
-use journal::{Journal, JournalError, Ownership, Partition, Rules};
+use journal::{Journal, JournalError, Partition, Rules};
 use metrics::gauge;
 use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
 use recovery::{Partitions, recover};
@@ -39,6 +39,8 @@ use tracing::{error, info, warn};
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long owners, and then runners, may take to stop. Above the owner's own limit.
 const STOP_MAX: Duration = Duration::from_secs(15);
+/// How often a server that starts looks whether each partition has an owner by now.
+const OWNER_LOOK: Duration = Duration::from_millis(20);
 
 /// A server that has its address, and its data directory if it is embedded, and is to be run.
 pub struct Server {
@@ -55,7 +57,7 @@ pub struct Server {
 
 /// What runs until the server stops.
 struct Running {
-    ownership: Arc<dyn Ownership>,
+    app: App,
     /// Takes commands of other nodes.
     internal: JoinSet<()>,
     owners: JoinSet<(Partition, Result<(), JournalError>)>,
@@ -160,7 +162,7 @@ async fn serve(
     };
     let parts = assemble(config, store, &own_address, metrics, stage.subscribe())?;
     let mut running = Running {
-        ownership: Arc::clone(&parts.app.ownership),
+        app: Arc::clone(&parts.app),
         internal: JoinSet::new(),
         owners: JoinSet::new(),
         runners: JoinSet::new(),
@@ -319,6 +321,9 @@ impl Running {
                 return Ok(());
             }
         }
+        while self.app.without_owner().next().is_some() {
+            sleep(OWNER_LOOK).await;
+        }
         stage.send_replace(Stage::Serving);
         let seconds = begun.elapsed().as_secs_f64();
         info!(records, seconds, "ready: {records} records read in {seconds:.2} s");
@@ -330,7 +335,7 @@ impl Running {
     async fn stop(mut self) {
         self.stop_owners.cancel();
         drain("owners", &mut self.owners).await;
-        let ownership = Arc::clone(&self.ownership);
+        let ownership = Arc::clone(&self.app.ownership);
         if spawn_blocking(move || ownership.leave()).await.is_err() {
             warn!("the partitions could not be handed over: others wait until this node is missed");
         }

@@ -7,6 +7,5 @@ mod cuts;
 mod failing_disk;
 mod keyrings;
 mod linearizability;
-mod nodes;
 mod registrations;
 mod sigkills;

@@ -225,8 +225,9 @@ impl HttpClient {
     fn url(&self) -> &str {
         let (at, now) = (self.at.load(Ordering::Relaxed), Instant::now());
         let order = (at..at + self.nodes.len()).map(|n| n % self.nodes.len());
-        let fit = |node: &Node| node.ready.load(Ordering::Relaxed) && *node.left_out.lock() <= now;
-        let chosen = order.into_iter().find(|n| fit(&self.nodes[*n]));
+        let ready = |n: &usize| self.nodes[*n].ready.load(Ordering::Relaxed);
+        let fit = |n: &usize| ready(n) && *self.nodes[*n].left_out.lock() <= now;
+        let chosen = order.clone().find(fit).or_else(|| order.clone().find(ready));
         let chosen = chosen.unwrap_or(at % self.nodes.len());
         self.at.store(chosen, Ordering::Relaxed);
         &self.nodes[chosen].url

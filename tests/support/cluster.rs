@@ -6,6 +6,7 @@ use anyhow::Result;
 use gateway::{Store, StoreConfig};
 use std::path::PathBuf;
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 /// Few, so that a test's few writes meet on one, and enough for two nodes.
@@ -20,7 +21,11 @@ pub struct Cluster {
     pub nodes: Vec<Server>,
     store: StoreConfig,
     directory: TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One at a time: they are asked how long things take.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Cluster {
     /// Starts so many nodes over a new log, all at once, and waits until each serves.
@@ -30,6 +35,7 @@ impl Cluster {
 
     /// The same over these brokers and this keyring.
     pub async fn with(brokers: &str, keyring: String, nodes: usize) -> Result<Self> {
+        let alone = ALONE.lock().await;
         let directory = tempfile::tempdir()?;
         let store = StoreConfig {
             data: PathBuf::from("unused"),
@@ -40,7 +46,7 @@ impl Cluster {
             keyring_url: Some(keyring),
             dev: true,
         };
-        let mut cluster = Self { nodes: Vec::new(), store, directory };
+        let mut cluster = Self { nodes: Vec::new(), store, directory, _alone: alone };
         for _ in 0..nodes {
             cluster.begin()?;
         }

@@ -1,8 +1,9 @@
-//! Several nodes over one log on Kafka: killed, stopped and started again in turn while many write and read.
+//! Nodes that are killed, or stopped, and started again in turn.
 
 use anyhow::{Context, Result, ensure};
 use http::{Method, StatusCode};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_tests::audit::{self, Audit};
@@ -27,7 +28,7 @@ const RETRYABLE_MAX: f64 = 1.0;
 /// The longest that nobody may be answered.
 const GAP_MAX: Duration = Duration::from_secs(2);
 /// How often a request is sent again before it counts as failed.
-const RETRIES_MAX: u32 = 40;
+const RETRIES_MAX: usize = 40;
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +59,8 @@ async fn what_was_acknowledged_is_there_once_whichever_node_is_killed() -> Resul
 #[derive(Default)]
 struct Answers {
     sent: u64,
-    /// Answered "not now", or by no connection; each time a request was sent again.
-    retryable: u64,
+    /// What came instead of an answer, and how often; each time the request was sent again.
+    retryable: BTreeMap<String, u64>,
     /// When each was answered at last.
     answered: Vec<Instant>,
     slowest: Duration,
@@ -90,11 +91,12 @@ async fn a_rolling_restart_is_hardly_noticed() -> Result<()> {
     stop.send_replace(true);
     let answers = asking.await??;
     let gap = answers.answered.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
-    let retryable = answers.retryable as f64 * 100.0 / answers.sent as f64;
+    let again = answers.retryable.values().sum::<u64>();
+    let retryable = again as f64 * 100.0 / answers.sent as f64;
     println!(
-        "nodes: rolling restart of both in {took:.1?}: {} requests at {RATE}/s, {} ({retryable:.2} %) answered \
-         \"not now\" and sent again, every one answered at last; longest gap {gap:.2?}, slowest answer {:.2?}",
-        answers.sent, answers.retryable, answers.slowest
+        "nodes: rolling restart of both in {took:.1?}: {} requests at {RATE}/s, {again} ({retryable:.2} %) answered \
+         \"not now\" and sent again, every one answered at last; longest gap {gap:.2?}, slowest answer {:.2?}; {:?}",
+        answers.sent, answers.slowest, answers.retryable
     );
     ensure!(retryable <= RETRYABLE_MAX, "{retryable:.2} % were answered \"not now\"");
     ensure!(gap <= GAP_MAX, "nobody was answered for {gap:?}");
@@ -123,8 +125,10 @@ async fn ask(people: Vec<Person>, stop: tokio::sync::watch::Receiver<bool>) -> R
 }
 
 impl Answers {
-    fn note(&mut self, (retries, sent): (u32, Instant)) {
-        self.retryable += u64::from(retries);
+    fn note(&mut self, (retries, sent): (Vec<String>, Instant)) {
+        for why in retries {
+            *self.retryable.entry(why).or_default() += 1;
+        }
         self.answered.push(Instant::now());
         self.slowest = self.slowest.max(sent.elapsed());
     }
@@ -147,8 +151,8 @@ impl Person {
         Ok(Self { client: client.clone(), token: format!("Bearer {token}") })
     }
 
-    /// Writes or reads; how often it had to be sent again, and when it was sent first.
-    async fn ask(self, n: u64) -> Result<(u32, Instant)> {
+    /// Writes or reads; why it had to be sent again, each time, and when it was sent first.
+    async fn ask(self, n: u64) -> Result<(Vec<String>, Instant)> {
         let (begun, key) = (Instant::now(), format!("rolling-{n:08}"));
         let headers = [("authorization", self.token.as_str()), ("idempotency-key", key.as_str())];
         let post = json!({"content": format!("post {n}")});
@@ -158,15 +162,18 @@ impl Person {
             2 => (Method::GET, "/users/me", None, StatusCode::OK),
             _ => (Method::GET, "/posts", None, StatusCode::OK),
         };
-        for retries in 0..RETRIES_MAX {
-            let answer = self.client.send(method.clone(), path, body, &headers).await;
-            match answer {
+        let mut retries = Vec::new();
+        while retries.len() < RETRIES_MAX {
+            let why = match self.client.send(method.clone(), path, body, &headers).await {
                 Ok((status, _)) if status == expected => return Ok((retries, begun)),
-                Ok((StatusCode::SERVICE_UNAVAILABLE, _)) | Err(_) => self.client.move_on(),
-                Ok((StatusCode::CONFLICT, body)) if body["error"] == "InFlight" => {}
+                Ok((StatusCode::SERVICE_UNAVAILABLE, body)) => format!("{method} {path}: {}", body["message"]),
+                Ok((StatusCode::CONFLICT, body)) if body["error"] == "InFlight" => format!("{method} {path}: InFlight"),
                 Ok((status, body)) => anyhow::bail!("{method} {path}: {status} {body}"),
-            }
-            sleep(RETRY_DELAY.mul_f64(if retries == 0 { 0.1 } else { 1.0 })).await;
+                Err(error) => format!("{method} {path}: {error:#}"),
+            };
+            self.client.move_on();
+            retries.push(why);
+            sleep(RETRY_DELAY.mul_f64(if retries.len() == 1 { 0.1 } else { 1.0 })).await;
         }
         anyhow::bail!("{method} {path}: not answered after {RETRIES_MAX} retries")
     }
