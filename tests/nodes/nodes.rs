@@ -1,5 +1,4 @@
 //! Several nodes of the real program over one log on Kafka: killed, paused, stopped and started again while many write
 //! and read. Each test has the machine for itself, as what they measure is time.
-#![expect(clippy::print_stdout, reason = "each test says in a line what it has seen")]
 
 mod restarts;
