@@ -52,6 +52,8 @@ pub(crate) struct Ready {
     status: ReadyStatus,
     /// Read models that lack something, by partition; none when all is applied.
     behind: Vec<Behind>,
+    /// Partitions that this node owns.
+    owns: Vec<u32>,
     /// Partitions that nobody is known to own at the moment: writes to them are answered 503, reads go on.
     without_owner: Vec<u32>,
     /// Keys that stopped in a read model because of an event that cannot be applied.
@@ -130,6 +132,7 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
     Ok(Json(Ready {
         status: ReadyStatus::Ready,
+        owns: app.owned().collect(),
         without_owner: app.without_owner().map(|(partition, _)| partition).collect(),
         behind: lags.into_iter().filter(|lag| !lag.is_complete()).map(Behind::from).collect(),
         parked: app.projections.parked().into_iter().map(Parked::from).collect(),
@@ -164,6 +167,13 @@ impl Backend {
             _ => None,
         });
         stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
+    }
+
+    fn owned(&self) -> impl Iterator<Item = u32> {
+        self.owners
+            .iter()
+            .zip(0..)
+            .filter_map(|(owner, partition)| (*owner.borrow() == Phase::Owning).then_some(partition))
     }
 
     /// Partitions that neither this node owns, nor another one has said that it does, and how far this node is.

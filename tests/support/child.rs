@@ -202,6 +202,12 @@ impl HttpClient {
         Self { nodes, at: AtomicUsize::new(0), client }
     }
 
+    /// A client of the same nodes that shares no connection with this one, and begins at the node of this number.
+    pub fn with_own_connections(&self, at: usize) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { nodes: Arc::clone(&self.nodes), at: AtomicUsize::new(at), client }
+    }
+
     /// The node that it asked last has not answered: for a while another one is asked, by all clones.
     pub fn move_on(&self) {
         *self.nodes[self.at.load(Ordering::Relaxed) % self.nodes.len()].left_out.lock() = Instant::now() + LEFT_OUT;

@@ -2,6 +2,7 @@
 pub mod audit;
 pub mod child;
 pub mod cluster;
+pub mod contest;
 pub mod failing_disk;
 pub mod journal_contract;
 pub mod linearizability;

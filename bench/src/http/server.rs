@@ -22,6 +22,8 @@ pub(crate) struct Child {
     process: std::process::Child,
     address: Option<SocketAddr>,
     begun: Instant,
+    /// What it says, if that goes to a file.
+    log: Option<PathBuf>,
 }
 
 /// A server that serves.
@@ -42,20 +44,22 @@ pub(crate) async fn start_tidings(data: &Path) -> Result<(Child, Started)> {
 impl Child {
     /// The program itself, with its default settings; its log goes to a file beside the data.
     pub(crate) fn tidings(data: &Path) -> Result<Self> {
-        let (address, log) = (free_address()?, File::create(data.with_extension("log"))?);
+        let (address, path) = (free_address()?, data.with_extension("log"));
+        let log = File::create(&path)?;
         let mut command = Command::new(beside_us("tidings")?);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        Self::spawn(command, Some(address))
+        Self::spawn(command, Some((address, path)))
     }
 
     /// The same server inside our own executable, profiled.
     pub(crate) fn profiled(data: &Path, profile: &Path) -> Result<Self> {
-        let (address, log) = (free_address()?, File::create(data.with_extension("log"))?);
+        let (address, path) = (free_address()?, data.with_extension("log"));
+        let log = File::create(&path)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("profiled").arg(profile).arg("--data").arg(data).args(["--listen", &address.to_string()]);
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        Self::spawn(command, Some(address))
+        Self::spawn(command, Some((address, path)))
     }
 
     /// The baseline.
@@ -66,10 +70,12 @@ impl Child {
         Self::spawn(command, None)
     }
 
-    fn spawn(mut command: Command, address: Option<SocketAddr>) -> Result<Self> {
+    /// Where it will listen and what it writes to, if that is known.
+    fn spawn(mut command: Command, known: Option<(SocketAddr, PathBuf)>) -> Result<Self> {
         let begun = Instant::now();
         let process = command.spawn().with_context(|| format!("starting {}", command.get_program().display()))?;
-        Ok(Self { process, address, begun })
+        let (address, log) = known.unzip();
+        Ok(Self { process, address, begun, log })
     }
 
     /// Where it serves; read from its first line if it has chosen itself.
@@ -133,7 +139,8 @@ impl Child {
     /// Waits until it has ended well.
     pub(crate) fn wait(&mut self) -> Result<()> {
         let status = self.process.wait()?;
-        ensure!(status.success(), "the server ended with {status}");
+        let said = || self.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        ensure!(status.success(), "the server ended with {status}: {}", said());
         Ok(())
     }
 }

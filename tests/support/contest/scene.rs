@@ -1,22 +1,22 @@
 //! What the clients of a round share: what they fight over, and the books that they keep together.
 
+use crate::linearizability::ledger::{Ledger, Report};
+use crate::linearizability::{Answer, Call, Id, follow, post};
+use crate::simulation::Dice;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tidings_tests::linearizability::ledger::{Ledger, Report};
-use tidings_tests::linearizability::{Answer, Call, Id, follow, post};
-use tidings_tests::simulation::Dice;
 use tokio::sync::watch;
 
 /// Posts that are fought over at one time.
-pub(crate) const POSTS: usize = 3;
+pub(super) const POSTS: usize = 3;
 /// Calls on a post until another one takes its place, which keeps histories short.
 const CALLS_A_POST: usize = 150;
 
 /// A comment, which the clients have to name before the program does.
 #[derive(Clone, Copy)]
-pub(crate) struct Comment {
-    pub(crate) ours: Id,
-    pub(crate) theirs: Id,
+pub(super) struct Comment {
+    pub(super) ours: Id,
+    pub(super) theirs: Id,
 }
 
 /// A post that is fought over.
@@ -27,29 +27,29 @@ struct Hot {
 }
 
 /// What the clients of a round share.
-pub(crate) struct Scene {
-    round: usize,
+pub(super) struct Scene {
+    name: String,
     people: Vec<Id>,
     posts: Mutex<Vec<Hot>>,
     ledger: Mutex<Ledger>,
     /// Moments are even, so that something fits in between.
     moment: AtomicU64,
-    calls_max: usize,
+    calls_max: AtomicUsize,
     calls: AtomicUsize,
     answers: watch::Sender<usize>,
     asked_again: AtomicUsize,
 }
 
 impl Scene {
-    /// A round of so many calls.
-    pub(crate) fn new(round: usize, people: Vec<Id>, calls_max: usize) -> Self {
+    /// A round of so many calls at most.
+    pub(super) fn new(name: String, people: Vec<Id>, calls_max: usize) -> Self {
         Self {
-            round,
+            name,
             people,
             posts: Mutex::default(),
             ledger: Mutex::default(),
             moment: AtomicU64::new(2),
-            calls_max,
+            calls_max: AtomicUsize::new(calls_max),
             calls: AtomicUsize::new(0),
             answers: watch::Sender::new(0),
             asked_again: AtomicUsize::new(0),
@@ -57,43 +57,53 @@ impl Scene {
     }
 
     /// Waits until so many calls were answered.
-    pub(crate) async fn answered(&self, calls: usize) {
+    pub(super) async fn answered(&self, calls: usize) {
         let mut answers = self.answers.subscribe();
         answers.wait_for(|answers| *answers >= calls).await.expect("the sender is here");
     }
 
+    /// How many calls were answered by now.
+    pub(super) fn answers(&self) -> usize {
+        *self.answers.borrow()
+    }
+
     /// Judges the round; returns also how many calls were asked again after they had got no answer.
-    pub(crate) fn judge(&self) -> (Report, usize) {
+    pub(super) fn judge(&self) -> (Report, usize) {
         (self.ledger.lock().judge(), self.asked_again.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn people(&self) -> impl Iterator<Item = Id> {
+    pub(super) fn people(&self) -> impl Iterator<Item = Id> {
         self.people.iter().copied()
     }
 
     /// This moment, which is like no other.
-    pub(crate) fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.moment.fetch_add(2, Ordering::SeqCst)
     }
 
     /// The next call's number, until there were enough.
-    pub(crate) fn next(&self) -> Option<usize> {
+    pub(super) fn next(&self) -> Option<usize> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        (number < self.calls_max).then_some(number)
+        (number < self.calls_max.load(Ordering::SeqCst)).then_some(number)
+    }
+
+    /// There were enough.
+    pub(super) fn stop(&self) {
+        self.calls_max.store(0, Ordering::SeqCst);
     }
 
     /// The `Idempotency-Key` of a call.
-    pub(crate) fn key(&self, number: usize) -> String {
-        format!("call-{}-{number}", self.round)
+    pub(super) fn key(&self, number: usize) -> String {
+        format!("call-{}-{number}", self.name)
     }
 
     /// A call that got no answer is asked again.
-    pub(crate) fn asks_again(&self) {
+    pub(super) fn asks_again(&self) {
         self.asked_again.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The post at a place and a comment under it; `None` if there is none, or it has had its calls.
-    pub(crate) fn hot(&self, place: usize, dice: &Dice) -> Option<(Id, Option<Comment>)> {
+    pub(super) fn hot(&self, place: usize, dice: &Dice) -> Option<(Id, Option<Comment>)> {
         let mut posts = self.posts.lock();
         let hot = posts.get_mut(place).filter(|hot| hot.calls < CALLS_A_POST)?;
         hot.calls += 1;
@@ -101,7 +111,7 @@ impl Scene {
     }
 
     /// Another post to fight over.
-    pub(crate) fn heat(&self, place: usize, post: Id) {
+    pub(super) fn heat(&self, place: usize, post: Id) {
         let hot = Hot { post, calls: 1, comments: Vec::new() };
         let mut posts = self.posts.lock();
         match posts.get_mut(place) {
@@ -111,18 +121,18 @@ impl Scene {
     }
 
     /// A comment that others may delete from now on.
-    pub(crate) fn commented(&self, post: Id, comment: Comment) {
+    pub(super) fn commented(&self, post: Id, comment: Comment) {
         if let Some(hot) = self.posts.lock().iter_mut().find(|hot| hot.post == post) {
             hot.comments.push(comment);
         }
     }
 
-    pub(crate) fn note_post(&self, post: Id, call: Call<post::Op>) {
+    pub(super) fn note_post(&self, post: Id, call: Call<post::Op>) {
         self.count(call.answer);
         self.ledger.lock().posts.entry(post).or_default().push(call);
     }
 
-    pub(crate) fn note_follow(&self, pair: (Id, Id), call: Call<follow::Op>) {
+    pub(super) fn note_follow(&self, pair: (Id, Id), call: Call<follow::Op>) {
         self.count(call.answer);
         self.ledger.lock().follows.entry(pair).or_default().push(call);
     }

@@ -1,14 +1,14 @@
 //! Clients that ask for one thing after another, and note what they asked and were told.
 
 use super::scene::{Comment, POSTS, Scene};
+use crate::child::HttpClient;
+use crate::linearizability::{Answer, Call, Id, Why, follow, post};
+use crate::simulation::Dice;
 use anyhow::{Context, Result, bail, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidings_tests::child::HttpClient;
-use tidings_tests::linearizability::{Answer, Call, Id, Why, follow, post};
-use tidings_tests::simulation::Dice;
 use uuid::Uuid;
 
 /// How long a client waits for the program to be back.
@@ -19,13 +19,14 @@ const AGAIN_ONE_IN: usize = 25;
 const READ_ONE_IN: usize = 3;
 
 /// One session of one person.
-pub(crate) struct Client {
-    pub(crate) http: HttpClient,
-    pub(crate) id: Id,
-    pub(crate) token: String,
-    pub(crate) name: String,
-    pub(crate) dice: Dice,
-    pub(crate) scene: Arc<Scene>,
+pub(super) struct Client {
+    pub(super) http: HttpClient,
+    pub(super) id: Id,
+    pub(super) token: String,
+    pub(super) name: String,
+    pub(super) dice: Dice,
+    pub(super) scene: Arc<Scene>,
+    pub(super) pace: Duration,
 }
 
 /// What a client wants.
@@ -47,8 +48,11 @@ struct Asked {
 
 impl Client {
     /// Asks until the round has had its calls.
-    pub(crate) async fn live(self) -> Result<()> {
+    pub(super) async fn live(self) -> Result<()> {
         while let Some(number) = self.scene.next() {
+            if !self.pace.is_zero() {
+                tokio::time::sleep(self.pace).await;
+            }
             let wish = self.wish().await?;
             let asked = self.ask(number, &wish).await?;
             let call = self.note(&wish, asked)?;
@@ -250,7 +254,7 @@ fn told(wish: &Wish, status: StatusCode, resent: bool) -> Result<Answer> {
 }
 
 /// An id in an answer.
-pub(crate) fn id(value: &Value) -> Result<Id> {
+pub(super) fn id(value: &Value) -> Result<Id> {
     let text = value.as_str().context("an id is a string")?;
     Ok(Id(Uuid::parse_str(text)?))
 }
