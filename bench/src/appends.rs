@@ -32,6 +32,15 @@ pub(crate) async fn copies(journal: &dyn Journal) -> Result<Copies> {
     Ok(Arc::new(copies))
 }
 
+/// What the product is measured beside: it takes the same bytes and does nothing else with them.
+pub(crate) trait Baseline {
+    /// Waits for its bytes to be durable, again and again.
+    type Client: Client;
+
+    /// So many clients that share these bytes.
+    fn clients(&self, copies: &Copies, clients: usize) -> Vec<Self::Client>;
+}
+
 /// An open store with a chain in each partition.
 pub(crate) struct Appends {
     partitions: Vec<Arc<Mutex<Chained>>>,
@@ -87,8 +96,12 @@ impl Appends {
         }
         Ok(Self { partitions, _embedded: embedded })
     }
+}
 
-    pub(crate) fn clients(&self, copies: &Copies, clients: usize) -> Vec<Writer> {
+impl Baseline for Appends {
+    type Client = Writer;
+
+    fn clients(&self, copies: &Copies, clients: usize) -> Vec<Writer> {
         let next = Arc::<AtomicUsize>::default();
         let writer = |n: usize| Writer {
             partition: Arc::clone(&self.partitions[n % self.partitions.len()]),

@@ -27,7 +27,7 @@ use std::thread;
 use tempfile::TempDir;
 use tokio::runtime;
 
-pub(crate) use server::start_tidings;
+pub(crate) use server::{start_on, start_tidings};
 
 /// Measures all loads.
 pub(crate) fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {

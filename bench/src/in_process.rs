@@ -1,74 +1,82 @@
 //! Commands through router and owners with all read models running, beside bare durable appends of the same bytes.
 
-use crate::appends::{Appends, copies};
+use crate::appends::{Appends, Baseline, copies};
 use crate::closed_loop::measure;
-use crate::node::Node;
+use crate::node::{Node, embedded};
 use crate::options::Scale;
 use crate::people::People;
 use crate::report::{Cell, Floor, Section};
 use crate::rounds::{Compared, median, ms};
-use crate::script::{Load, MIX};
+use crate::script::Load;
 use anyhow::Result;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Measures both loads.
 pub(crate) async fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
     let (mut sections, mut floors) = (Vec::new(), Vec::new());
     for load in [Load::Likes, Load::Mix] {
-        let (section, of_load) = compare(scale, directory, load).await?;
+        let (_data, node, people) = settle(scale, directory).await?;
+        let store = TempDir::new_in(directory)?;
+        let appends = Appends::open(store.path()).await?;
+        let mut section = Section::new(format!("In process: {}", load.in_words()), COLUMNS.into());
+        section.note("beside the same store appending the same keys and values, each awaited (group commit)");
+        let rows = compare(scale, &node, &people, load, &appends, &mut section).await?;
+        if load == Load::Likes {
+            floors.extend(rows.iter().flat_map(|(clients, compared)| likes_floors(*clients, compared)));
+        }
         sections.push(section);
-        floors.extend(of_load);
+        node.close().await?;
     }
     Ok((sections, floors))
 }
 
 /// The product and its population for a load.
-pub(crate) async fn settle(scale: &Scale, directory: &Path) -> Result<(TempDir, Node, std::sync::Arc<People>)> {
+pub(crate) async fn settle(scale: &Scale, directory: &Path) -> Result<(TempDir, Node, Arc<People>)> {
     let data = TempDir::new_in(directory)?;
-    let node = Node::open(data.path(), true)?;
+    let node = Node::open(&embedded(data.path()), true).await?;
     let people = People::settle(&node, scale.users, scale.posts).await?;
     Ok((data, node, people))
 }
 
-async fn compare(scale: &Scale, directory: &Path, load: Load) -> Result<(Section, Vec<Floor>)> {
-    let (_data, node, people) = settle(scale, directory).await?;
+/// Of the tables of commands.
+pub(crate) const COLUMNS: [&str; 11] = [
+    "clients",
+    "commands/s",
+    "p50 ms",
+    "p99 ms",
+    "appends/s",
+    "p50 ms",
+    "p99 ms",
+    "ratio",
+    "spread",
+    "behind",
+    "caught up ms",
+];
+
+/// Measures a load with each number of clients, in turns with the baseline; fills the table. What came of each.
+pub(crate) async fn compare(
+    scale: &Scale,
+    node: &Node,
+    people: &Arc<People>,
+    load: Load,
+    baseline: &impl Baseline,
+    section: &mut Section,
+) -> Result<Vec<(usize, Compared)>> {
     let script = people.script(load);
-    let store = TempDir::new_in(directory)?;
-    let appends = Appends::open(store.path()).await?;
     // So that there is something to copy.
     measure(people.clients(&node.router, &script, 256), scale.span()).await?;
     node.catch_up().await?;
     let copies = copies(&*node.journal).await?;
-
-    let mut section = Section::new(
-        match load {
-            Load::Mix => format!("In process: {MIX}"),
-            _ => "In process: likes".to_owned(),
-        },
-        vec![
-            "clients",
-            "commands/s",
-            "p50 ms",
-            "p99 ms",
-            "appends/s",
-            "p50 ms",
-            "p99 ms",
-            "ratio",
-            "spread",
-            "behind",
-            "caught up ms",
-        ],
-    );
     section.note(format!(
         "{} users, {} posts; commands acknowledged, all read models applying them meanwhile",
         scale.users, scale.posts
     ));
-    section.note("beside the same store appending the same keys and values, each awaited (group commit)");
     section
         .note("behind: the most records that the read models lacked at once while the load ran, looked at every 10 ms");
     section.note("caught up: how long they took after it until nothing was lacking");
-    let mut floors = Vec::new();
+    let mut rows = Vec::new();
     for clients in scale.clients {
         let mut compared = Compared::default();
         let mut lags = Vec::new();
@@ -77,18 +85,15 @@ async fn compare(scale: &Scale, directory: &Path, load: Load) -> Result<(Section
             let (measured, most_behind) = node.watched(load).await;
             compared.product.push(measured?);
             lags.push((most_behind, node.catch_up().await?));
-            compared.baseline.push(measure(appends.clients(&copies, clients), scale.span()).await?);
+            compared.baseline.push(measure(baseline.clients(&copies, clients), scale.span()).await?);
         }
         let mut row = compared_cells(clients, &compared);
         row.push(Cell::count(median(lags.iter().map(|(most_behind, _)| *most_behind as f64))));
         row.push(Cell::number(median(lags.iter().map(|(_, took)| ms(*took)))));
         section.row(row);
-        if load == Load::Likes {
-            floors.extend(likes_floors(clients, &compared));
-        }
+        rows.push((clients, compared));
     }
-    node.close().await?;
-    Ok((section, floors))
+    Ok(rows)
 }
 
 /// Clients, rates and times of both, and their ratio.

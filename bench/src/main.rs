@@ -7,6 +7,7 @@ mod closed_loop;
 mod flamegraph;
 mod http;
 mod in_process;
+mod kafka;
 mod node;
 mod options;
 mod people;
@@ -47,6 +48,10 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         println!("{}", runtime.block_on(profile::run(workload, &scale, data, Path::new(GRAPHS)))?);
         return Ok(());
     }
+    if options.kafka {
+        let (sections, floors) = runtime.block_on(kafka::run(&scale, options, data)).context("commands on Kafka")?;
+        return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
+    }
     let is_wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let cores = available_parallelism()?.get();
     let mut report = Report { cores, sections: Vec::new(), floors: Vec::new() };
@@ -69,6 +74,10 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         let fresh = options.fresh && !is_wanted(Part::Replay);
         report.sections.push(runtime.block_on(start::run(&scale, data, fresh)).context("start")?);
     }
+    finish(options, &report)
+}
+
+fn finish(options: &Options, report: &Report) -> Result<()> {
     if let Some(file) = &options.json {
         std::fs::write(file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
     }

@@ -1,21 +1,25 @@
 //! The product in this process, put together as `tidings serve` does: owners, router, read models and their runners.
 
 use anyhow::{Context, Result, anyhow, bail};
-use commands::{Answer, Owner, Request, Router};
+use commands::{Answer, Owner, OwnerStatus, Phase, Request, Router};
 use events::{Keyring, Timestamp};
-use journal::embedded::{self, Embedded, StaticOwnership};
+use gateway::{Owners, Store, StoreConfig};
 use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
 use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sessions, Stop, Users};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::net::TcpListener;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long the read models may take to catch up with a load.
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
+/// How long nodes may take to share the partitions.
+const SHARE_MAX: Duration = Duration::from_secs(60);
 /// How often a load is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 const MODELS: [&str; 4] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME];
@@ -25,29 +29,68 @@ pub(crate) struct Node {
     pub(crate) router: Router,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) keyring: Arc<dyn Keyring>,
+    ownership: Arc<dyn Ownership>,
+    status: Vec<OwnerStatus>,
     projections: Projections,
     stop: CancellationToken,
     owners: JoinSet<Result<(), JournalError>>,
     runners: JoinSet<(Partition, Result<(), Stop>)>,
-    _embedded: Embedded,
+    /// Takes commands of other nodes.
+    entrance: JoinSet<()>,
+    store: Store,
+}
+
+/// A log in a directory of its own.
+pub(crate) fn embedded(directory: &Path) -> StoreConfig {
+    StoreConfig {
+        data: directory.to_owned(),
+        partitions: None,
+        kafka_brokers: None,
+        kafka_topic: String::new(),
+        kafka_properties: Vec::new(),
+        keyring_url: None,
+        dev: false,
+    }
 }
 
 impl Node {
-    /// Opens an empty directory; with or without feeding the read models.
-    pub(crate) fn open(directory: &Path, reading: bool) -> Result<Self> {
-        let embedded = embedded::open(directory, embedded::PARTITIONS_DEFAULT)?;
-        let journal: Arc<dyn Journal> = embedded.log.clone();
-        let keyring: Arc<dyn Keyring> = embedded.keyring.clone();
+    /// Opens an empty log, or joins the nodes that are on it; with or without feeding the read models.
+    pub(crate) async fn open(config: &StoreConfig, reading: bool) -> Result<Self> {
+        let store = Store::open(config).await?;
+        let (journal, keyring) = (Arc::clone(&store.journal), Arc::clone(&store.keyring));
         let (projections, runners) = read_models(&journal, &keyring);
-        let ownership: Arc<dyn Ownership> = Arc::new(StaticOwnership::new(journal.partitions()));
-        let (router, owners) = Owner::of_all(&journal, &ownership, &sagas::processes(), |local| Arc::new(local));
+        let listener = match config.kafka_brokers {
+            Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
+            None => None,
+        };
+        let Owners { router, owners, ownership, entrance } = Owners::new(&store, listener, None)?;
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
-        let mut running = JoinSet::new();
+        let status = owners.iter().map(Owner::status).collect();
+        let (mut running, mut entering) = (JoinSet::new(), JoinSet::new());
         for owner in owners {
             running.spawn(owner.run(None, stop.clone()));
         }
-        Ok(Self { router, journal, keyring, projections, stop, owners: running, runners, _embedded: embedded })
+        if let Some(entrance) = entrance {
+            entering.spawn(entrance.listen(stop.clone()));
+        }
+        let (owners, entrance) = (running, entering);
+        Ok(Self { router, journal, keyring, ownership, status, projections, stop, owners, runners, entrance, store })
+    }
+
+    /// Waits until this node owns so many partitions, and every other one is announced by another.
+    pub(crate) async fn share(&self, owned: usize) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < SHARE_MAX {
+            let own = self.status.iter().zip(0..).filter(|(status, _)| *status.borrow() == Phase::Owning);
+            let own: BTreeSet<_> = own.map(|(_, partition)| Partition(partition)).collect();
+            let announced: BTreeSet<_> = self.ownership.announcements().borrow().keys().copied().collect();
+            if own.len() == owned && own.union(&announced).count() == self.status.len() {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        bail!("this node did not come to own {owned} partitions within {SHARE_MAX:?}")
     }
 
     /// Waits until the read models hold all that the log holds; how long that took.
@@ -102,7 +145,12 @@ impl Node {
         while let Some(ended) = self.runners.join_next().await {
             ended.context("a runner panicked")?.1?;
         }
-        Ok(())
+        while let Some(ended) = self.entrance.join_next().await {
+            ended.context("the entrance for other nodes panicked")?;
+        }
+        let ownership = self.ownership;
+        spawn_blocking(move || ownership.leave()).await?;
+        self.store.close().await
     }
 }
 

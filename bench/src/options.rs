@@ -17,6 +17,19 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     pub(crate) only: Vec<Part>,
 
+    /// Measures commands on a log on Kafka instead, on one node and on two, beside a bare producer: the servers that
+    /// KAFKA_BROKERS and KEYRING_URL name
+    #[arg(long, conflicts_with_all = ["only", "profile"])]
+    pub(crate) kafka: bool,
+
+    /// Where Kafka is, as `host:port`
+    #[arg(long, env = "KAFKA_BROKERS", hide = true)]
+    pub(crate) kafka_brokers: Option<String>,
+
+    /// Where the keyring is
+    #[arg(long, env = "KEYRING_URL", hide = true, hide_env_values = true)]
+    pub(crate) keyring_url: Option<String>,
+
     /// Writes the tables to this file as well
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -101,6 +114,11 @@ impl Scale {
         }
         let measured = Duration::from_millis(1_500);
         Self { users: 10_000, posts: 2_000, clients: [1, 16, 256, 1_024], rounds: 3, measured, records: 1_000_000 }
+    }
+
+    /// The same with so many rounds, unless it is a quick one.
+    pub(crate) fn with_rounds(self, rounds: usize) -> Self {
+        Self { rounds: if self.rounds == 1 { 1 } else { rounds }, ..self }
     }
 
     /// One round.

@@ -3,7 +3,7 @@
 //! The log is written once by the owners at full speed and kept; what people typed in it is sealed, so opening is part
 //! of the replay. Each event is counted once, however many read models take it.
 
-use crate::node::{Node, read_models};
+use crate::node::{Node, embedded, read_models};
 use crate::options::Scale;
 use crate::people::People;
 use crate::report::{Cell, Floor, Section};
@@ -11,7 +11,7 @@ use crate::rounds::median;
 use crate::script::{Load, MIX};
 use anyhow::{Context, Result, ensure};
 use events::Keyring;
-use journal::embedded::{self, Embedded};
+use journal::embedded::{self as store, Embedded};
 use journal::{Journal, Partition, Reader};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl Kept {
     }
 
     pub(crate) fn open(&self) -> Result<Open> {
-        let opened = embedded::open(&self.path, embedded::PARTITIONS_DEFAULT);
+        let opened = store::open(&self.path, store::PARTITIONS_DEFAULT);
         let embedded =
             opened.with_context(|| format!("opening the log in {}; --fresh writes it anew", self.path.display()))?;
         Ok(Open { journal: embedded.log.clone(), keyring: embedded.keyring.clone(), _embedded: embedded })
@@ -65,7 +65,7 @@ impl Kept {
 }
 
 async fn write(scale: &Scale, path: &Path) -> Result<()> {
-    let node = Node::open(path, false)?;
+    let node = Node::open(&embedded(path), false).await?;
     let people = People::settle(&node, scale.users, scale.posts).await?;
     let script = people.script(Load::Mix);
     let missing = scale.records.saturating_sub(node.records().await?);

@@ -23,6 +23,17 @@ pub(crate) enum Load {
     Reads,
 }
 
+impl Load {
+    /// For a table's title.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Likes => "likes",
+            Self::Mix => MIX,
+            Self::Reads => "reads of a post",
+        }
+    }
+}
+
 /// Something that somebody does; users and posts by their number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Act {

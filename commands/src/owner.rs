@@ -34,7 +34,7 @@ use tenure::{End, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The owner's limits.
@@ -193,7 +193,12 @@ impl Owner {
                     }
                     ended
                 }
-                Ok(None) => End::Lost("its assignment was not confirmed, or another one claimed it".to_owned()),
+                Ok(None) => {
+                    debug!(partition = self.options.partition.0, "not confirmed, or claimed by another one");
+                    self.turn_away();
+                    self.pause(limits::RECLAIM_DELAY, &stop).await;
+                    continue;
+                }
                 Err(error) => End::Failed(error),
             };
             match ended {

@@ -24,6 +24,7 @@ mod internal;
 mod json;
 mod likes;
 mod listener;
+mod owners;
 mod paging;
 mod passwords;
 mod posts;
@@ -40,6 +41,7 @@ mod tokens;
 mod users;
 
 pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
+pub use owners::{Entrance, Owners};
 pub use routes::openapi;
 pub use serve::Server;
 pub use store::Store;

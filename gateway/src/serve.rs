@@ -10,8 +10,8 @@ use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
 use crate::health::Stage;
-use crate::internal::{self, HttpLink};
 use crate::listener::{ConnectionLimits, listen};
+use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
 use crate::routes;
 use crate::store::Store;
@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
-use commands::{Nodes, Owner, Phase};
+use commands::{Owner, Phase};
 use events::Timestamp;
 use journal::{Journal, JournalError, Partition, Rules};
 use metrics::gauge;
@@ -155,12 +155,8 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<(Result<()>, Running)> {
     let begun = Instant::now();
-    let own_address = match (&config.internal_advertise, &internal) {
-        (Some(advertised), _) => advertised.clone(),
-        (None, Some(internal)) => internal.local_addr().context("the listener has no address")?.to_string(),
-        (None, None) => String::new(),
-    };
-    let parts = assemble(config, store, &own_address, metrics, stage.subscribe())?;
+    let owners = Owners::new(store, internal, config.internal_advertise.as_deref())?;
+    let parts = assemble(config, store, owners, metrics, stage.subscribe())?;
     let mut running = Running {
         app: Arc::clone(&parts.app),
         internal: JoinSet::new(),
@@ -172,9 +168,8 @@ async fn serve(
     };
     let projections = Arc::clone(&parts.app.projections);
     drop(door.send_replace(routes::router(parts.app)));
-    if let (Some(listener), Some(nodes)) = (internal, parts.nodes) {
-        let (keyring, stop) = (Arc::clone(&store.keyring), running.stop_internal.clone());
-        running.internal.spawn(internal::listen(listener, nodes, keyring, stop));
+    if let Some(entrance) = parts.entrance {
+        running.internal.spawn(entrance.listen(running.stop_internal.clone()));
     }
     let outcome = tokio::select! {
         biased;
@@ -220,8 +215,7 @@ fn measure(lag: &ModelLag) {
 /// What is made of a configuration.
 struct Parts {
     app: App,
-    /// `None` where there are no other nodes.
-    nodes: Option<Nodes>,
+    entrance: Option<Entrance>,
     router: commands::Router,
     partitions: Partitions,
 }
@@ -229,12 +223,12 @@ struct Parts {
 fn assemble(
     config: &Config,
     store: &Store,
-    own_address: &str,
+    owners: Owners,
     metrics: &Metrics,
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
-    let ownership = store.ownership(own_address)?;
+    let Owners { router, owners, ownership, entrance } = owners;
     let models =
         Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
     let (projections, runners) = Projections::new(ProjectionsOptions {
@@ -243,16 +237,6 @@ fn assemble(
         models: registered(&models),
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
-    });
-    let mut nodes = None;
-    let (router, owners) = Owner::of_all(journal, &ownership, &sagas::processes(), |local| {
-        if !config.store.is_shared() {
-            return Arc::new(local);
-        }
-        let link = Arc::new(HttpLink::new(Arc::clone(keyring)));
-        let to_all = Nodes::new(local, &*ownership, link, own_address);
-        nodes = Some(to_all.clone());
-        Arc::new(to_all)
     });
     let projections = Arc::new(projections);
     let limits = config.limits();
@@ -277,7 +261,7 @@ fn assemble(
         metrics: metrics.0.clone(),
         document: document.into(),
     });
-    Ok(Parts { app, nodes, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
+    Ok(Parts { app, entrance, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
 }
 
 /// Every read model that is fed. A new one is a line here.

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::empty::Canned;
 use anyhow::{Context, Result, ensure};
+use gateway::StoreConfig;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -39,6 +40,21 @@ pub(crate) async fn start_tidings(data: &Path) -> Result<(Child, Started)> {
     let child = Child::tidings(data)?;
     let started = child.ready().await?;
     Ok((child, started))
+}
+
+/// Starts the program as one more node over a log on Kafka and waits until it serves; what it says goes to this file.
+pub(crate) async fn start_on(config: &StoreConfig, log: PathBuf) -> Result<Child> {
+    let address = free_address()?;
+    let said = File::create(&log)?;
+    let mut command = Command::new(beside_us("tidings")?);
+    command.args(["serve", "--dev", "--listen", &address.to_string()]);
+    command.args(["--kafka-topic", &config.kafka_topic]);
+    command.env("KAFKA_BROKERS", config.kafka_brokers.as_deref().unwrap_or_default());
+    command.env("KEYRING_URL", config.keyring_url.as_deref().unwrap_or_default());
+    command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
+    let child = Child::spawn(command, Some((address, log)))?;
+    child.ready().await?;
+    Ok(child)
 }
 
 impl Child {

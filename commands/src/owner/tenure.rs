@@ -24,11 +24,12 @@ use journal::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// How a tenure ended.
 pub(super) enum End {
@@ -158,7 +159,7 @@ impl Tenure {
                 }
                 Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
                 end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
-                    self.looked(end)
+                    self.looked(owner, end)
                 }
                 Some(attempt) = self.driver.attempted(), if room => self.record_attempt(owner, attempt),
                 () = due => Ok(()),
@@ -279,13 +280,23 @@ impl Tenure {
         if self.look.is_some() || self.held.back().is_none_or(|held| held.fence.is_some()) {
             return;
         }
+        self.begin_look(owner, Duration::ZERO);
+    }
+
+    fn begin_look(&mut self, owner: &Owner, after: Duration) {
         let (journal, partition) = (Arc::clone(&owner.options.journal), owner.options.partition);
-        let end = Box::pin(async move { journal.end(partition).await });
+        let end = Box::pin(async move {
+            if !after.is_zero() {
+                sleep(after).await;
+            }
+            journal.end(partition).await
+        });
         self.look = Some(Look { end, covers: self.held.len() });
     }
 
-    /// A look has found the log's end. If it lies past what was sent, somebody else has written.
-    fn looked(&mut self, end: Result<Offset, JournalError>) -> Result<(), End> {
+    /// A look has found the log's end. If it lies past what was sent, somebody else has written. While the log does not
+    /// answer, what is held stays so: nothing says that the partition is lost.
+    fn looked(&mut self, owner: &Owner, end: Result<Offset, JournalError>) -> Result<(), End> {
         let covers = self.look.take().map_or(0, |look| look.covers);
         match end {
             Ok(end) if end > self.next => {
@@ -296,6 +307,11 @@ impl Tenure {
                     held.fence = Some(held.fence.map_or(end, |fence| fence.min(end)));
                 }
                 self.release_held();
+                Ok(())
+            }
+            Err(JournalError::Unavailable(error)) => {
+                debug!(partition = owner.options.partition.0, "the end of the log cannot be told: {error}");
+                self.begin_look(owner, limits::UNAVAILABLE_DELAY);
                 Ok(())
             }
             Err(error) => Err(End::Failed(error)),
@@ -426,7 +442,7 @@ impl Tenure {
                     biased;
                     Some(receipt) = self.receipts.next(), if !self.receipts.is_empty() => self.landed(owner, receipt),
                     end = async { self.look.as_mut().expect("guarded").end.as_mut().await }, if self.look.is_some() => {
-                        self.looked(end)
+                        self.looked(owner, end)
                     }
                     else => Ok(()),
                 };

@@ -1,11 +1,16 @@
 //! Who is meant to own which partition, by a consumer group that only assigns, and where each owner says that it is.
 //!
+//! A member that has not reached the coordinator for too long keeps what it was assigned last: as long as no broker
+//! answers, nobody else can have been given it, and when one does, whoever has claimed a partition meanwhile is found in
+//! the log. So a broker that comes back finds the owners where they were. What is not ours any more is let go when the
+//! coordinator says so.
+//!
 //! The group is on the log's own topic, but nothing is read through it. What an owner announces goes to a compacted topic
 //! beside it, one record for each partition; every node follows it from the beginning.
 
 mod announcements;
 
-use super::settings::{ASK_MAX, KafkaOptions, Said, unusable};
+use super::settings::{ASK_MAX, KafkaOptions, Said, met, unusable};
 use crate::error::JournalError;
 use crate::ownership::{Announcements, Assignment, Ownership};
 use crate::partition::Partition;
@@ -49,6 +54,16 @@ struct Member {
     client: BaseConsumer<Said>,
     said: Said,
     assignment: watch::Sender<Assignment>,
+    /// The assignment is the last one that was heard of, and may be no longer true.
+    lost: Arc<AtomicBool>,
+}
+
+/// What the coordinator says about a partition.
+enum Word {
+    Ours,
+    Others,
+    /// It is moving partitions, and says nothing.
+    Moving,
 }
 
 impl GroupOwnership {
@@ -59,7 +74,7 @@ impl GroupOwnership {
         let name = format!("tidings-{}", Uuid::new_v4());
         let said = Said::default();
         let client = BaseConsumer::from_config_and_context(&options.asker(), said.clone());
-        let assignment = watch::Sender::default();
+        let (assignment, lost) = (watch::Sender::default(), Arc::new(AtomicBool::new(false)));
         let member = Arc::new(Member {
             group: options.group(),
             topic: options.topic.clone(),
@@ -67,9 +82,10 @@ impl GroupOwnership {
             client: client.map_err(|error| unusable(&error))?,
             said: said.clone(),
             assignment: assignment.clone(),
+            lost: Arc::clone(&lost),
         });
-        let board = Board::start(options, address, assignment.subscribe())?;
-        let context = Assigned { said, assignment };
+        let board = Board::start(options, address, assignment.subscribe(), Arc::clone(&lost))?;
+        let context = Assigned { said, assignment, lost };
         let consumer = BaseConsumer::from_config_and_context(&options.member(&name), context);
         let consumer: BaseConsumer<Assigned> = consumer.map_err(|error| unusable(&error))?;
         consumer.subscribe(&[&options.topic]).map_err(|error| unusable(&error))?;
@@ -87,7 +103,7 @@ impl GroupOwnership {
 fn follow(consumer: BaseConsumer<Assigned>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         if let Some(Err(error)) = consumer.poll(POLL) {
-            tracing::info!("the group of owners: {error}");
+            met("the group of owners", &error);
         }
     }
     // Nobody must believe that it still owns something while it says good-bye.
@@ -136,12 +152,27 @@ impl Ownership for GroupOwnership {
 
 impl Member {
     fn confirm(&self, partition: Partition) -> Result<bool, JournalError> {
+        match self.ask(partition)? {
+            Word::Ours => Ok(true),
+            Word::Moving => Ok(false),
+            Word::Others => {
+                if self.lost.load(Ordering::Relaxed) {
+                    self.assignment.send_if_modified(|assigned| assigned.remove(&partition));
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn ask(&self, partition: Partition) -> Result<Word, JournalError> {
         let groups = self.client.fetch_group_list(Some(&self.group), ASK_MAX);
         let groups = groups.map_err(|error| self.said.unavailable(error))?;
-        let Some(group) = groups.groups().first().filter(|group| group.state() == STABLE) else { return Ok(false) };
+        let stable = groups.groups().first().filter(|group| group.state() == STABLE);
+        let Some(group) = stable else { return Ok(Word::Moving) };
         let own = group.members().iter().find(|member| member.client_id() == self.name);
         let assigned = own.and_then(GroupMemberInfo::assignment).map(|bytes| assigned(bytes, &self.topic));
-        Ok(assigned.flatten().is_some_and(|assigned| assigned.contains(&partition)))
+        let ours = assigned.flatten().is_some_and(|assigned| assigned.contains(&partition));
+        Ok(if ours { Word::Ours } else { Word::Others })
     }
 }
 
@@ -176,6 +207,7 @@ fn assigned(bytes: &[u8], topic: &str) -> Option<Assignment> {
 struct Assigned {
     said: Said,
     assignment: watch::Sender<Assignment>,
+    lost: Arc<AtomicBool>,
 }
 
 impl ClientContext for Assigned {
@@ -189,24 +221,30 @@ impl ClientContext for Assigned {
 }
 
 impl ConsumerContext for Assigned {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(revoked) = rebalance {
-            let revoked = partitions(revoked);
-            tracing::info!("taken from this node: {} partitions", revoked.len());
-            self.assignment.send_modify(|assigned| assigned.retain(|partition| !revoked.contains(partition)));
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(revoked) = rebalance else { return };
+        if consumer.assignment_lost() {
+            tracing::warn!("the coordinator of the owners was not reached for too long: keeping what was assigned");
+            self.lost.store(true, Ordering::Relaxed);
+            return;
         }
+        let revoked = partitions(revoked);
+        tracing::info!("taken from this node: {} partitions", revoked.len());
+        self.assignment.send_modify(|assigned| assigned.retain(|partition| !revoked.contains(partition)));
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(added) = rebalance {
-            if let Err(error) = consumer.pause(added) {
-                tracing::info!("a partition of the group could not be paused: {error}");
-            }
-            let added = partitions(added);
-            if !added.is_empty() {
-                tracing::info!("assigned to this node: {} partitions", added.len());
-                self.assignment.send_modify(|assigned| assigned.extend(added));
-            }
+        let Rebalance::Assign(added) = rebalance else { return };
+        if let Err(error) = consumer.pause(added) {
+            tracing::info!("a partition of the group could not be paused: {error}");
+        }
+        let added = partitions(added);
+        if self.lost.swap(false, Ordering::Relaxed) {
+            tracing::info!("assigned to this node once more: {} partitions", added.len());
+            self.assignment.send_if_modified(|assigned| std::mem::replace(assigned, added.clone()) != added);
+        } else if !added.is_empty() {
+            tracing::info!("assigned to this node: {} partitions", added.len());
+            self.assignment.send_modify(|assigned| assigned.extend(added));
         }
     }
 }

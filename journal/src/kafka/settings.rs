@@ -6,11 +6,14 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a question to a broker may take.
 pub(super) const ASK_MAX: Duration = Duration::from_secs(5);
+/// How often it is said that Kafka does not answer.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long a record is tried for. A receipt that fails after it means "unknown".
 const MESSAGE_TIMEOUT_MS: u32 = 10_000;
 /// Without a heartbeat for so long a node has lost its partitions. Safety does not depend on it.
@@ -149,19 +152,16 @@ impl Said {
 }
 
 impl ClientContext for Said {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::debug!("kafka client, {facility}: {message}");
-            }
-            _ => tracing::info!("kafka client, {facility}: {message}"),
-        }
+    /// Only for whoever looks closely: while a broker is away each of the many clients says so several times a second.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!("kafka client, {facility}: {message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("kafka client: {error}: {reason}");
         // That all brokers are down says less than why.
         let code = error.rdkafka_error_code();
+        complain(reason);
         let mut said = self.0.lock();
         if said.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
             *said = Some((error, reason.to_owned()));
@@ -170,6 +170,35 @@ impl ClientContext for Said {
 }
 
 impl ConsumerContext for Said {}
+
+impl ProducerContext for Said {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// Says what is wrong with Kafka, for all clients of this process together, and not again for a while.
+fn complain(reason: &str) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock();
+    if last.is_none_or(|last| last.elapsed() > COMPLAIN_EVERY) {
+        *last = Some(Instant::now());
+        tracing::warn!("Kafka: {reason}");
+    }
+}
+
+/// What a consumer meets beside records: the end of a connection is told by [`complain`] already, and the group's
+/// member reads nothing, so it need not know from where.
+pub(super) fn met(what: &str, error: &KafkaError) {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AutoOffsetReset,
+        ) => tracing::debug!("{what}: {error}"),
+        _ => tracing::info!("{what}: {error}"),
+    }
+}
 
 /// What a broken client is worth: nothing that is ours to repair at run time.
 pub(super) fn unusable(error: &KafkaError) -> JournalError {

@@ -5,7 +5,7 @@
 //! that does not go on where it ended is marked, and from then on every use of it fails: nothing is skipped.
 
 use super::record;
-use super::settings::{KafkaOptions, Said, unusable};
+use super::settings::{KafkaOptions, Said, met, unusable};
 use super::{READ_BYTES_MAX, looks};
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
@@ -201,7 +201,7 @@ impl Shared {
 
     /// After an error: is what was read still where the log goes on?
     fn look_after(&self, consumer: &BaseConsumer<Said>, error: &KafkaError) {
-        tracing::info!("following the log: {error}");
+        met("following the log", error);
         if !looks::says_that_the_log_moved(error) {
             return;
         }

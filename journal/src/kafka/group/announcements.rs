@@ -4,7 +4,7 @@
 //! one of a former owner is made again by the owner who reads it.
 
 use crate::error::JournalError;
-use crate::kafka::settings::{KafkaOptions, Said, unusable};
+use crate::kafka::settings::{KafkaOptions, Said, met, unusable};
 use crate::ownership::{Announcement, Announcements, Assignment};
 use crate::partition::Partition;
 use events::Incarnation;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use rdkafka::{Message, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,10 +36,12 @@ pub(super) struct Board {
 struct Shared {
     topic: String,
     address: String,
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Said>,
     /// What this node has claimed, and when it said so last.
     own: Mutex<BTreeMap<Partition, (Incarnation, Instant)>>,
     assigned: watch::Receiver<Assignment>,
+    /// What is assigned may be no longer true.
+    lost: Arc<AtomicBool>,
     all: watch::Sender<Announcements>,
     stop: AtomicBool,
 }
@@ -49,9 +51,10 @@ impl Board {
         options: &KafkaOptions,
         address: &str,
         assigned: watch::Receiver<Assignment>,
+        lost: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
         let topic = options.owners_topic();
-        let producer = ThreadedProducer::from_config_and_context(&options.producer(), DefaultProducerContext);
+        let producer = ThreadedProducer::from_config_and_context(&options.producer(), Said::default());
         let consumer = BaseConsumer::from_config_and_context(&options.reader(FETCH_WAIT), Said::default());
         let consumer: BaseConsumer<Said> = consumer.map_err(|error| unusable(&error))?;
         let mut list = TopicPartitionList::with_capacity(1);
@@ -63,6 +66,7 @@ impl Board {
             producer: producer.map_err(|error| unusable(&error))?,
             own: Mutex::default(),
             assigned,
+            lost,
             all: watch::Sender::default(),
             stop: AtomicBool::new(false),
         });
@@ -105,7 +109,7 @@ impl Shared {
         while !self.stop.load(Ordering::Relaxed) {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => self.note(&message),
-                Some(Err(error)) => tracing::info!("following the owners: {error}"),
+                Some(Err(error)) => met("following the owners", &error),
                 None => {}
             }
             self.repeat();
@@ -125,6 +129,9 @@ impl Shared {
 
     /// Says again what this node has claimed and somebody else has said since, or was never heard.
     fn repeat(&self) {
+        if self.lost.load(Ordering::Relaxed) {
+            return;
+        }
         let mut own = self.own.lock();
         own.retain(|partition, _| self.assigned.borrow().contains(partition));
         for (partition, (incarnation, told)) in own.iter_mut() {

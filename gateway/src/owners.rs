@@ -1,0 +1,62 @@
+//! The owners of all partitions on this node, and the way to them and to those on other nodes.
+
+use crate::internal::{self, HttpLink};
+use crate::store::Store;
+use anyhow::{Context, Result};
+use commands::{Nodes, Owner, Router};
+use events::Keyring;
+use journal::Ownership;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Owners that are to be run, over an open store.
+pub struct Owners {
+    /// To whoever owns a key, wherever that is.
+    pub router: Router,
+    /// One for each partition, by partition; each owns it only while it is assigned to this node.
+    pub owners: Vec<Owner>,
+    /// This node's part in who owns what. To be left when the owners have stopped.
+    pub ownership: Arc<dyn Ownership>,
+    /// What takes the commands of other nodes; `None` where there cannot be any.
+    pub entrance: Option<Entrance>,
+}
+
+/// Takes the commands of other nodes.
+pub struct Entrance {
+    listener: TcpListener,
+    nodes: Nodes,
+    keyring: Arc<dyn Keyring>,
+}
+
+impl Owners {
+    /// Joins the other nodes over a log that can have some. They are told `advertised`, or else the address of the
+    /// listener; an embedded log needs none.
+    pub fn new(store: &Store, listener: Option<TcpListener>, advertised: Option<&str>) -> Result<Self> {
+        let own_address = match (advertised, &listener) {
+            (Some(advertised), _) => advertised.to_owned(),
+            (None, Some(listener)) => listener.local_addr().context("the listener has no address")?.to_string(),
+            (None, None) => String::new(),
+        };
+        let ownership = store.ownership(&own_address)?;
+        let mut entrance = None;
+        let (router, owners) = Owner::of_all(&store.journal, &ownership, &sagas::processes(), |local| match listener {
+            None => Arc::new(local),
+            Some(listener) => {
+                let keyring = Arc::clone(&store.keyring);
+                let link = Arc::new(HttpLink::new(Arc::clone(&keyring)));
+                let nodes = Nodes::new(local, &*ownership, link, &own_address);
+                entrance = Some(Entrance { listener, nodes: nodes.clone(), keyring });
+                Arc::new(nodes)
+            }
+        });
+        Ok(Self { router, owners, ownership, entrance })
+    }
+}
+
+impl Entrance {
+    /// Takes commands until told to stop; whoever waits for an answer then is told by the end of the connection.
+    pub async fn listen(self, stop: CancellationToken) {
+        internal::listen(self.listener, self.nodes, self.keyring, stop).await;
+    }
+}
