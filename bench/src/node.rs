@@ -167,10 +167,10 @@ pub(crate) fn read_models(journal: &Arc<dyn Journal>, keyring: &Arc<dyn Keyring>
     })
 }
 
-/// Submits a request that must take effect now.
+/// Submits a request that must take effect now; it may have had to be sent again, when a partition moved.
 pub(crate) async fn accept(router: &Router, request: Request) -> Result<()> {
     match router.submit(request).await {
-        Answer::Accepted(_) | Answer::Ended(_, commands::Ended::Completed) => Ok(()),
+        Answer::Accepted(_) | Answer::Repeated(_) | Answer::Ended(_, commands::Ended::Completed) => Ok(()),
         other => bail!("not accepted: {other:?}"),
     }
 }
