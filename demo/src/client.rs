@@ -128,6 +128,11 @@ impl Client {
         Ok(Self { http, bases, counts: Arc::new(counts), patience: PATIENCE })
     }
 
+    /// Whether what one node has written is read of a moment later on another.
+    pub(crate) fn has_several_nodes(&self) -> bool {
+        self.bases.len() > 1
+    }
+
     /// Forgets how long nobody was answered; what follows counts from now.
     pub(crate) fn listen(&self) {
         *self.counts.silence.lock() = Silence::default();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::client::{Answer, Call, Client};
 use crate::compare::excerpt;
@@ -15,6 +16,10 @@ use crate::names::{Names, PASSWORD};
 
 /// How long before its end a token may be refused, for the time that requests take.
 const EXPIRY_SLACK: Duration = Duration::from_secs(10);
+/// How long the token of a session that was ended on one node may be taken on another, which has to read of it first.
+const SESSION_LAG_MAX: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const SESSION_LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) struct Sessions {
     pub(crate) client: Client,
@@ -89,7 +94,12 @@ impl Sessions {
             // The attempt whose answer was lost has ended the session that this one came with.
             answer.status = 204;
         }
-        let after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
+        let ended = Instant::now();
+        let mut after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
+        while after.status == 200 && self.client.has_several_nodes() && ended.elapsed() < SESSION_LAG_MAX {
+            sleep(SESSION_LOOK).await;
+            after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
+        }
         self.findings.check(after.status == 401, || {
             format!("{} has logged out, and the token is answered {}", self.names.username(person), after.status)
         });

@@ -60,7 +60,7 @@ impl LogUnderTest for EmbeddedUnderTest {
         Possible::Done(Self::open(killed.restored(), 1))
     }
 
-    fn remember(&mut self) {
+    async fn remember(&mut self) {
         self.remembered = Some(Snapshot::at_rest(&self.directory.path().join("log")));
     }
 

@@ -48,7 +48,7 @@ impl LogUnderTest for SimulatedUnderTest {
         Possible::NotHere(NO_DISK)
     }
 
-    fn remember(&mut self) {
+    async fn remember(&mut self) {
         let landed = |n| usize::try_from(self.log.landed(Partition(n))).unwrap();
         self.remembered = (0..self.log.partitions()).map(landed).collect();
     }

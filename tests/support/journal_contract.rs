@@ -53,6 +53,11 @@ pub trait LogUnderTest: UnderTest + Sized + Send + Sync + 'static {
     /// A new, empty log.
     async fn create(partitions: u32) -> Self;
 
+    /// The same, to crash it or to put back what it held: what it stands on belongs to the test alone.
+    async fn create_alone(partitions: u32) -> Self {
+        Self::create(partitions).await
+    }
+
     /// The log.
     fn journal(&self) -> Arc<dyn Journal>;
 
@@ -71,7 +76,7 @@ pub trait LogUnderTest: UnderTest + Sized + Send + Sync + 'static {
     async fn crash(self) -> Possible<Result<Self, JournalError>>;
 
     /// Keeps what the log holds now, for `rewind`.
-    fn remember(&mut self);
+    async fn remember(&mut self);
 
     /// Puts back what the log held when it was told to remember, and nothing else, and opens it again.
     async fn rewind(self) -> Possible<Result<Self, JournalError>>;

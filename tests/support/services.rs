@@ -3,6 +3,7 @@
 //! `./dev services up` starts them and writes the file that `TIDINGS_TEST_SERVICES` names; `./dev test` does both. `cargo
 //! test` alone needs no server: then a test that needs one says that it was not run.
 
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Names the file with the servers' addresses, as `./dev services up` writes it.
@@ -12,6 +13,7 @@ const VARIABLE: &str = "TIDINGS_TEST_SERVICES";
 pub struct Services {
     brokers: String,
     keyring: String,
+    directory: PathBuf,
 }
 
 impl Services {
@@ -30,12 +32,18 @@ impl Services {
             let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             value.unwrap_or_else(|| panic!("{path} does not say {name}")).to_owned()
         };
-        Some(Self { brokers: value("KAFKA_BROKERS"), keyring: value("KEYRING_URL") })
+        let directory = PathBuf::from(value("TIDINGS_SERVICES_DIR"));
+        Some(Self { brokers: value("KAFKA_BROKERS"), keyring: value("KEYRING_URL"), directory })
     }
 
     /// `host:port` of the brokers.
     pub fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// Where they keep what they need.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The URL of a new, empty schema, which the keyring makes when it is opened.

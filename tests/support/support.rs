@@ -1,5 +1,6 @@
 //! What the test suites share.
 pub mod audit;
+pub mod broker;
 pub mod child;
 pub mod cluster;
 pub mod contest;

@@ -5,12 +5,13 @@ use super::READ_BYTES_MAX;
 use super::record;
 use super::settings::{KafkaOptions, Said, unusable};
 use crate::error::JournalError;
-use crate::partition::{Offset, Partition};
+use crate::partition::{Offset, Partition, Position};
 use crate::record::Record;
 use parking_lot::{Condvar, Mutex};
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -141,6 +142,14 @@ fn close(lanes: Vec<Lane>) {
     }
 }
 
+/// Whether the bytes of a record are not those that were written: the checksum says so, to the broker or to us.
+pub(super) fn is_damage(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage | RDKafkaErrorCode::BadCompression)
+    )
+}
+
 impl Lane {
     fn new(options: &KafkaOptions) -> Result<Self, JournalError> {
         let said = Said::default();
@@ -190,11 +199,18 @@ impl Lane {
                     let what = "the log does not hold this record any more".to_owned();
                     return Err(JournalError::Diverged { partition, offset: next, what });
                 }
+                Some(Err(error)) if is_damage(&error) => {
+                    let position = Position { partition, offset: next };
+                    return Err(JournalError::Damaged {
+                        position,
+                        what: format!("Kafka holds what cannot be read: {error}"),
+                    });
+                }
                 // What may pass: the broker is away, its connection was lost.
                 Some(Err(error)) => tracing::debug!("reading back: {error}"),
                 None if !records.is_empty() => break,
                 None if Instant::now() >= until => {
-                    let what = format!("partition {partition} could not be read from {from} on");
+                    let what = format!("nothing came from partition {partition} at {from}, although it is there");
                     return Err(JournalError::Unavailable(what.into()));
                 }
                 None => {}

@@ -62,7 +62,7 @@ pub async fn what_was_acknowledged_survives_a_crash<L: LogUnderTest>() {
 }
 
 async fn with_some_records<L: LogUnderTest>() -> (L, Vec<Record>) {
-    let log = L::create(2).await;
+    let log = L::create_alone(2).await;
     let mut scribe = Scribe::claim(&log.journal(), P).await;
     let receipts: Vec<_> = (0..300).map(|n| scribe.append(noise(n, 300))).collect();
     acknowledged(receipts).await;
