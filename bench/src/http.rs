@@ -19,7 +19,7 @@ use crate::rounds::{Compared, median};
 use crate::script::{Load, MIX, Script};
 use anyhow::{Context, Result};
 use requests::Requests;
-use server::{Child, say};
+use server::say;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,9 @@ use std::thread;
 use tempfile::TempDir;
 use tokio::runtime;
 
-pub(crate) use server::{start_on, start_tidings};
+pub(crate) use connection::Connection;
+pub(crate) use requests::{publication, sign_in};
+pub(crate) use server::{Child, start_on, start_tidings};
 
 /// Measures all loads.
 pub(crate) fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {

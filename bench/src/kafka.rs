@@ -4,6 +4,7 @@
 //! commands go to the other process and back.
 
 mod bare;
+pub(crate) mod handover;
 
 use crate::http::start_on;
 use crate::in_process::{COLUMNS, compare};
@@ -28,7 +29,7 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
     let scale = scale.with_rounds(ROUNDS);
     let (mut sections, mut floors) = (Vec::new(), Vec::new());
     for nodes in [1, 2] {
-        let config = new_log(options)?;
+        let config = new_log(options, PARTITIONS_DEFAULT)?;
         let node = Node::open(&config, true).await?;
         let everything = PARTITIONS_DEFAULT as usize;
         node.share(everything).await?;
@@ -58,13 +59,13 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
 }
 
 /// Topic and keyring of a log that nobody has.
-fn new_log(options: &Options) -> Result<StoreConfig> {
+fn new_log(options: &Options, partitions: u32) -> Result<StoreConfig> {
     let missing = "--kafka needs KAFKA_BROKERS and KEYRING_URL: `./dev bench --kafka` starts both and sets them";
     let keyring = options.keyring_url.as_ref().context(missing)?;
     let id = Uuid::new_v4().simple();
     Ok(StoreConfig {
         data: PathBuf::from("unused"),
-        partitions: Some(PARTITIONS_DEFAULT),
+        partitions: Some(partitions),
         kafka_brokers: Some(options.kafka_brokers.clone().context(missing)?),
         kafka_topic: format!("bench-{id}"),
         kafka_properties: Vec::new(),

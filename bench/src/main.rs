@@ -48,6 +48,11 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         println!("{}", runtime.block_on(profile::run(workload, &scale, data, Path::new(GRAPHS)))?);
         return Ok(());
     }
+    if options.kafka && options.handover {
+        let section = runtime.block_on(kafka::handover::run(&scale, options, data)).context("handover")?;
+        let report = Report { cores: available_parallelism()?.get(), sections: vec![section], floors: Vec::new() };
+        return finish(options, &report);
+    }
     if options.kafka {
         let (sections, floors) = runtime.block_on(kafka::run(&scale, options, data)).context("commands on Kafka")?;
         return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });

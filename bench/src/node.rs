@@ -75,6 +75,7 @@ impl Node {
             entering.spawn(entrance.listen(stop.clone()));
         }
         let (owners, entrance) = (running, entering);
+        ownership.enter();
         Ok(Self { router, journal, keyring, ownership, status, projections, stop, owners, runners, entrance, store })
     }
 

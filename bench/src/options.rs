@@ -22,6 +22,10 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with_all = ["only", "profile"])]
     pub(crate) kafka: bool,
 
+    /// With --kafka: how long it takes until another node answers for a partition of five million commits, instead
+    #[arg(long, requires = "kafka")]
+    pub(crate) handover: bool,
+
     /// Where Kafka is, as `host:port`
     #[arg(long, env = "KAFKA_BROKERS", hide = true)]
     pub(crate) kafka_brokers: Option<String>,
@@ -97,6 +101,8 @@ pub(crate) struct Scale {
     pub(crate) measured: Duration,
     /// Records of the log for replay, at least.
     pub(crate) records: u64,
+    /// Records of the partition that is handed over, at least.
+    pub(crate) handed_over: u64,
 }
 
 impl Scale {
@@ -110,10 +116,19 @@ impl Scale {
                 rounds: 1,
                 measured,
                 records: 10_000,
+                handed_over: 10_000,
             };
         }
         let measured = Duration::from_millis(1_500);
-        Self { users: 10_000, posts: 2_000, clients: [1, 16, 256, 1_024], rounds: 3, measured, records: 1_000_000 }
+        Self {
+            users: 10_000,
+            posts: 2_000,
+            clients: [1, 16, 256, 1_024],
+            rounds: 3,
+            measured,
+            records: 1_000_000,
+            handed_over: 5_000_000,
+        }
     }
 
     /// The same with so many rounds, unless it is a quick one.

@@ -67,8 +67,14 @@ impl Kept {
 async fn write(scale: &Scale, path: &Path) -> Result<()> {
     let node = Node::open(&embedded(path), false).await?;
     let people = People::settle(&node, scale.users, scale.posts).await?;
-    let script = people.script(Load::Mix);
-    let missing = scale.records.saturating_sub(node.records().await?);
+    fill(&node, &people, Load::Mix, scale.records).await?;
+    node.close().await
+}
+
+/// Carries out a load until the log holds so many records, or a few more.
+pub(crate) async fn fill(node: &Node, people: &Arc<People>, load: Load, records: u64) -> Result<()> {
+    let script = people.script(load);
+    let missing = records.saturating_sub(node.records().await?);
     let mut writing = JoinSet::new();
     for mut client in people.clients(&node.router, &script, WRITERS) {
         let script = Arc::clone(&script);
@@ -82,7 +88,7 @@ async fn write(scale: &Scale, path: &Path) -> Result<()> {
     while let Some(written) = writing.join_next().await {
         written??;
     }
-    node.close().await
+    Ok(())
 }
 
 /// Measures reading alone and replaying, in turns.

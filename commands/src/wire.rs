@@ -114,6 +114,17 @@ impl BatchWriter {
     }
 }
 
+/// A batch of these requests. [`WireError::TooLarge`] if they are too many or too long for one.
+pub fn write_batch<'a>(requests: impl IntoIterator<Item = (Partition, &'a Request)>) -> Result<Bytes, WireError> {
+    let mut batch = BatchWriter::default();
+    for (partition, request) in requests {
+        if !batch.push(partition, request) {
+            return Err(WireError::TooLarge);
+        }
+    }
+    Ok(batch.finish())
+}
+
 fn write_line(bytes: &mut Vec<u8>, line: &impl Serialize) {
     serde_json::to_writer(&mut *bytes, line).expect("a request is plain data");
     bytes.push(b'\n');

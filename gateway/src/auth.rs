@@ -67,5 +67,5 @@ async fn check_session(app: &App, user: UserId, session: SessionId) -> Result<()
         app.consistency.caught_up_on(&Key::User(user), &[Sessions::NAME]).await?;
         state = app.models.sessions.state(session);
     }
-    if state == (SessionState::Open { user }) { Ok(()) } else { Err(ApiError::bad_token()) }
+    if state == (SessionState::Open { user }) { app.hearsay.check() } else { Err(ApiError::bad_token()) }
 }

@@ -3,6 +3,7 @@
 use crate::consistency::Consistency;
 use crate::error::ApiError;
 use crate::health::Stage;
+use crate::hearsay::Hearsay;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
@@ -24,6 +25,7 @@ pub(crate) struct Backend {
     pub(crate) projections: Arc<Projections>,
     pub(crate) models: Models,
     pub(crate) consistency: Consistency,
+    pub(crate) hearsay: Hearsay,
     pub(crate) tokens: AccessTokens,
     pub(crate) passwords: Passwords,
     pub(crate) limits: Limits,

@@ -63,6 +63,11 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_READ_WAIT_MS", default_value_t = 2_000)]
     pub read_wait_ms: u64,
 
+    /// A node that has heard nothing of the log for so long answers 503 to whoever brings a token, since their session
+    /// may have been ended on another node, in milliseconds; used on Kafka only
+    #[arg(long, env = "TIDINGS_SESSION_LAG_MAX_MS", default_value_t = 60_000)]
+    pub session_lag_max_ms: u64,
+
     /// How long a request may take in all, in milliseconds
     #[arg(long, env = "TIDINGS_REQUEST_TIMEOUT_MS", default_value_t = 25_000)]
     pub request_timeout_ms: u64,

@@ -19,6 +19,7 @@ mod feed;
 mod follows;
 mod hashtags;
 mod health;
+mod hearsay;
 mod intent;
 mod internal;
 mod json;

@@ -16,7 +16,8 @@ pub struct Owners {
     pub router: Router,
     /// One for each partition, by partition; each owns it only while it is assigned to this node.
     pub owners: Vec<Owner>,
-    /// This node's part in who owns what. To be left when the owners have stopped.
+    /// This node's part in who owns what. To be entered when the owners run and know the log, and left when they have
+    /// stopped.
     pub ownership: Arc<dyn Ownership>,
     /// What takes the commands of other nodes; `None` where there cannot be any.
     pub entrance: Option<Entrance>,
@@ -30,7 +31,7 @@ pub struct Entrance {
 }
 
 impl Owners {
-    /// Joins the other nodes over a log that can have some. They are told `advertised`, or else the address of the
+    /// Prepares this node's part among the nodes over a log that can have several. They are told `advertised`, or else the address of the
     /// listener; an embedded log needs none.
     pub fn new(store: &Store, listener: Option<TcpListener>, advertised: Option<&str>) -> Result<Self> {
         let own_address = match (advertised, &listener) {

@@ -10,6 +10,7 @@ use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
 use crate::health::Stage;
+use crate::hearsay::Hearsay;
 use crate::listener::{ConnectionLimits, listen};
 use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
@@ -35,8 +36,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-/// How often measurements are folded together.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often measurements are folded together, and the log is asked how far it has come.
+const UPKEEP: Duration = Duration::from_secs(1);
 /// How long owners, and then runners, may take to stop. Above the owner's own limit.
 const STOP_MAX: Duration = Duration::from_secs(15);
 /// How often a server that starts looks whether each partition has an owner by now.
@@ -166,7 +167,7 @@ async fn serve(
         stop_owners: CancellationToken::new(),
         stop_runners: CancellationToken::new(),
     };
-    let projections = Arc::clone(&parts.app.projections);
+    let (app, projections) = (Arc::clone(&parts.app), Arc::clone(&parts.app.projections));
     drop(door.send_replace(routes::router(parts.app)));
     if let Some(entrance) = parts.entrance {
         running.internal.spawn(entrance.listen(running.stop_internal.clone()));
@@ -180,7 +181,7 @@ async fn serve(
         }
         error = running.serve(parts.partitions, stage, begun) => Err(error),
         () = store.keep_anchors(&projections) => Ok(()),
-        () = upkeep(metrics, &projections) => Ok(()),
+        () = upkeep(metrics, &app) => Ok(()),
     };
     Ok((outcome, running))
 }
@@ -193,14 +194,18 @@ fn limits(config: &Config) -> ConnectionLimits {
     }
 }
 
-async fn upkeep(metrics: &Metrics, projections: &Projections) {
+async fn upkeep(metrics: &Metrics, app: &App) {
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         metrics.0.run_upkeep();
-        match projections.lag().await {
-            Ok(lags) => lags.iter().for_each(measure),
+        let asked = Instant::now();
+        match app.projections.lag().await {
+            Ok(lags) => {
+                app.hearsay.note(asked, &lags);
+                lags.iter().for_each(measure);
+            }
             Err(error) => warn!("how far the read models are behind cannot be told: {error}"),
         }
     }
@@ -249,6 +254,7 @@ fn assemble(
             limits.read_wait,
             !config.store.is_shared(),
         ),
+        hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
         tokens: AccessTokens::new(Arc::clone(keyring))?,
         keyring: Arc::clone(keyring),
         ownership,
@@ -298,6 +304,8 @@ impl Running {
             let stop = self.stop_owners.clone();
             self.owners.spawn(async move { (partition, recovered.owner.run(Some(recovered.state), stop).await) });
         }
+        // Not before: what is assigned to a node that still reads has no owner meanwhile.
+        self.app.ownership.enter();
         for mut owner in owned {
             let phase = owner.wait_for(|phase| matches!(phase, Phase::Owning | Phase::Idle | Phase::Stopped)).await;
             if !matches!(phase.as_deref(), Ok(Phase::Owning | Phase::Idle)) {

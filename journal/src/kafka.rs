@@ -22,7 +22,7 @@ use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
 use crate::port::{Appender, Journal};
 use crate::record::Record;
-use appender::KafkaAppender;
+use appender::Producers;
 use archive::Archive;
 use async_trait::async_trait;
 use looks::Looks;
@@ -52,6 +52,7 @@ pub struct KafkaLog {
     tail: Tail,
     looks: Looks,
     archive: Arc<Archive>,
+    producers: Producers,
     anchors: Mutex<BTreeMap<Partition, Anchor>>,
 }
 
@@ -74,6 +75,7 @@ impl KafkaLog {
             tail,
             looks,
             archive,
+            producers: Producers::new(&options),
             anchors: Mutex::default(),
             options,
         };
@@ -143,7 +145,7 @@ impl Journal for KafkaLog {
 
     fn appender(&self, partition: Partition) -> Result<Box<dyn Appender>, JournalError> {
         self.check(partition)?;
-        Ok(Box::new(KafkaAppender::new(&self.options, partition)?))
+        Ok(Box::new(self.producers.appender(partition)?))
     }
 
     async fn read(&self, partition: Partition, from: Offset, records_max: usize) -> Result<Vec<Record>, JournalError> {

@@ -36,6 +36,10 @@ pub type Announcements = BTreeMap<Partition, Announcement>;
 ///   nobody asks again.
 #[async_trait]
 pub trait Ownership: Send + Sync {
+    /// Lets partitions be assigned to this node. To be called when it can own them at once: until then none is, where
+    /// there are other nodes. Called again it does nothing.
+    fn enter(&self);
+
     /// The assignment of this node, as it changes.
     fn assignments(&self) -> watch::Receiver<Assignment>;
 

@@ -6,6 +6,7 @@ mod crash;
 mod directory;
 mod embedded;
 mod kafka;
+mod kafka_refusals;
 mod postgres;
 mod simulated;
 mod slots;

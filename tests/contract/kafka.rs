@@ -45,7 +45,7 @@ impl Flip {
     }
 }
 
-fn options(brokers: &str, partitions: u32) -> KafkaOptions {
+pub(crate) fn options(brokers: &str, partitions: u32) -> KafkaOptions {
     let id = Uuid::new_v4();
     KafkaOptions {
         brokers: brokers.to_owned(),
@@ -59,7 +59,7 @@ fn options(brokers: &str, partitions: u32) -> KafkaOptions {
     }
 }
 
-async fn open(options: KafkaOptions) -> Result<Arc<KafkaLog>, JournalError> {
+pub(crate) async fn open(options: KafkaOptions) -> Result<Arc<KafkaLog>, JournalError> {
     spawn_blocking(move || KafkaLog::open(options)).await.unwrap().map(Arc::new)
 }
 
@@ -199,7 +199,8 @@ impl UnderTest for GroupUnderTest {
 impl OwnershipUnderTest for GroupUnderTest {
     async fn create(partitions: u32) -> Self {
         let log = KafkaUnderTest::create(partitions).await;
-        let group = GroupOwnership::join(log.log.options(), "127.0.0.1:1").unwrap();
+        let group = GroupOwnership::new(log.log.options(), "127.0.0.1:1").unwrap();
+        group.enter();
         Self(Arc::new(group))
     }
 

@@ -5,10 +5,13 @@ use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 /// Where free ports are looked for: below those that the system gives to connections.
-const PORTS: std::ops::Range<u16> = 20_000..29_000;
+const PORTS_FROM: u16 = 20_000;
+const PORTS_MAX: u16 = 9_000;
+static PORTS_TAKEN: AtomicU16 = AtomicU16::new(0);
 
 /// A broker of a test's own; it ends with it.
 pub struct Broker {
@@ -19,13 +22,29 @@ pub struct Broker {
 impl Broker {
     /// Starts one with the programs of the shared one. Blocks for some seconds.
     pub fn start(services: &Services) -> Result<Self> {
+        Self::start_with(services, Self::free_port()?, "")
+    }
+
+    /// The same on this port, with these settings more, as lines of its properties.
+    pub fn start_with(services: &Services, port: u16, settings: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let kafka = directory.path().join("kafka");
         std::fs::create_dir(&kafka)?;
         std::os::unix::fs::symlink(services.directory().join("kafka/lib"), kafka.join("lib"))?;
-        let broker = Self { directory, port: free_port()? };
+        std::fs::write(kafka.join("more.properties"), settings)?;
+        let broker = Self { directory, port };
         broker.up()?;
         Ok(broker)
+    }
+
+    /// A port that is free, as is the next one, which the controller takes.
+    pub fn free_port() -> Result<u16> {
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        // Two tests at once look for one each.
+        let begin = u32::from(PORTS_TAKEN.fetch_add(1, Ordering::Relaxed)) * 2 + std::process::id() * 20;
+        let offsets = (0..u32::from(PORTS_MAX)).step_by(2).map(|n| (begin * 2 + n) % u32::from(PORTS_MAX));
+        let mut ports = offsets.filter_map(|offset| u16::try_from(offset).ok()).map(|offset| PORTS_FROM + offset);
+        ports.find(|port| free(*port) && free(port + 1)).context("no two ports are free")
     }
 
     /// `host:port`.
@@ -71,12 +90,4 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.kill();
     }
-}
-
-/// One that is free, as is the next one, which the controller takes.
-fn free_port() -> Result<u16> {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = PORTS.start + u16::try_from(std::process::id() % 4_000)? * 2;
-    let mut ports = (start..PORTS.end).chain(PORTS).step_by(2);
-    ports.find(|port| free(*port) && free(port + 1)).context("no two ports are free")
 }

@@ -251,7 +251,8 @@ impl HttpClient {
         Ok((parts.status, body))
     }
 
-    async fn exchange(
+    /// The same, with the headers of the answer.
+    pub async fn exchange(
         &self,
         method: Method,
         path: &str,

@@ -35,6 +35,18 @@ impl Cluster {
 
     /// The same over these brokers and this keyring.
     pub async fn with(brokers: &str, keyring: String, nodes: usize) -> Result<Self> {
+        let mut cluster = Self::prepare(brokers, keyring).await?;
+        for _ in 0..nodes {
+            cluster.begin()?;
+        }
+        for node in &cluster.nodes {
+            node.ready().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// The same without any node yet.
+    pub async fn prepare(brokers: &str, keyring: String) -> Result<Self> {
         let alone = ALONE.lock().await;
         let directory = tempfile::tempdir()?;
         let store = StoreConfig {
@@ -46,14 +58,7 @@ impl Cluster {
             keyring_url: Some(keyring),
             dev: true,
         };
-        let mut cluster = Self { nodes: Vec::new(), store, directory, _alone: alone };
-        for _ in 0..nodes {
-            cluster.begin()?;
-        }
-        for node in &cluster.nodes {
-            node.ready().await?;
-        }
-        Ok(cluster)
+        Ok(Self { nodes: Vec::new(), store, directory, _alone: alone })
     }
 
     /// One more node, which may not be ready for a while.

@@ -95,6 +95,7 @@ pub fn config(data: &Path) -> Config {
         head_timeout_ms: 30_000,
         write_deadline_ms: 8_000,
         read_wait_ms: 5_000,
+        session_lag_max_ms: 60_000,
         request_timeout_ms: 25_000,
         notice_ms: 0,
         drain_timeout_ms: 10_000,

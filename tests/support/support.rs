@@ -9,6 +9,7 @@ pub mod journal_contract;
 pub mod linearizability;
 pub mod load;
 pub mod owner_contract;
+pub mod proxy;
 pub mod server;
 pub mod services;
 pub mod settings;

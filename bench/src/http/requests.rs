@@ -33,7 +33,8 @@ pub(crate) struct Requests {
 impl Requests {
     /// Signs everybody in and has each session used once, so that the server knows the tokens as it would in the midst
     /// of a day.
-    pub(crate) async fn sign_in(address: SocketAddr, people: &People) -> Result<Self> {
+    pub(crate) /// Signs the `n`th user in; the end of the request line and the headers of their requests.
+pub(crate) async fn sign_in(address: SocketAddr, people: &People) -> Result<Self> {
         let users = people.users().map(|user| user.to_string()).collect::<Vec<_>>();
         let posts = people.posts().iter().map(ToString::to_string).collect::<Vec<_>>();
         let first_post = posts.first().context("there are no posts")?;
@@ -163,6 +164,11 @@ async fn sign_in(connection: &mut Connection, address: SocketAddr, n: usize) -> 
     let token = session["access_token"].as_str().context("no token in the answer")?;
     let head = format!(" HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n");
     Ok(head.into_bytes().into())
+}
+
+/// A new post of theirs.
+pub(crate) fn publication(head: &[u8]) -> Vec<u8> {
+    [b"POST /posts", head, &with_body(&json!({ "content": content(0) }))].concat()
 }
 
 fn with_body(body: &Value) -> Box<[u8]> {

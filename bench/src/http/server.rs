@@ -152,6 +152,19 @@ impl Child {
         Ok(())
     }
 
+    /// SIGTERM, without waiting for its end.
+    pub(crate) fn end_in_order(&mut self) -> Result<()> {
+        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
+        ensure!(sent.success(), "SIGTERM could not be sent");
+        Ok(())
+    }
+
+    /// Waits until it has ended, however that was.
+    pub(crate) fn wait_for_end(&mut self) -> Result<()> {
+        self.process.wait()?;
+        Ok(())
+    }
+
     /// Waits until it has ended well.
     pub(crate) fn wait(&mut self) -> Result<()> {
         let status = self.process.wait()?;

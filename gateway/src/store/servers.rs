@@ -67,7 +67,7 @@ impl Servers {
     }
 
     pub(super) fn join(&self, address: &str) -> Result<Arc<dyn Ownership>> {
-        Ok(Arc::new(GroupOwnership::join(self.log.options(), address)?))
+        Ok(Arc::new(GroupOwnership::new(self.log.options(), address)?))
     }
 
     pub(super) async fn accept(&self, anchors: &[(Partition, Anchor)]) -> Result<()> {

@@ -24,6 +24,9 @@ impl StaticOwnership {
 
 #[async_trait]
 impl Ownership for StaticOwnership {
+    /// Everything is this node's from the beginning.
+    fn enter(&self) {}
+
     fn assignments(&self) -> watch::Receiver<Assignment> {
         self.assignment.subscribe()
     }

@@ -1,4 +1,8 @@
-//! One tenure's way into a partition: an idempotent producer of its own, and a thread that serves its receipts.
+//! The way into a partition: an idempotent producer, which all tenures of this node share while nothing fails.
+//!
+//! One for each partition would cost three threads and a connection each. What is shared cannot be purged for one tenure:
+//! what a lost one had in flight may still land, and is void by then, or valid and answered "unknown", as the chain rule
+//! says. After a failure the next tenure gets a fresh producer; the former one ends with the last tenure that has it.
 
 use super::record::headers;
 use super::settings::{KafkaOptions, Said, unusable};
@@ -6,30 +10,62 @@ use crate::error::{AppendError, JournalError};
 use crate::partition::{Offset, Partition};
 use crate::port::{Appender, Receipt};
 use crate::record::Draft;
+use parking_lot::Mutex;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientContext, Message};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio::sync::oneshot;
 
 type Reply = oneshot::Sender<Result<Offset, AppendError>>;
 
+/// The producer that new tenures get.
+pub(super) struct Producers {
+    options: KafkaOptions,
+    newest: Mutex<Option<Arc<Shared>>>,
+}
+
+/// A producer of some tenures.
+struct Shared {
+    /// `None` once it is being dropped.
+    producer: Option<ThreadedProducer<Receipts>>,
+    failed: Arc<AtomicBool>,
+}
+
 /// See the module.
 pub(super) struct KafkaAppender {
     topic: String,
     partition: i32,
-    /// `None` once it is being dropped.
-    producer: Option<ThreadedProducer<Receipts>>,
+    shared: Arc<Shared>,
 }
 
-impl KafkaAppender {
-    pub(super) fn new(options: &KafkaOptions, partition: Partition) -> Result<Self, JournalError> {
-        let producer = ThreadedProducer::from_config_and_context(&options.producer(), Receipts(Said::default()))
-            .map_err(|error| unusable(&error))?;
+impl Producers {
+    pub(super) fn new(options: &KafkaOptions) -> Self {
+        Self { options: options.clone(), newest: Mutex::default() }
+    }
+
+    /// For one tenure.
+    pub(super) fn appender(&self, partition: Partition) -> Result<KafkaAppender, JournalError> {
+        let mut newest = self.newest.lock();
+        let shared = match &*newest {
+            Some(shared) if !shared.failed.load(Ordering::Relaxed) => Arc::clone(shared),
+            _ => Arc::clone(newest.insert(Arc::new(Shared::new(&self.options)?))),
+        };
         let partition = i32::try_from(partition.0).expect("the log has this partition");
-        Ok(Self { topic: options.topic.clone(), partition, producer: Some(producer) })
+        Ok(KafkaAppender { topic: self.options.topic.clone(), partition, shared })
+    }
+}
+
+impl Shared {
+    fn new(options: &KafkaOptions) -> Result<Self, JournalError> {
+        let failed = Arc::new(AtomicBool::new(false));
+        let receipts = Receipts { said: Said::default(), failed: Arc::clone(&failed) };
+        let producer = ThreadedProducer::from_config_and_context(&options.producer(), receipts);
+        Ok(Self { producer: Some(producer.map_err(|error| unusable(&error))?), failed })
     }
 }
 
@@ -41,33 +77,37 @@ impl Appender for KafkaAppender {
             .headers(headers(&draft))
             .key(&draft.key[..])
             .payload(&draft.value[..]);
-        let producer = self.producer.as_ref().expect("there until it is dropped");
+        let producer = self.shared.producer.as_ref().expect("there until it is dropped");
         if let Err((error, record)) = producer.send(record) {
+            self.shared.failed.store(true, Ordering::Relaxed);
             let _ = record.delivery_opaque.send(Err(AppendError::Unknown(error.to_string())));
         }
         receipt
     }
 }
 
-impl Drop for KafkaAppender {
+impl Drop for Shared {
     fn drop(&mut self) {
         let Some(producer) = self.producer.take() else { return };
-        producer.purge(PurgeConfig::default().queue().inflight());
+        producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
         // Joins a thread and waits for what the purge has left.
         thread::spawn(move || drop(producer));
     }
 }
 
 /// Passes on what became of each record.
-struct Receipts(Said);
+struct Receipts {
+    said: Said,
+    failed: Arc<AtomicBool>,
+}
 
 impl ClientContext for Receipts {
     fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
+        self.said.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.said.error(error, reason);
     }
 }
 
@@ -81,6 +121,9 @@ impl ProducerContext for Receipts {
                 .map_err(|_| AppendError::Unknown("the broker did not say where the record stands".to_owned())),
             Err((error, _)) => Err(AppendError::Unknown(error.to_string())),
         };
+        if landed.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
         let _ = reply.send(landed);
     }
 }

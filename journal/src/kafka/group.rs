@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The group's state in which its assignment is what the coordinator says it is.
 const STABLE: &str = "Stable";
 
-/// This node's place in the group.
+/// This node's place in the group, in which it is once it has entered.
 ///
 /// Dropping it leaves the group, if that was not done before: the others get its partitions at once, without waiting for
 /// a time-out.
@@ -43,7 +43,15 @@ pub struct GroupOwnership {
     member: Arc<Member>,
     board: Board,
     stop: Arc<AtomicBool>,
-    following: Mutex<Option<JoinHandle<()>>>,
+    place: Mutex<Place>,
+}
+
+/// Where this node stands with the group.
+enum Place {
+    /// Not in it yet.
+    Outside(Box<BaseConsumer<Assigned>>),
+    Inside(JoinHandle<()>),
+    Left,
 }
 
 /// What is asked about the group.
@@ -67,10 +75,11 @@ enum Word {
 }
 
 impl GroupOwnership {
-    /// Joins the group. `address` is where this node takes commands of other nodes, as `host:port`.
+    /// Follows what owners announce, and prepares to enter the group. `address` is where this node takes commands of
+    /// other nodes, as `host:port`.
     ///
     /// Until the first assignment the node owns nothing. The log's topics must be there.
-    pub fn join(options: &KafkaOptions, address: &str) -> Result<Self, JournalError> {
+    pub fn new(options: &KafkaOptions, address: &str) -> Result<Self, JournalError> {
         let name = format!("tidings-{}", Uuid::new_v4());
         let said = Said::default();
         let client = BaseConsumer::from_config_and_context(&options.asker(), said.clone());
@@ -88,14 +97,15 @@ impl GroupOwnership {
         let context = Assigned { said, assignment, lost };
         let consumer = BaseConsumer::from_config_and_context(&options.member(&name), context);
         let consumer: BaseConsumer<Assigned> = consumer.map_err(|error| unusable(&error))?;
-        consumer.subscribe(&[&options.topic]).map_err(|error| unusable(&error))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let wanted = Arc::clone(&stop);
-        let following = thread::Builder::new()
-            .name("kafka-group".to_owned())
-            .spawn(move || follow(consumer, &wanted))
-            .map_err(|error| JournalError::Unavailable(error.into()))?;
-        Ok(Self { member, board, stop, following: Mutex::new(Some(following)) })
+        let (stop, place) = (Arc::new(AtomicBool::new(false)), Mutex::new(Place::Outside(Box::new(consumer))));
+        Ok(Self { member, board, stop, place })
+    }
+
+    fn follow(&self, consumer: BaseConsumer<Assigned>) -> Result<JoinHandle<()>, String> {
+        consumer.subscribe(&[&self.member.topic]).map_err(|error| error.to_string())?;
+        let stop = Arc::clone(&self.stop);
+        let following = thread::Builder::new().name("kafka-group".to_owned()).spawn(move || follow(consumer, &stop));
+        following.map_err(|error| error.to_string())
     }
 }
 
@@ -119,6 +129,20 @@ impl Drop for GroupOwnership {
 
 #[async_trait]
 impl Ownership for GroupOwnership {
+    fn enter(&self) {
+        let mut place = self.place.lock();
+        *place = match std::mem::replace(&mut *place, Place::Left) {
+            Place::Outside(consumer) => match self.follow(*consumer) {
+                Ok(following) => Place::Inside(following),
+                Err(error) => {
+                    tracing::error!("this node owns nothing: it cannot enter the group of owners: {error}");
+                    Place::Left
+                }
+            },
+            place => place,
+        };
+    }
+
     fn assignments(&self) -> watch::Receiver<Assignment> {
         self.member.assignment.subscribe()
     }
@@ -140,7 +164,7 @@ impl Ownership for GroupOwnership {
 
     fn leave(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(following) = self.following.lock().take() {
+        if let Place::Inside(following) = std::mem::replace(&mut *self.place.lock(), Place::Left) {
             let _ = following.join();
         }
     }

@@ -78,13 +78,15 @@ impl KafkaOptions {
         self.client()
     }
 
-    /// Of one tenure's producer.
+    /// Of a producer.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            // The windows of all owners together are the limit; bytes are limited by the library's default of 1 GiB.
+            .set("queue.buffering.max.messages", "1000000")
             .set("request.timeout.ms", "5000")
             .set("message.timeout.ms", MESSAGE_TIMEOUT_MS.to_string());
         config

@@ -2,6 +2,7 @@
 //! go to an owner that is none any more.
 
 use super::{Dice, Fault, Story};
+use commands::wire::{self, Reply};
 use commands::{Answer, Delivery, Mailbox, Request, Transport};
 use events::CommandId;
 use futures::FutureExt;
@@ -108,8 +109,9 @@ impl Network {
         }
     }
 
-    /// As a mailbox in the same process answers.
+    /// As the node of the mailbox answers.
     fn deliver(&self, partition: Partition, request: &Arc<Request>) -> Result<oneshot::Receiver<Answer>, Answer> {
+        let request = &Arc::new(on_the_wire(partition, request));
         let (reply, answer) = oneshot::channel();
         let mailbox = self.mailbox(partition).ok_or(Answer::Unknown)?;
         match mailbox.try_send(Delivery::new(Arc::clone(request), reply)) {
@@ -125,7 +127,7 @@ impl Network {
     /// Delivers it and waits for the answer; notes what is checked in the end.
     async fn ask(&self, partition: Partition, request: &Arc<Request>) -> Answer {
         let answer = match self.deliver(partition, request) {
-            Ok(answer) => answer.await.unwrap_or(Answer::Unknown),
+            Ok(answer) => answer.await.map_or(Answer::Unknown, answer_on_the_wire),
             Err(answer) => answer,
         };
         if answer == Answer::Expired
@@ -188,6 +190,24 @@ impl Network {
         }
         answer
     }
+}
+
+/// The request as another node reads it.
+fn on_the_wire(partition: Partition, request: &Request) -> Request {
+    let batch = wire::write_batch([(partition, request)]).expect("one request fits in any case");
+    let mut read = wire::read_batch(&batch).expect("our own");
+    let (to, read) = read.pop().expect("there is one");
+    assert!(to == partition && read.deadline <= request.deadline, "{read:?}");
+    let said = |request: &Request| format!("{:?}", Request { deadline: Instant::now(), ..request.clone() });
+    assert_eq!(said(&read), said(request));
+    read
+}
+
+/// The answer as the asker's node reads it.
+fn answer_on_the_wire(answer: Answer) -> Answer {
+    let line = wire::write_reply(0, Reply::Answer(answer.clone()));
+    assert_eq!(wire::read_reply(&line), Ok((0, Reply::Answer(answer.clone()))));
+    answer
 }
 
 impl Transport for Network {

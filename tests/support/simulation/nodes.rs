@@ -95,6 +95,8 @@ struct NodeOwnership {
 
 #[async_trait]
 impl Ownership for NodeOwnership {
+    fn enter(&self) {}
+
     fn assignments(&self) -> watch::Receiver<Assignment> {
         self.assignment.subscribe()
     }
