@@ -73,8 +73,9 @@ pub(crate) async fn compare(
         "{} users, {} posts; commands acknowledged, all read models applying them meanwhile",
         scale.users, scale.posts
     ));
-    section
-        .note("behind: the most records that the read models lacked at once while the load ran, looked at every 10 ms");
+    section.note(
+        "behind: the most records that the read models lacked at once while the load ran, looked at every 100 ms",
+    );
     section.note("caught up: how long they took after it until nothing was lacking");
     let mut rows = Vec::new();
     for clients in scale.clients {

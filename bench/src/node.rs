@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 /// How long nodes may take to share the partitions.
 const SHARE_MAX: Duration = Duration::from_secs(60);
-/// How often a load is looked at.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often a load is looked at: rarely enough that asking a broker for the ends costs nothing to speak of.
+const LOOK: Duration = Duration::from_millis(100);
 const MODELS: [&str; 4] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME];
 
 /// See the module.

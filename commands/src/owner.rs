@@ -289,12 +289,9 @@ impl Owner {
         for decoded in &commits {
             state.apply(&decoded.key, decoded.position, &decoded.commit);
         }
-        if commits.is_empty() {
-            return reader.wait().await;
-        }
         // Folding a long log must not keep a worker thread from everything else.
         tokio::task::yield_now().await;
-        Ok(())
+        reader.wait().await
     }
 
     /// Before the first record.

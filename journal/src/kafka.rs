@@ -72,10 +72,10 @@ impl KafkaLog {
         let log = Self {
             cluster: found.cluster,
             partitions: found.partitions,
+            producers: Producers::new(&options, tail.echo()),
             tail,
             looks,
             archive,
-            producers: Producers::new(&options),
             anchors: Mutex::default(),
             options,
         };
@@ -162,6 +162,7 @@ impl Journal for KafkaLog {
             if from == end {
                 return Ok(Vec::new());
             }
+            self.tail.want(partition);
             if timeout(ARRIVE_MAX, self.tail.passed(partition, from)).await.is_err() {
                 self.check(partition)?;
                 let what = format!("the record {} has not arrived", Position { partition, offset: from });

@@ -188,12 +188,12 @@ impl Runner {
     }
 
     async fn round(&mut self) -> Result<(), Stop> {
-        let at_end = self.pass(&mut |_| {}).await?;
+        self.pass(&mut |_| {}).await?;
         while let Ok(request) = self.requests.try_recv() {
             self.accept(request);
         }
         self.replay().await?;
-        if at_end && self.replays.is_empty() {
+        if self.replays.is_empty() {
             self.idle().await?;
         }
         Ok(())
@@ -251,7 +251,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Waits for something to do, a second at most.
+    /// Waits for something to do, a second at most; not at all if there is more to read. To read again at once would ask
+    /// the log where it ends after every few records.
     async fn idle(&mut self) -> Result<(), Stop> {
         let reader = self.reader.as_ref().expect("opened by the pass before");
         let waited = tokio::select! {

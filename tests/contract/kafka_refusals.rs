@@ -1,7 +1,6 @@
 //! What a log on Kafka refuses, or stops at, by name: nothing is skipped and nothing is guessed.
 
 use crate::kafka::{open, options};
-use bytes::Bytes;
 use journal::kafka::{KafkaLog, KafkaOptions};
 use journal::{Anchor, Journal, JournalError, Partition, Reader};
 use rdkafka::ClientConfig;

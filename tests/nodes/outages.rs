@@ -27,9 +27,8 @@ const SLOW: Duration = Duration::from_millis(150);
 /// A broker that its clients reach by way of this address.
 async fn own_broker(services: &Arc<Services>, port: u16, reached_at: SocketAddr) -> Result<Arc<Broker>> {
     let services = Arc::clone(services);
-    let advertised = move |controller| {
-        format!("advertised.listeners=PLAINTEXT://{reached_at},CONTROLLER://127.0.0.1:{controller}")
-    };
+    let advertised =
+        move |controller| format!("advertised.listeners=PLAINTEXT://{reached_at},CONTROLLER://127.0.0.1:{controller}");
     Ok(Arc::new(spawn_blocking(move || Broker::start_with(&services, port, &advertised(port + 1))).await??))
 }
 
@@ -88,7 +87,11 @@ async fn refuses_writes_and_serves_reads(cluster: &Cluster) -> Result<()> {
     for node in 0..2 {
         let client = cluster.client_of(node);
         let (parts, body) = client.exchange(Method::POST, "/users/auth/register", Some(&body), &[]).await?;
-        ensure!(parts.status == StatusCode::SERVICE_UNAVAILABLE, "node {node}: a write was answered {} {body}", parts.status);
+        ensure!(
+            parts.status == StatusCode::SERVICE_UNAVAILABLE,
+            "node {node}: a write was answered {} {body}",
+            parts.status
+        );
         ensure!(parts.headers.contains_key("retry-after"), "node {node}: 503 without Retry-After");
         let (status, posts) = client.send(Method::GET, "/posts", None, &[]).await?;
         ensure!(status == StatusCode::OK, "node {node}: a read was answered {status} {posts}");

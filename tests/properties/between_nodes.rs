@@ -1,7 +1,9 @@
 //! What nodes tell each other: whatever arrives is read as it was written, or refused by name. Nothing makes a node panic.
 //! (That every command and every answer is read as it was written is checked by the simulation, which sends all of them.)
 
-use commands::wire::{BATCH_BYTES_MAX, BATCH_REQUESTS_MAX, Reply, WireError, read_batch, read_reply, write_batch, write_reply};
+use commands::wire::{
+    BATCH_BYTES_MAX, BATCH_REQUESTS_MAX, Reply, WireError, read_batch, read_reply, write_batch, write_reply,
+};
 use commands::{Answer, LikeCommand, REQUEST_DEADLINE_MAX, Request, SessionCommand};
 use events::{CommandId, Key, PostId, SessionId, Timestamp, UserId};
 use journal::Partition;

@@ -75,7 +75,11 @@ async fn link(near: TcpStream, target: String, mut weather: watch::Receiver<Weat
     }
 }
 
-async fn forward(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut weather: watch::Receiver<Weather>) {
+async fn forward(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut weather: watch::Receiver<Weather>,
+) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
         let now = *weather.borrow_and_update();

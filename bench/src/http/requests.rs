@@ -33,8 +33,7 @@ pub(crate) struct Requests {
 impl Requests {
     /// Signs everybody in and has each session used once, so that the server knows the tokens as it would in the midst
     /// of a day.
-    pub(crate) /// Signs the `n`th user in; the end of the request line and the headers of their requests.
-pub(crate) async fn sign_in(address: SocketAddr, people: &People) -> Result<Self> {
+    pub(crate) async fn sign_in(address: SocketAddr, people: &People) -> Result<Self> {
         let users = people.users().map(|user| user.to_string()).collect::<Vec<_>>();
         let posts = people.posts().iter().map(ToString::to_string).collect::<Vec<_>>();
         let first_post = posts.first().context("there are no posts")?;
@@ -155,7 +154,8 @@ impl Client for Caller {
     }
 }
 
-async fn sign_in(connection: &mut Connection, address: SocketAddr, n: usize) -> Result<Box<[u8]>> {
+/// Signs the `n`th user in; the end of the request line and the headers of their requests.
+pub(crate) async fn sign_in(connection: &mut Connection, address: SocketAddr, n: usize) -> Result<Box<[u8]>> {
     let body = with_body(&json!({ "email": email(n), "password": PASSWORD }));
     let request = [format!("POST /users/auth/login HTTP/1.1\r\nhost: {address}\r\n").as_bytes(), &body].concat();
     let answer = connection.exchange(&request).await?;

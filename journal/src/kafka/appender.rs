@@ -2,10 +2,11 @@
 //!
 //! One for each partition would cost three threads and a connection each. What is shared cannot be purged for one tenure:
 //! what a lost one had in flight may still land, and is void by then, or valid and answered "unknown", as the chain rule
-//! says. After a failure the next tenure gets a fresh producer; the former one ends with the last tenure that has it.
+//! says. What is acknowledged is echoed to the tail. After a failure the next tenure gets a fresh producer; the former one ends with the last tenure that has it.
 
 use super::record::headers;
 use super::settings::{KafkaOptions, Said, unusable};
+use super::tail::Echo;
 use crate::error::{AppendError, JournalError};
 use crate::partition::{Offset, Partition};
 use crate::port::{Appender, Receipt};
@@ -21,11 +22,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio::sync::oneshot;
 
-type Reply = oneshot::Sender<Result<Offset, AppendError>>;
+/// A record on its way, and who waits for its receipt.
+struct Sent {
+    draft: Draft,
+    reply: oneshot::Sender<Result<Offset, AppendError>>,
+}
 
 /// The producer that new tenures get.
 pub(super) struct Producers {
     options: KafkaOptions,
+    echo: Arc<Echo>,
     newest: Mutex<Option<Arc<Shared>>>,
 }
 
@@ -44,8 +50,8 @@ pub(super) struct KafkaAppender {
 }
 
 impl Producers {
-    pub(super) fn new(options: &KafkaOptions) -> Self {
-        Self { options: options.clone(), newest: Mutex::default() }
+    pub(super) fn new(options: &KafkaOptions, echo: Echo) -> Self {
+        Self { options: options.clone(), echo: Arc::new(echo), newest: Mutex::default() }
     }
 
     /// For one tenure.
@@ -53,7 +59,7 @@ impl Producers {
         let mut newest = self.newest.lock();
         let shared = match &*newest {
             Some(shared) if !shared.failed.load(Ordering::Relaxed) => Arc::clone(shared),
-            _ => Arc::clone(newest.insert(Arc::new(Shared::new(&self.options)?))),
+            _ => Arc::clone(newest.insert(Arc::new(Shared::new(&self.options, &self.echo)?))),
         };
         let partition = i32::try_from(partition.0).expect("the log has this partition");
         Ok(KafkaAppender { topic: self.options.topic.clone(), partition, shared })
@@ -61,9 +67,9 @@ impl Producers {
 }
 
 impl Shared {
-    fn new(options: &KafkaOptions) -> Result<Self, JournalError> {
+    fn new(options: &KafkaOptions, echo: &Arc<Echo>) -> Result<Self, JournalError> {
         let failed = Arc::new(AtomicBool::new(false));
-        let receipts = Receipts { said: Said::default(), failed: Arc::clone(&failed) };
+        let receipts = Receipts { said: Said::default(), echo: Arc::clone(echo), failed: Arc::clone(&failed) };
         let producer = ThreadedProducer::from_config_and_context(&options.producer(), receipts);
         Ok(Self { producer: Some(producer.map_err(|error| unusable(&error))?), failed })
     }
@@ -72,15 +78,16 @@ impl Shared {
 impl Appender for KafkaAppender {
     fn append(&mut self, draft: Draft) -> Receipt {
         let (reply, receipt) = Receipt::new();
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(reply))
+        let (key, value, headers) = (draft.key.clone(), draft.value.clone(), headers(&draft));
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(Sent { draft, reply }))
             .partition(self.partition)
-            .headers(headers(&draft))
-            .key(&draft.key[..])
-            .payload(&draft.value[..]);
+            .headers(headers)
+            .key(&key[..])
+            .payload(&value[..]);
         let producer = self.shared.producer.as_ref().expect("there until it is dropped");
         if let Err((error, record)) = producer.send(record) {
             self.shared.failed.store(true, Ordering::Relaxed);
-            let _ = record.delivery_opaque.send(Err(AppendError::Unknown(error.to_string())));
+            let _ = record.delivery_opaque.reply.send(Err(AppendError::Unknown(error.to_string())));
         }
         receipt
     }
@@ -98,6 +105,7 @@ impl Drop for Shared {
 /// Passes on what became of each record.
 struct Receipts {
     said: Said,
+    echo: Arc<Echo>,
     failed: Arc<AtomicBool>,
 }
 
@@ -112,18 +120,20 @@ impl ClientContext for Receipts {
 }
 
 impl ProducerContext for Receipts {
-    type DeliveryOpaque = Box<Reply>;
+    type DeliveryOpaque = Box<Sent>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, reply: Box<Reply>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let Sent { draft, reply } = *sent;
         let landed = match result {
             // A broker that takes a resent record for a duplicate of one that it no longer remembers gives no offset.
             Ok(message) => Offset::try_from(message.offset())
                 .map_err(|_| AppendError::Unknown("the broker did not say where the record stands".to_owned())),
             Err((error, _)) => Err(AppendError::Unknown(error.to_string())),
         };
-        if landed.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
+        let _ = reply.send(landed.clone());
+        match (landed, result) {
+            (Ok(offset), Ok(message)) => self.echo.landed(message.partition(), draft.at(offset)),
+            _ => self.failed.store(true, Ordering::Relaxed),
         }
-        let _ = reply.send(landed);
     }
 }

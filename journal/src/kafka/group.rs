@@ -19,10 +19,11 @@ use async_trait::async_trait;
 use events::Incarnation;
 use parking_lot::Mutex;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::groups::GroupMemberInfo;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -245,24 +246,40 @@ impl ClientContext for Assigned {
 }
 
 impl ConsumerContext for Assigned {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(revoked) = rebalance else { return };
-        if consumer.assignment_lost() {
+    /// As the library does it, but with a place to read from. Without one it asks for committed offsets, of which there
+    /// are none, and a broker that goes away during that question takes the process with it (librdkafka, issue 4789).
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let done = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => list.set_all_offsets(Offset::End).and_then(|()| {
+                if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) }?;
+                consumer.pause(list)?;
+                self.assigned(partitions(list));
+                Ok(())
+            }),
+            _ => {
+                self.revoked(&partitions(list), consumer.assignment_lost());
+                if cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!("the group of owners: what it has assigned could not be taken over: {error}");
+        }
+    }
+}
+
+impl Assigned {
+    fn revoked(&self, revoked: &Assignment, lost: bool) {
+        if lost {
             tracing::warn!("the coordinator of the owners was not reached for too long: keeping what was assigned");
             self.lost.store(true, Ordering::Relaxed);
             return;
         }
-        let revoked = partitions(revoked);
         tracing::info!("taken from this node: {} partitions", revoked.len());
         self.assignment.send_modify(|assigned| assigned.retain(|partition| !revoked.contains(partition)));
     }
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Assign(added) = rebalance else { return };
-        if let Err(error) = consumer.pause(added) {
-            tracing::info!("a partition of the group could not be paused: {error}");
-        }
-        let added = partitions(added);
+    fn assigned(&self, added: Assignment) {
         if self.lost.swap(false, Ordering::Relaxed) {
             tracing::info!("assigned to this node once more: {} partitions", added.len());
             self.assignment.send_if_modified(|assigned| std::mem::replace(assigned, added.clone()) != added);

@@ -1,11 +1,15 @@
 //! The end of every partition, as it grows: one consumer and one thread follow all of them and keep the newest records
 //! in memory, where readers that keep up find them.
 //!
+//! What this node has written itself comes from the receipts ([`Echo`]), in order, as soon as it is acknowledged; while a
+//! partition is written much, the broker is not asked for it. Whatever does not follow what is kept is left to the
+//! broker, which says what stands in between.
+//!
 //! It never waits for a reader: who falls behind what is kept reads from the broker ([`super::archive`]). A partition
 //! that does not go on where it ended is marked, and from then on every use of it fails: nothing is skipped.
 
 use super::record;
-use super::settings::{KafkaOptions, Said, met, unusable};
+use super::settings::{ASK_MAX, KafkaOptions, Said, met, unusable};
 use super::{READ_BYTES_MAX, looks};
 use crate::error::JournalError;
 use crate::partition::{Offset, Partition, Position};
@@ -20,7 +24,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// What is kept of all partitions together, in bytes; of each at least [`KEPT_MIN`].
@@ -30,6 +34,8 @@ const KEPT_MIN: usize = 2 << 20;
 const FETCH_WAIT: Duration = Duration::from_millis(100);
 /// How often the thread looks whether it is still wanted.
 const POLL: Duration = Duration::from_millis(100);
+/// A partition of which so many records were echoed since the last look is not asked for; one of which none was is.
+const ECHOED_MIN: u64 = 16;
 /// Records that are taken over before readers are woken.
 const BATCH_MAX: usize = 1_024;
 
@@ -46,6 +52,8 @@ struct Shared {
 
 struct Followed {
     kept: Mutex<Kept>,
+    /// There is more than this node has written.
+    wanted: AtomicBool,
     next: watch::Sender<Offset>,
     failure: Mutex<Option<Failure>>,
 }
@@ -55,6 +63,29 @@ struct Kept {
     first: Offset,
     records: VecDeque<Record>,
     bytes: usize,
+    /// Those that came from receipts since the last look.
+    echoed: u64,
+}
+
+/// Takes over what this node has written.
+pub(super) struct Echo(Arc<Shared>);
+
+impl Echo {
+    /// A record was acknowledged.
+    pub(super) fn landed(&self, partition: i32, record: Record) {
+        let Some(followed) = usize::try_from(partition).ok().and_then(|number| self.0.partitions.get(number)) else {
+            return;
+        };
+        let mut kept = followed.kept.lock();
+        if record.offset != kept.next() || followed.failure.lock().is_some() {
+            return;
+        }
+        kept.push(record, self.0.kept_max);
+        kept.echoed += 1;
+        let next = kept.next();
+        drop(kept);
+        followed.next.send_modify(|told| *told = next.max(*told));
+    }
 }
 
 /// Why a partition can no longer be followed.
@@ -77,7 +108,8 @@ impl Tail {
         }
         consumer.assign(&list).map_err(|error| unusable(&error))?;
         let followed = |end: &Offset| Followed {
-            kept: Mutex::new(Kept { first: *end, records: VecDeque::new(), bytes: 0 }),
+            kept: Mutex::new(Kept { first: *end, records: VecDeque::new(), bytes: 0, echoed: 0 }),
+            wanted: AtomicBool::new(false),
             next: watch::Sender::new(*end),
             failure: Mutex::default(),
         };
@@ -89,9 +121,22 @@ impl Tail {
         let following = Arc::clone(&shared);
         thread::Builder::new()
             .name("kafka-tail".to_owned())
-            .spawn(move || following.follow(&consumer))
+            .spawn({
+                let topic = options.topic.clone();
+                move || following.follow(&consumer, &topic)
+            })
             .map_err(|error| JournalError::Unavailable(error.into()))?;
         Ok(Self { shared })
+    }
+
+    /// For what this node writes.
+    pub(super) fn echo(&self) -> Echo {
+        Echo(Arc::clone(&self.shared))
+    }
+
+    /// The log is known to go on beyond what has arrived: the broker is to be asked.
+    pub(super) fn want(&self, partition: Partition) {
+        self.at(partition).wanted.store(true, Ordering::Relaxed);
     }
 
     /// Whether the partition can be used.
@@ -141,8 +186,9 @@ impl Drop for Tail {
 }
 
 impl Shared {
-    fn follow(&self, consumer: &BaseConsumer<Said>) {
+    fn follow(&self, consumer: &BaseConsumer<Said>, topic: &str) {
         let mut moved = BTreeSet::new();
+        let (mut asked, mut paused) = (Instant::now(), BTreeSet::new());
         while !self.stop.load(Ordering::Relaxed) {
             let mut polled = consumer.poll(POLL);
             while let Some(found) = polled {
@@ -155,7 +201,42 @@ impl Shared {
             for partition in std::mem::take(&mut moved) {
                 self.publish(partition);
             }
+            if asked.elapsed() >= POLL {
+                asked = Instant::now();
+                if let Err(error) = self.ask_for_others(consumer, topic, &mut paused) {
+                    met("following the log", &error);
+                }
+            }
         }
+    }
+
+    /// Asks the broker for the partitions that others write, or nobody, and not for those that this node does.
+    fn ask_for_others(
+        &self,
+        consumer: &BaseConsumer<Said>,
+        topic: &str,
+        paused: &mut BTreeSet<i32>,
+    ) -> Result<(), KafkaError> {
+        for (followed, number) in self.partitions.iter().zip(0..) {
+            let (echoed, next) = {
+                let mut kept = followed.kept.lock();
+                (std::mem::take(&mut kept.echoed), kept.next())
+            };
+            let wanted = followed.wanted.swap(false, Ordering::Relaxed);
+            let mut one = TopicPartitionList::with_capacity(1);
+            let offset = rdkafka::Offset::Offset(i64::try_from(next).expect("Kafka counts so"));
+            if (echoed == 0 || wanted) && paused.contains(&number) {
+                one.add_partition_offset(topic, number, offset)?;
+                consumer.seek_partitions(one.clone(), ASK_MAX)?;
+                consumer.resume(&one)?;
+                paused.remove(&number);
+            } else if echoed >= ECHOED_MIN && !wanted && !paused.contains(&number) {
+                one.add_partition(topic, number);
+                consumer.pause(&one)?;
+                paused.insert(number);
+            }
+        }
+        Ok(())
     }
 
     /// Takes a record over; returns the number of its partition.
@@ -168,9 +249,13 @@ impl Shared {
         match record::decode(message) {
             Ok(record) => {
                 let mut kept = followed.kept.lock();
-                let next = kept.first + kept.records.len() as Offset;
+                let next = kept.next();
                 if record.offset == next {
                     kept.push(record, self.kept_max);
+                    return number;
+                }
+                // It was echoed meanwhile, or is not kept any more.
+                if record.offset < next && kept.may_hold(&record) {
                     return number;
                 }
                 drop(kept);
@@ -185,10 +270,8 @@ impl Shared {
 
     fn publish(&self, number: usize) {
         let followed = &self.partitions[number];
-        let kept = followed.kept.lock();
-        let next = kept.first + kept.records.len() as Offset;
-        drop(kept);
-        followed.next.send_replace(next);
+        let next = followed.kept.lock().next();
+        followed.next.send_modify(|told| *told = next.max(*told));
     }
 
     fn fail(&self, number: usize, failure: Failure) {
@@ -212,7 +295,7 @@ impl Shared {
         let Some(topic) = topic else { return };
         for (followed, number) in self.partitions.iter().zip(0..) {
             let next = *followed.next.borrow();
-            if let Ok((low, high)) = consumer.fetch_watermarks(&topic, number, super::settings::ASK_MAX) {
+            if let Ok((low, high)) = consumer.fetch_watermarks(&topic, number, ASK_MAX) {
                 let (low, high) =
                     (Offset::try_from(low).unwrap_or_default(), Offset::try_from(high).unwrap_or_default());
                 if !(low..=high).contains(&next) {
@@ -225,6 +308,18 @@ impl Shared {
 }
 
 impl Kept {
+    /// The first offset that has not arrived.
+    fn next(&self) -> Offset {
+        self.first + self.records.len() as Offset
+    }
+
+    /// Whether nothing else is kept in the record's place.
+    fn may_hold(&self, record: &Record) -> bool {
+        let index = record.offset.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        let kept = index.and_then(|index| self.records.get(index));
+        kept.is_none_or(|kept| kept.draft.chain == record.draft.chain)
+    }
+
     fn push(&mut self, record: Record, kept_max: usize) {
         self.bytes += size(&record);
         self.records.push_back(record);

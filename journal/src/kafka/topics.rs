@@ -5,12 +5,15 @@ use crate::error::JournalError;
 use futures::executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use std::time::{Duration, Instant};
 
 /// How long a topic may take to be made.
 const MAKE_MAX: Duration = Duration::from_secs(20);
+/// How long one question waits, of those that are asked until there is an answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Copies of a record, and how many of them must have it before it counts as written.
 const REPLICAS: usize = 3;
 const IN_SYNC_MIN: usize = 2;
@@ -27,20 +30,24 @@ pub(super) struct Found {
 pub(super) fn prepare(options: &KafkaOptions) -> Result<Found, JournalError> {
     let said = Said::default();
     let admin = AdminClient::from_config_and_context(&options.asker(), said.clone());
-    let setup = Setup { options, admin: admin.map_err(|error| unusable(&error))?, said };
+    let asker = BaseConsumer::from_config_and_context(&options.reader(ASK_EVERY), said.clone());
+    let (admin, asker) = (admin.map_err(|error| unusable(&error))?, asker.map_err(|error| unusable(&error))?);
+    let setup = Setup { options, admin, asker, said };
     setup.prepare()
 }
 
 struct Setup<'a> {
     options: &'a KafkaOptions,
     admin: AdminClient<Said>,
+    /// Asks what the other one could, but can be polled for the errors of its connections.
+    asker: BaseConsumer<Said>,
     said: Said,
 }
 
 impl Setup<'_> {
     fn prepare(&self) -> Result<Found, JournalError> {
         let metadata = self.metadata()?;
-        let cluster = self.admin.inner().fetch_cluster_id(ASK_MAX).ok_or_else(|| {
+        let cluster = self.asker.client().fetch_cluster_id(ASK_MAX).ok_or_else(|| {
             JournalError::Unusable("the Kafka broker is too old: it does not know which cluster it is in".to_owned())
         })?;
         if let Some(known) = self.options.cluster.as_ref().filter(|known| **known != cluster) {
@@ -76,12 +83,13 @@ impl Setup<'_> {
     fn metadata(&self) -> Result<Metadata, JournalError> {
         let asked = Instant::now();
         loop {
-            match self.admin.inner().fetch_metadata(None, Duration::from_secs(1)) {
+            match self.asker.fetch_metadata(None, ASK_EVERY) {
                 Ok(metadata) if !metadata.brokers().is_empty() => return Ok(metadata),
                 Ok(_) if asked.elapsed() > ASK_MAX => return Err(unavailable("no broker is known")),
                 Ok(_) => {}
                 Err(error) => {
                     // Errors of the connection are told by a callback, which somebody must poll.
+                    while self.asker.poll(Duration::ZERO).is_some() {}
                     if let Some(hopeless) = self.said.hopeless() {
                         return Err(JournalError::Unusable(hopeless));
                     }
