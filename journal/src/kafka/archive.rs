@@ -166,7 +166,7 @@ impl Lane {
         let offset = rdkafka::Offset::Offset(i64::try_from(from).expect("Kafka counts records so"));
         let mut list = TopicPartitionList::with_capacity(1);
         let assigned = list.add_partition_offset(topic, number, offset).and_then(|()| self.consumer.assign(&list));
-        assigned.map_err(|error| self.said.unavailable(error))?;
+        assigned.map_err(|error| self.said.unavailable(&error))?;
         self.at = Some((partition, from));
         Ok(())
     }

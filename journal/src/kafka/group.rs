@@ -191,7 +191,7 @@ impl Member {
 
     fn ask(&self, partition: Partition) -> Result<Word, JournalError> {
         let groups = self.client.fetch_group_list(Some(&self.group), ASK_MAX);
-        let groups = groups.map_err(|error| self.said.unavailable(error))?;
+        let groups = groups.map_err(|error| self.said.unavailable(&error))?;
         let stable = groups.groups().first().filter(|group| group.state() == STABLE);
         let Some(group) = stable else { return Ok(Word::Moving) };
         let own = group.members().iter().find(|member| member.client_id() == self.name);

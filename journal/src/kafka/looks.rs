@@ -66,7 +66,7 @@ impl Looks {
     pub(super) fn blocking_ends(&self) -> Result<Vec<Offset>, JournalError> {
         let partitions = self.asker.seen.lock().len();
         let all = (0..u32::try_from(partitions).unwrap_or_default()).map(Partition).collect::<Vec<_>>();
-        let ends = self.asker.ask(&all).map_err(|error| self.asker.said.unavailable(error))?;
+        let ends = self.asker.ask(&all).map_err(|error| self.asker.said.unavailable(&error))?;
         all.iter().map(|partition| self.asker.judge(*partition, ends.get(partition).copied())).collect()
     }
 }
@@ -85,7 +85,7 @@ impl Asker {
                 for reply in replies {
                     let answer = match &ends {
                         Ok(ends) => self.judge(partition, ends.get(&partition).copied()),
-                        Err(error) => Err(self.said.unavailable(error.clone())),
+                        Err(error) => Err(self.said.unavailable(error)),
                     };
                     let _ = reply.send(answer);
                 }

@@ -130,10 +130,10 @@ pub(super) struct Said(Arc<Mutex<Option<(KafkaError, String)>>>);
 
 impl Said {
     /// What an error of the library means, with what it said before.
-    pub(super) fn unavailable(&self, error: KafkaError) -> JournalError {
+    pub(super) fn unavailable(&self, error: &KafkaError) -> JournalError {
         match self.0.lock().as_ref() {
-            Some((_, reason)) => JournalError::Unavailable(format!("{error}: {reason}").into()),
-            None => JournalError::Unavailable(Box::new(error)),
+            Some((_, reason)) => JournalError::Unavailable(format!("Kafka: {reason}").into()),
+            None => JournalError::Unavailable(format!("Kafka: {error}").into()),
         }
     }
 

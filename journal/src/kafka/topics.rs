@@ -94,7 +94,7 @@ impl Setup<'_> {
                         return Err(JournalError::Unusable(hopeless));
                     }
                     if asked.elapsed() > ASK_MAX {
-                        return Err(self.said.unavailable(error));
+                        return Err(self.said.unavailable(&error));
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl Setup<'_> {
             .set("max.message.bytes", "1048588")
             .set("min.insync.replicas", &in_sync);
         let made = block_on(self.admin.create_topics([&new], &self.limits()));
-        match made.map_err(|error| self.said.unavailable(error))?.into_iter().next() {
+        match made.map_err(|error| self.said.unavailable(&error))?.into_iter().next() {
             // Another node was quicker.
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
             Some(Err((_, error))) => {
@@ -145,7 +145,7 @@ impl Setup<'_> {
         let name = topic.name();
         let resources = [ResourceSpecifier::Topic(name)];
         let configs = block_on(self.admin.describe_configs(&resources, &self.limits()));
-        let configs = configs.map_err(|error| self.said.unavailable(error))?;
+        let configs = configs.map_err(|error| self.said.unavailable(&error))?;
         let config = match configs.into_iter().next() {
             Some(Ok(config)) => config,
             Some(Err(error)) => return Err(unavailable(&format!("the settings of {name} cannot be read: {error}"))),
