@@ -12,6 +12,7 @@ mod program;
 mod readme;
 mod registration;
 mod sessions;
+mod signing_keys;
 mod under_posts;
 mod users;
 mod visibility;
