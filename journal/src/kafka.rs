@@ -162,7 +162,7 @@ impl Journal for KafkaLog {
             if from == end {
                 return Ok(Vec::new());
             }
-            self.tail.want(partition);
+            let _wanted = self.tail.want(partition);
             if timeout(ARRIVE_MAX, self.tail.passed(partition, from)).await.is_err() {
                 self.check(partition)?;
                 let what = format!("the record {} has not arrived", Position { partition, offset: from });

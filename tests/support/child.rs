@@ -202,6 +202,11 @@ impl HttpClient {
         Self { nodes, at: AtomicUsize::new(0), client }
     }
 
+    /// Whether a request may be answered by another process than the one that it was sent to.
+    pub fn has_several_nodes(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
     /// A client of the same nodes that shares no connection with this one, and begins at the node of this number.
     pub fn with_own_connections(&self, at: usize) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -22,7 +22,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, TopicPartitionList};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ const FETCH_WAIT: Duration = Duration::from_millis(100);
 const POLL: Duration = Duration::from_millis(100);
 /// A partition of which so many records were echoed since the last look is not asked for; one of which none was is.
 const ECHOED_MIN: u64 = 16;
+/// After so many looks at which somebody waited and nothing came, all partitions are asked for anew: about two seconds.
+const STUCK_LOOKS: u32 = 20;
 /// Records that are taken over before readers are woken.
 const BATCH_MAX: usize = 1_024;
 
@@ -50,12 +52,21 @@ struct Shared {
     stop: AtomicBool,
 }
 
-struct Followed {
+pub(super) struct Followed {
     kept: Mutex<Kept>,
-    /// There is more than this node has written.
-    wanted: AtomicBool,
+    /// Readers that know of more than has arrived.
+    waiting: AtomicUsize,
     next: watch::Sender<Offset>,
     failure: Mutex<Option<Failure>>,
+}
+
+/// A reader that waits.
+pub(super) struct Wanted<'a>(&'a Followed);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The newest records, without gaps.
@@ -65,6 +76,20 @@ struct Kept {
     bytes: usize,
     /// Those that came from receipts since the last look.
     echoed: u64,
+}
+
+/// How the broker is asked.
+struct Asking {
+    /// Partitions that it is not asked for.
+    paused: BTreeSet<i32>,
+    /// For each partition where it stood at the last look, and at how many looks it has stood there and was waited for.
+    looks: Vec<(Offset, u32)>,
+}
+
+impl Asking {
+    fn new(partitions: usize) -> Self {
+        Self { paused: BTreeSet::new(), looks: vec![(0, 0); partitions] }
+    }
 }
 
 /// Takes over what this node has written.
@@ -109,7 +134,7 @@ impl Tail {
         consumer.assign(&list).map_err(|error| unusable(&error))?;
         let followed = |end: &Offset| Followed {
             kept: Mutex::new(Kept { first: *end, records: VecDeque::new(), bytes: 0, echoed: 0 }),
-            wanted: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             next: watch::Sender::new(*end),
             failure: Mutex::default(),
         };
@@ -134,9 +159,11 @@ impl Tail {
         Echo(Arc::clone(&self.shared))
     }
 
-    /// The log is known to go on beyond what has arrived: the broker is to be asked.
-    pub(super) fn want(&self, partition: Partition) {
-        self.at(partition).wanted.store(true, Ordering::Relaxed);
+    /// The log is known to go on beyond what has arrived: until this is dropped the broker is asked for it.
+    pub(super) fn want(&self, partition: Partition) -> Wanted<'_> {
+        let followed = self.at(partition);
+        followed.waiting.fetch_add(1, Ordering::Relaxed);
+        Wanted(followed)
     }
 
     /// Whether the partition can be used.
@@ -188,7 +215,7 @@ impl Drop for Tail {
 impl Shared {
     fn follow(&self, consumer: &BaseConsumer<Said>, topic: &str) {
         let mut moved = BTreeSet::new();
-        let (mut asked, mut paused) = (Instant::now(), BTreeSet::new());
+        let (mut asked, mut asking) = (Instant::now(), Asking::new(self.partitions.len()));
         while !self.stop.load(Ordering::Relaxed) {
             let mut polled = consumer.poll(POLL);
             while let Some(found) = polled {
@@ -203,39 +230,61 @@ impl Shared {
             }
             if asked.elapsed() >= POLL {
                 asked = Instant::now();
-                if let Err(error) = self.ask_for_others(consumer, topic, &mut paused) {
+                if let Err(error) = self.ask_for_others(consumer, topic, &mut asking) {
                     met("following the log", &error);
                 }
             }
         }
     }
 
-    /// Asks the broker for the partitions that others write, or nobody, and not for those that this node does.
+    /// Asks the broker for the partitions that others write, or nobody, and not for those that this node does. A partition
+    /// of which nothing comes although somebody waits is asked for anew, with all others: after an error the client
+    /// library may have stopped, and says so once.
     fn ask_for_others(
         &self,
         consumer: &BaseConsumer<Said>,
         topic: &str,
-        paused: &mut BTreeSet<i32>,
+        asking: &mut Asking,
     ) -> Result<(), KafkaError> {
+        let mut stuck = false;
         for (followed, number) in self.partitions.iter().zip(0..) {
             let (echoed, next) = {
                 let mut kept = followed.kept.lock();
                 (std::mem::take(&mut kept.echoed), kept.next())
             };
-            let wanted = followed.wanted.swap(false, Ordering::Relaxed);
+            let waited_for = followed.waiting.load(Ordering::Relaxed) > 0;
+            let looks = &mut asking.looks[usize::try_from(number).unwrap_or_default()];
+            *looks = if waited_for && looks.0 == next { (next, looks.1 + 1) } else { (next, 0) };
+            stuck |= looks.1 >= STUCK_LOOKS;
             let mut one = TopicPartitionList::with_capacity(1);
-            let offset = rdkafka::Offset::Offset(i64::try_from(next).expect("Kafka counts so"));
-            if (echoed == 0 || wanted) && paused.contains(&number) {
-                one.add_partition_offset(topic, number, offset)?;
-                consumer.seek_partitions(one.clone(), ASK_MAX)?;
+            one.add_partition_offset(topic, number, offset(next))?;
+            let is_paused = asking.paused.contains(&number);
+            if is_paused && (echoed == 0 || waited_for) {
+                for sought in consumer.seek_partitions(one.clone(), ASK_MAX)?.elements() {
+                    sought.error()?;
+                }
                 consumer.resume(&one)?;
-                paused.remove(&number);
-            } else if echoed >= ECHOED_MIN && !wanted && !paused.contains(&number) {
-                one.add_partition(topic, number);
+                asking.paused.remove(&number);
+            } else if !is_paused && !waited_for && echoed >= ECHOED_MIN {
                 consumer.pause(&one)?;
-                paused.insert(number);
+                asking.paused.insert(number);
             }
         }
+        if stuck {
+            self.ask_anew(consumer, topic, asking)?;
+        }
+        Ok(())
+    }
+
+    fn ask_anew(&self, consumer: &BaseConsumer<Said>, topic: &str, asking: &mut Asking) -> Result<(), KafkaError> {
+        let mut all = TopicPartitionList::with_capacity(self.partitions.len());
+        for (followed, number) in self.partitions.iter().zip(0..) {
+            all.add_partition_offset(topic, number, offset(followed.kept.lock().next()))?;
+        }
+        tracing::info!("nothing comes although the log goes on: asking for all partitions anew");
+        consumer.assign(&all)?;
+        consumer.resume(&all)?;
+        *asking = Asking::new(self.partitions.len());
         Ok(())
     }
 
@@ -305,6 +354,10 @@ impl Shared {
             }
         }
     }
+}
+
+fn offset(offset: Offset) -> rdkafka::Offset {
+    rdkafka::Offset::Offset(i64::try_from(offset).expect("Kafka counts so"))
 }
 
 impl Kept {

@@ -196,7 +196,9 @@ impl Client {
     fn note(&self, wish: &Wish, Asked { call, reply, resent }: Asked) -> Result<Call<()>> {
         let answer = match &reply {
             None => Answer::Unknown,
-            Some((status, body)) => told(wish, *status, resent).with_context(|| format!("{wish:?}: {body}"))?,
+            // A node whose owner falls silent sends it again itself.
+            Some((status, body)) => told(wish, *status, resent || self.http.has_several_nodes())
+                .with_context(|| format!("{wish:?}: {body}"))?,
         };
         let call = Call { answer, ..call };
         match wish {
