@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Call, Client};
 use crate::options::OwnServer;
@@ -62,9 +63,7 @@ impl Server {
         if let Some(status) = self.child.try_wait()? {
             bail!("the server has ended by itself: {status}");
         }
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("cannot run kill")?;
-        ensure!(sent.success(), "kill -TERM {pid}: {sent}");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).context("cannot send SIGTERM")?;
         let status = self.ended().await?;
         ensure!(status.success(), "after SIGTERM the server ended with {status}");
         Ok(())

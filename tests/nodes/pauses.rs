@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
+use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tidings_tests::cluster::Cluster;
 use tidings_tests::contest::Contest;
@@ -33,10 +34,10 @@ async fn an_owner_that_wakes_up_says_nothing_untrue() -> Result<()> {
         let name = format!("pause_{number}");
         let contest = Contest::begin(&cluster.client(), &name, usize::MAX, PACE).await?;
         contest.answered(AROUND).await;
-        cluster.nodes[paused].signal("STOP")?;
+        cluster.nodes[paused].signal(Signal::STOP)?;
         sleep(PAUSE).await;
         let taken = owns(&cluster, 1 - paused).await?;
-        cluster.nodes[paused].signal("CONT")?;
+        cluster.nodes[paused].signal(Signal::CONT)?;
         contest.answered(contest.answers() + AROUND).await;
         contest.stop();
         let (judged, again) = contest.finish().await?;

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -79,16 +80,14 @@ impl Server {
         Ok(())
     }
 
-    /// Sends it a signal by name, such as `STOP`.
-    pub fn signal(&self, name: &str) -> Result<()> {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
-        ensure!(sent.success(), "SIG{name} could not be sent");
-        Ok(())
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("cannot send {signal:?}"))
     }
 
     /// SIGTERM, and waits until it has stopped in order.
     pub async fn stop(&mut self) -> Result<()> {
-        self.signal("TERM")?;
+        self.signal(Signal::TERM)?;
         let (status, said) = self.ended().await?;
         ensure!(status.success(), "it did not stop in order: {said}");
         Ok(())

@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::empty::Canned;
 use anyhow::{Context, Result, ensure};
 use gateway::StoreConfig;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -154,9 +155,7 @@ impl Child {
 
     /// SIGTERM, without waiting for its end.
     pub(crate) fn end_in_order(&mut self) -> Result<()> {
-        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
-        ensure!(sent.success(), "SIGTERM could not be sent");
-        Ok(())
+        kill_process(Pid::from_child(&self.process), Signal::TERM).context("cannot send SIGTERM")
     }
 
     /// Waits until it has ended, however that was.
