@@ -16,7 +16,7 @@ use crate::rounds::Compared;
 use crate::script::Load;
 use anyhow::{Context, Result};
 use bare::Bare;
-use gateway::StoreConfig;
+use gateway::{Store, StoreConfig};
 use journal::kafka::PARTITIONS_DEFAULT;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -54,6 +54,7 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
         bare.close().await?;
         drop(other);
         node.close().await?;
+        Store::open(&config).await?.delete().await?;
     }
     Ok((sections, floors))
 }

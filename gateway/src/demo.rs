@@ -6,6 +6,7 @@ use clap::Args;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tidings_gateway::{Store, StoreConfig};
 use uuid::Uuid;
 
 /// The partitions of a log on Kafka that a run makes: enough for each node to own several.
@@ -29,7 +30,8 @@ pub(crate) struct Arguments {
     /// The data directory of the server that is started [default: a new one, removed if nothing differs]
     #[arg(long, conflicts_with_all = ["url", "kafka"])]
     data: Option<PathBuf>,
-    /// Keep the log on Kafka: a new topic on KAFKA_BROKERS, with a keyring of its own in the database of KEYRING_URL
+    /// Keep the log on Kafka: a new topic on KAFKA_BROKERS, with a keyring of its own in the database of KEYRING_URL; both
+    /// are deleted if nothing differs
     #[arg(long, conflicts_with = "url", requires_all = ["brokers", "keyring_url"])]
     kafka: bool,
     /// How many nodes serve the log
@@ -71,13 +73,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if own_home {
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     }
-    let options = arguments.options(&home)?;
+    let log = arguments.kafka.then(|| arguments.new_log()).transpose()?;
+    let options = arguments.options(&home, log.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let report = runtime.block_on(::demo::run(options))?;
     writeln!(std::io::stdout(), "{report}").context("writing the report")?;
     if report.differences() > 0 {
         let kept = if own_home { format!("; the data is kept in {}", home.display()) } else { String::new() };
-        bail!("{} differences{kept}", report.differences());
+        let topic = log.map_or(String::new(), |log| format!(", the log in the topic {}", log.kafka_topic));
+        bail!("{} differences{kept}{topic}", report.differences());
+    }
+    if let Some(log) = log {
+        let deleted = runtime.block_on(async { Store::open(&log).await?.delete().await });
+        deleted.with_context(|| format!("cannot delete the log in the topic {}", log.kafka_topic))?;
     }
     if own_home {
         fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
@@ -86,8 +94,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 impl Arguments {
-    fn options(self, home: &Path) -> Result<Options> {
-        let target = self.target(home)?;
+    fn options(self, home: &Path, log: Option<&StoreConfig>) -> Result<Options> {
+        let target = self.target(home, log)?;
         let source = self.graph.map_or(Source::People(self.people), Source::File);
         Ok(Options {
             posts: self.posts,
@@ -103,20 +111,20 @@ impl Arguments {
         })
     }
 
-    fn target(&self, home: &Path) -> Result<Target> {
+    fn target(&self, home: &Path, log: Option<&StoreConfig>) -> Result<Target> {
         if let Some(url) = &self.url {
             return Ok(Target::Running(url.clone()));
         }
-        if self.nodes > 1 && !self.kafka {
+        if self.nodes > 1 && log.is_none() {
             bail!("several nodes share a log on Kafka: --nodes {} needs --kafka", self.nodes);
         }
         let exe = std::env::current_exe().context("the program's own path")?;
         let data = self.data.clone().unwrap_or_else(|| home.join("data"));
-        if !self.kafka {
+        let Some(log) = log else {
             let own = OwnServer { exe, data, log: None, args: Vec::new(), env: Vec::new() };
             return Ok(Target::Own { nodes: vec![own], broker: None });
-        }
-        let env = self.environment()?;
+        };
+        let env = environment(log);
         let node = |node| OwnServer {
             exe: exe.clone(),
             data: data.clone(),
@@ -129,19 +137,31 @@ impl Arguments {
         Ok(Target::Own { nodes: (0..self.nodes).map(node).collect(), broker })
     }
 
-    /// That of the nodes: a log of this run alone.
-    fn environment(&self) -> Result<Vec<(String, String)>> {
+    /// Of this run alone.
+    fn new_log(&self) -> Result<StoreConfig> {
         let run = Uuid::new_v4().simple();
-        let (brokers, keyring) =
-            self.brokers.as_ref().zip(self.keyring_url.as_ref()).context("no servers are named")?;
+        let keyring = self.keyring_url.as_ref().context("no keyring is named")?;
         let and = if keyring.contains('?') { '&' } else { '?' };
-        let pairs = [
-            ("KAFKA_BROKERS", brokers.clone()),
-            ("KEYRING_URL", format!("{keyring}{and}options[search_path]=demo_{run}")),
-            ("KAFKA_TOPIC", format!("demo-{run}")),
-            ("TIDINGS_DEV", "true".to_owned()),
-            ("TIDINGS_PARTITIONS", PARTITIONS.to_string()),
-        ];
-        Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
+        Ok(StoreConfig {
+            data: PathBuf::from("unused"),
+            partitions: Some(PARTITIONS),
+            kafka_brokers: Some(self.brokers.clone().context("no brokers are named")?),
+            kafka_topic: format!("demo-{run}"),
+            kafka_properties: Vec::new(),
+            keyring_url: Some(format!("{keyring}{and}options[search_path]=demo_{run}")),
+            dev: true,
+        })
     }
+}
+
+/// Of a node over this log.
+fn environment(log: &StoreConfig) -> Vec<(String, String)> {
+    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        named("KAFKA_BROKERS", log.kafka_brokers.as_deref().unwrap_or_default()),
+        named("KEYRING_URL", log.keyring_url.as_deref().unwrap_or_default()),
+        named("KAFKA_TOPIC", &log.kafka_topic),
+        named("TIDINGS_DEV", "true"),
+        named("TIDINGS_PARTITIONS", &PARTITIONS.to_string()),
+    ]
 }

@@ -114,6 +114,17 @@ impl Store {
         }
     }
 
+    /// Deletes a log on Kafka and its keyring, for ever: of a demo or a measurement, not of anybody's network. Nobody else
+    /// may have it open. An embedded log is deleted with its directory.
+    pub async fn delete(self) -> Result<()> {
+        let Self { journal, keyring, kind } = self;
+        drop((journal, keyring));
+        match kind {
+            Kind::Embedded(_) => Err(anyhow!("an embedded log is deleted with its directory")),
+            Kind::Servers(servers) => servers.delete().await,
+        }
+    }
+
     /// Closes it. Whoever still holds an embedded log holds the directory; the last one waits for the disk.
     pub async fn close(self) -> Result<()> {
         spawn_blocking(move || drop(self)).await.context("closing the log")

@@ -83,6 +83,12 @@ impl KafkaLog {
         Ok(log)
     }
 
+    /// Deletes the log that is there: its topics, and with them everything that was ever acknowledged. Whoever has it open
+    /// finds it gone. Idempotent. Blocks for some seconds at most.
+    pub fn delete(options: &KafkaOptions) -> Result<(), JournalError> {
+        topics::delete(options)
+    }
+
     /// The id of the cluster that the topic is on.
     pub fn cluster(&self) -> &str {
         &self.cluster

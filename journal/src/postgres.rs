@@ -17,8 +17,8 @@ use crate::partition::Partition;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys};
 use keys::Keys;
 use signing::Signing;
-use sqlx::Row;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -118,6 +118,18 @@ impl PostgresKeyring {
         sqlx::query("delete from anchors").execute(&mut *transaction).await.map_err(unavailable)?;
         note(&mut *transaction, anchors).await?;
         transaction.commit().await.map_err(unavailable)
+    }
+
+    /// Deletes the schema that it is in, and with it every key: what they sealed cannot be read any more. The backups of the
+    /// database keep them as long as they live.
+    pub async fn delete(self) -> Result<(), KeyringError> {
+        let schema: String = sqlx::query_scalar("select quote_ident(current_schema())")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        let drop = format!("drop schema {schema} cascade");
+        sqlx::query(AssertSqlSafe(drop)).execute(&self.pool).await.map_err(unavailable)?;
+        Ok(())
     }
 }
 

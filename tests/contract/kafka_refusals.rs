@@ -110,6 +110,22 @@ async fn what_somebody_else_writes_stops_the_partition_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_log_is_gone() {
+    let Some(brokers) = brokers() else { return };
+    let options = options(&brokers, 2);
+    drop(open(options.clone()).await.unwrap());
+    for _ in 0..2 {
+        let options = options.clone();
+        spawn_blocking(move || KafkaLog::delete(&options)).await.unwrap().unwrap();
+    }
+    let begun = Instant::now();
+    while open(KafkaOptions { create: false, ..options.clone() }).await.is_ok() {
+        assert!(begun.elapsed() < HEARD_MAX, "the topic is still there");
+    }
+    assert!(why(open(KafkaOptions { create: false, ..options }).await).contains("is not there"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_whose_beginning_was_deleted_diverges() {
     let Some(brokers) = brokers() else { return };
     let options = options(&brokers, 1);

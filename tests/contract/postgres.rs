@@ -127,6 +127,17 @@ async fn an_anchor_only_moves_forward_unless_a_loss_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_keyring_is_gone_and_another_one_can_be_made() {
+    let Some(services) = Services::from_env() else { return };
+    let (url, other) = (services.fresh_keyring(), services.fresh_keyring());
+    let (keyring, kept) = (PostgresKeyring::open(&url).await.unwrap(), PostgresKeyring::open(&other).await.unwrap());
+    let (log, kept) = (keyring.log(), kept.log());
+    keyring.delete().await.unwrap();
+    assert_ne!(PostgresKeyring::open(&url).await.unwrap().log(), log);
+    assert_eq!(PostgresKeyring::open(&other).await.unwrap().log(), kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_something_else_is_refused_and_left_as_it_was() {
     let Some(services) = Services::from_env() else { return };
     let url = services.fresh_keyring();

@@ -4,7 +4,6 @@ use crate::appends::{Baseline, Copies};
 use crate::closed_loop::Client;
 use anyhow::{Context, Result, anyhow};
 use gateway::StoreConfig;
-use journal::Journal;
 use journal::kafka::{KafkaLog, KafkaOptions, PARTITIONS_DEFAULT};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -21,8 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// A topic with the same settings as the product's, and one producer.
 pub(crate) struct Bare {
     producer: FutureProducer,
-    topic: Arc<str>,
-    partitions: u32,
+    options: KafkaOptions,
 }
 
 /// A client that produces one copy after another, each when the one before is acknowledged.
@@ -37,18 +35,18 @@ pub(crate) struct Sender {
 impl Bare {
     pub(crate) async fn open(config: &StoreConfig) -> Result<Self> {
         let brokers = config.kafka_brokers.clone().context("no brokers")?;
-        let topic = format!("{}-bare", config.kafka_topic);
         let options = KafkaOptions {
             brokers: brokers.clone(),
             cluster: None,
-            topic: topic.clone(),
+            topic: format!("{}-bare", config.kafka_topic),
             log: "bare".to_owned(),
             partitions: PARTITIONS_DEFAULT,
             create: true,
             dev: true,
             properties: Vec::new(),
         };
-        let log = spawn_blocking(move || KafkaLog::open(options)).await??;
+        let make = options.clone();
+        spawn_blocking(move || KafkaLog::open(make)).await??;
         let producer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("enable.idempotence", "true")
@@ -56,12 +54,12 @@ impl Bare {
             .set("linger.ms", "0")
             .create()
             .context("the bare producer")?;
-        Ok(Self { producer, topic: topic.into(), partitions: log.partitions() })
+        Ok(Self { producer, options })
     }
 
-    /// Lets go of the producer, which waits for its threads.
+    /// Deletes its topic, and lets go of the producer, which waits for its threads.
     pub(crate) async fn close(self) -> Result<()> {
-        Ok(spawn_blocking(move || drop(self)).await?)
+        Ok(spawn_blocking(move || KafkaLog::delete(&self.options)).await??)
     }
 }
 
@@ -70,10 +68,11 @@ impl Baseline for Bare {
 
     fn clients(&self, copies: &Copies, clients: usize) -> Vec<Sender> {
         let next = Arc::<AtomicUsize>::default();
+        let topic = Arc::<str>::from(&*self.options.topic);
         let sender = |n: usize| Sender {
             producer: self.producer.clone(),
-            topic: Arc::clone(&self.topic),
-            partition: i32::try_from(n % self.partitions as usize).expect("few"),
+            topic: Arc::clone(&topic),
+            partition: i32::try_from(n % self.options.partitions as usize).expect("few"),
             copies: Arc::clone(copies),
             next: Arc::clone(&next),
         };

@@ -14,7 +14,7 @@ use crate::report::{Cell, Section};
 use crate::rounds::median;
 use crate::script::Load;
 use anyhow::{Context, Result, bail};
-use gateway::StoreConfig;
+use gateway::{Store, StoreConfig};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,8 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
         first_answer(servers[0].address, &head).await?;
         cold.push(begun.elapsed());
     }
+    servers[0].child.stop()?;
+    Store::open(&config).await?.delete().await?;
     let columns = vec!["", "s until a write is answered", "least", "most"];
     let mut section = Section::new("On Kafka: a partition is handed over", columns);
     section.note(format!(

@@ -36,6 +36,10 @@ impl Servers {
         match *self {}
     }
 
+    pub(super) async fn delete(self) -> Result<()> {
+        match self {}
+    }
+
     pub(super) async fn keep_anchors(&self, _: &Projections) {
         match *self {}
     }

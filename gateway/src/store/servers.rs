@@ -74,6 +74,15 @@ impl Servers {
         Ok(self.keyring.replace_anchors(anchors).await?)
     }
 
+    /// The log first: without its keys nothing could be read, but it could not be made out whose it is.
+    pub(super) async fn delete(self) -> Result<()> {
+        let options = self.log.options().clone();
+        spawn_blocking(move || KafkaLog::delete(&options)).await??;
+        drop(self.log);
+        let keyring = Arc::into_inner(self.keyring).context("the keyring is still in use")?;
+        Ok(keyring.delete().await?)
+    }
+
     pub(super) async fn keep_anchors(&self, projections: &Projections) {
         let mut noted = BTreeMap::new();
         let mut ticks = interval(ANCHORS_EVERY);

@@ -36,6 +36,28 @@ pub(super) fn prepare(options: &KafkaOptions) -> Result<Found, JournalError> {
     setup.prepare()
 }
 
+/// Deletes them with all that is in them. One that is not there is no error.
+pub(super) fn delete(options: &KafkaOptions) -> Result<(), JournalError> {
+    let said = Said::default();
+    let admin = AdminClient::from_config_and_context(&options.asker(), said.clone());
+    let admin: AdminClient<Said> = admin.map_err(|error| unusable(&error))?;
+    let owners = options.owners_topic();
+    let deleted = block_on(admin.delete_topics(&[&options.topic, &owners], &limits()));
+    for deleted in deleted.map_err(|error| said.unavailable(&error))? {
+        match deleted {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((topic, error)) => {
+                return Err(JournalError::Unusable(format!("the topic {topic} cannot be deleted: {error}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn limits() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(MAKE_MAX)).operation_timeout(Some(MAKE_MAX))
+}
+
 struct Setup<'a> {
     options: &'a KafkaOptions,
     admin: AdminClient<Said>,
@@ -113,7 +135,7 @@ impl Setup<'_> {
             .set("unclean.leader.election.enable", "false")
             .set("max.message.bytes", "1048588")
             .set("min.insync.replicas", &in_sync);
-        let made = block_on(self.admin.create_topics([&new], &self.limits()));
+        let made = block_on(self.admin.create_topics([&new], &limits()));
         match made.map_err(|error| self.said.unavailable(&error))?.into_iter().next() {
             // Another node was quicker.
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
@@ -144,7 +166,7 @@ impl Setup<'_> {
     fn check(&self, topic: &MetadataTopic) -> Result<(), JournalError> {
         let name = topic.name();
         let resources = [ResourceSpecifier::Topic(name)];
-        let configs = block_on(self.admin.describe_configs(&resources, &self.limits()));
+        let configs = block_on(self.admin.describe_configs(&resources, &limits()));
         let configs = configs.map_err(|error| self.said.unavailable(&error))?;
         let config = match configs.into_iter().next() {
             Some(Ok(config)) => config,
@@ -160,10 +182,6 @@ impl Setup<'_> {
         }
         let way_out = if self.options.dev { "" } else { "; --dev accepts what a single broker cannot give" };
         Err(JournalError::Unusable(format!("the topic {name} is not safe: {}{way_out}", wrong.join(", "))))
-    }
-
-    fn limits(&self) -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(MAKE_MAX)).operation_timeout(Some(MAKE_MAX))
     }
 }
 
