@@ -19,6 +19,7 @@ use bare::Bare;
 use gateway::{Store, StoreConfig};
 use journal::kafka::PARTITIONS_DEFAULT;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// How often product and baseline take turns.
@@ -29,15 +30,11 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
     let scale = scale.with_rounds(ROUNDS);
     let (mut sections, mut floors) = (Vec::new(), Vec::new());
     for nodes in [1, 2] {
-        let config = new_log(options, PARTITIONS_DEFAULT)?;
-        let node = Node::open(&config, true).await?;
-        let everything = PARTITIONS_DEFAULT as usize;
-        node.share(everything).await?;
-        let people = People::settle(&node, scale.users, scale.posts).await?;
+        let (config, node, people) = settle(&scale, options).await?;
         let mut other = None;
         if nodes == 2 {
             other = Some(start_on(&config, directory.join("node.log")).await?);
-            node.share(everything / 2).await?;
+            node.share(PARTITIONS_DEFAULT as usize / 2).await?;
         }
         let bare = Bare::open(&config).await?;
         for load in [Load::Likes, Load::Mix] {
@@ -57,6 +54,15 @@ pub(crate) async fn run(scale: &Scale, options: &Options, directory: &Path) -> R
         Store::open(&config).await?.delete().await?;
     }
     Ok((sections, floors))
+}
+
+/// A node that owns all of a new log, and its population for a load.
+pub(crate) async fn settle(scale: &Scale, options: &Options) -> Result<(StoreConfig, Node, Arc<People>)> {
+    let config = new_log(options, PARTITIONS_DEFAULT)?;
+    let node = Node::open(&config, true).await?;
+    node.share(PARTITIONS_DEFAULT as usize).await?;
+    let people = People::settle(&node, scale.users, scale.posts).await?;
+    Ok((config, node, people))
 }
 
 /// Topic and keyring of a log that nobody has.

@@ -28,7 +28,6 @@ use tokio::runtime::Runtime;
 
 /// Where data and kept logs lie, from where it is started.
 const DATA: &str = "target/bench";
-const GRAPHS: &str = "target/flamegraphs";
 
 fn main() -> Result<()> {
     let options = Options::parse();
@@ -45,7 +44,7 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
     let data = Path::new(DATA);
     std::fs::create_dir_all(data).with_context(|| format!("making {DATA}"))?;
     if let Some(workload) = options.profile {
-        println!("{}", runtime.block_on(profile::run(workload, &scale, data, Path::new(GRAPHS)))?);
+        println!("{}", runtime.block_on(profile::run(workload, &scale, options, data))?);
         return Ok(());
     }
     if options.kafka && options.handover {

@@ -70,6 +70,8 @@ pub(crate) enum Workload {
     Commands,
     /// The mix in this process by 1,024 clients
     Mix,
+    /// Likes in this process by 1,024 clients, over Kafka
+    Kafka,
     /// Likes over HTTP on 256 connections
     HttpLikes,
     /// The mix over HTTP on 256 connections

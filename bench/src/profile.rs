@@ -6,16 +6,21 @@ use crate::closed_loop::{Span, measure};
 use crate::flamegraph::Tree;
 use crate::http;
 use crate::in_process::settle;
-use crate::options::{Scale, Workload};
+use crate::kafka;
+use crate::node::Node;
+use crate::options::{Options, Scale, Workload};
+use crate::people::People;
 use crate::replay::Kept;
 use crate::script::Load;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use gateway::Store;
 use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Samples a second of processor time; a prime, so that nothing periodic hides between two.
@@ -26,18 +31,31 @@ const PROFILED: Duration = Duration::from_secs(6);
 const TOP: usize = 25;
 const NAME_MAX: usize = 150;
 
+const GRAPHS: &str = "target/flamegraphs";
+
 /// A running profile of this process.
 pub(crate) struct Profile(ProfilerGuard<'static>);
 
 /// Profiles a workload; what is to be printed.
-pub(crate) async fn run(workload: Workload, scale: &Scale, data: &Path, graphs: &Path) -> Result<String> {
+pub(crate) async fn run(workload: Workload, scale: &Scale, options: &Options, data: &Path) -> Result<String> {
+    let graphs = Path::new(GRAPHS);
     fs::create_dir_all(graphs)?;
     let name = workload.to_possible_value().context("every workload has a name")?.get_name().to_owned();
     let graph = graphs.join(name).with_extension("svg");
     let span = Span { warm_up: scale.measured / 5, measured: PROFILED.min(scale.measured * 4) };
     match workload {
-        Workload::Commands => commands(Load::Likes, scale, span, data, &graph).await?,
-        Workload::Mix => commands(Load::Mix, scale, span, data, &graph).await?,
+        Workload::Commands | Workload::Mix => {
+            let (_data, node, people) = settle(scale, data).await?;
+            let load = if workload == Workload::Mix { Load::Mix } else { Load::Likes };
+            commands(&node, &people, load, span, &graph).await?;
+            node.close().await?;
+        }
+        Workload::Kafka => {
+            let (config, node, people) = kafka::settle(scale, options).await?;
+            commands(&node, &people, Load::Likes, span, &graph).await?;
+            node.close().await?;
+            Store::open(&config).await?.delete().await?;
+        }
         Workload::HttpLikes => http::profile(Load::Likes, scale, span, data, &graph)?,
         Workload::HttpMix => http::profile(Load::Mix, scale, span, data, &graph)?,
         Workload::HttpReads => http::profile(Load::Reads, scale, span, data, &graph)?,
@@ -47,13 +65,11 @@ pub(crate) async fn run(workload: Workload, scale: &Scale, data: &Path, graphs: 
     Ok(format!("{text}\nflame graph: {}", graph.display()))
 }
 
-async fn commands(load: Load, scale: &Scale, span: Span, directory: &Path, graph: &Path) -> Result<()> {
-    let (_data, node, people) = settle(scale, directory).await?;
+async fn commands(node: &Node, people: &Arc<People>, load: Load, span: Span, graph: &Path) -> Result<()> {
     let clients = people.clients(&node.router, &people.script(load), 1_024);
     let profile = Profile::start()?;
     let measured = measure(clients, span).await?;
-    profile.finish(graph, &format!("{:.0} commands/s while profiled", measured.per_second))?;
-    node.close().await
+    profile.finish(graph, &format!("{:.0} commands/s while profiled", measured.per_second))
 }
 
 async fn replay(scale: &Scale, directory: &Path, graph: &Path) -> Result<()> {
