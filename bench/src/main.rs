@@ -26,6 +26,10 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use tokio::runtime::Runtime;
 
+/// The product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Where data and kept logs lie, from where it is started.
 const DATA: &str = "target/bench";
 

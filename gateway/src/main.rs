@@ -15,6 +15,9 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The backend of a social network whose only source of truth is a durable log
 #[derive(Parser)]
 #[command(name = "tidings", version)]

@@ -191,7 +191,7 @@ pub(crate) fn refresh_token(secrets: &Secrets, session: SessionId, generation: u
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use axum::response::IntoResponse;
     use events::{CLOCK_SKEW_MAX, CipherKey, KeyId, KeyringError, KeyringFuture};
@@ -200,13 +200,13 @@ mod tests {
     use std::time::Duration;
 
     /// A keyring of secrets alone.
-    struct OnlySecrets {
+    pub(crate) struct OnlySecrets {
         secrets: Secrets,
         signing_keys: Mutex<Option<Arc<SigningKeys>>>,
     }
 
     impl OnlySecrets {
-        fn new(root: u8) -> Arc<Self> {
+        pub(crate) fn new(root: u8) -> Arc<Self> {
             Arc::new(Self { secrets: Secrets::derive(&[root; 32]), signing_keys: Mutex::new(Some(Arc::default())) })
         }
 

@@ -1,6 +1,6 @@
 //! Hands batches to other nodes.
 
-use super::{MAC, PATH, Seal, TIME, same, text};
+use super::{DIGEST, MAC, PATH, Seal, TIME, digest_of, same, text};
 use commands::wire::BATCH_BYTES_MAX;
 use commands::{Link, LinkError, Replies};
 use events::{Keyring, Timestamp};
@@ -48,9 +48,11 @@ impl HttpLink {
 impl Link for HttpLink {
     fn send(&self, address: &str, batch: Bytes) -> BoxFuture<'static, Result<Replies, LinkError>> {
         let now = Timestamp::now();
-        let mac = self.seal.of_request(now, &batch);
+        let digest = digest_of(&batch);
+        let mac = self.seal.of_request(now, &digest);
         let request = Request::post(format!("http://{address}{PATH}"))
             .header(TIME, now.0.to_string())
+            .header(DIGEST, text(&digest))
             .header(MAC, text(&mac))
             .body(Full::new(batch));
         let (client, seal) = (self.client.clone(), self.seal.clone());

@@ -1,6 +1,6 @@
 //! Takes batches of other nodes.
 
-use super::{MAC, PATH, Seal, TIME, text};
+use super::{PATH, Seal, text};
 use commands::Nodes;
 use commands::wire::{BATCH_BYTES_MAX, WireError};
 use events::{Keyring, Timestamp};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// Connections of other nodes; each has one.
-const CONNECTIONS_MAX: usize = 256;
+pub(super) const CONNECTIONS_MAX: usize = 256;
 /// Batches of one connection that are being answered.
 const STREAMS_MAX: u32 = 128;
 /// How long a batch may take to arrive.
@@ -93,12 +93,13 @@ async fn answer(request: Request<Incoming>, nodes: &Nodes, seal: &Seal) -> Resul
     if parts.method != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (time, mac) = (header(TIME), header(MAC));
+    let head = seal.check(&parts.headers, Timestamp::now()).ok_or(StatusCode::UNAUTHORIZED)?;
     let body = timeout(BODY_MAX, Limited::new(body, BATCH_BYTES_MAX).collect());
     let body = body.await.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
     let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
-    let mac = seal.check(time, mac, Timestamp::now(), &body).ok_or(StatusCode::UNAUTHORIZED)?;
+    if !head.is_of(&body) {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
     let replies = nodes.take(&body).map_err(|error| {
         warn!("a batch of another node was refused: {error}");
         match error {
@@ -107,7 +108,7 @@ async fn answer(request: Request<Incoming>, nodes: &Nodes, seal: &Seal) -> Resul
             WireError::Malformed(_) => StatusCode::BAD_REQUEST,
         }
     })?;
-    Ok(Response::new(sealed(replies, seal.clone(), mac)))
+    Ok(Response::new(sealed(replies, seal.clone(), head.mac)))
 }
 
 /// The replies as lines, each behind its MAC; what is ready goes together.
