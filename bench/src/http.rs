@@ -14,22 +14,30 @@ use crate::closed_loop::{Span, measure};
 use crate::in_process::{compared_cells, settle};
 use crate::options::Scale;
 use crate::people::People;
+use crate::profile::text_beside;
 use crate::report::{Cell, Floor, Section};
 use crate::rounds::{Compared, median};
 use crate::script::{Load, MIX, Script};
 use anyhow::{Context, Result};
 use requests::Requests;
 use server::say;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime;
+use tokio::time::{sleep, timeout};
 
 pub(crate) use connection::Connection;
 pub(crate) use requests::{publication, sign_in};
 pub(crate) use server::{Child, start_on, start_tidings};
+
+/// How long the profiler may take until it samples: it reads about the program first.
+const PROFILER_MAX: Duration = Duration::from_secs(60);
+const PROFILER_POLL: Duration = Duration::from_millis(5);
 
 /// Measures all loads.
 pub(crate) fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
@@ -140,6 +148,12 @@ fn floor(load: Load, clients: usize, compared: &Compared) -> Option<Floor> {
     Some(Floor::at_least(what, limit, compared.ratio()))
 }
 
+async fn appeared(file: &Path) {
+    while !file.exists() {
+        sleep(PROFILER_POLL).await;
+    }
+}
+
 /// Profiles the server under a load on 256 connections.
 pub(crate) fn profile(load: Load, scale: &Scale, span: Span, directory: &Path, graph: &Path) -> Result<()> {
     let (scale, directory, graph) = (*scale, directory.to_owned(), graph.to_owned());
@@ -150,7 +164,12 @@ pub(crate) fn profile(load: Load, scale: &Scale, span: Span, directory: &Path, g
         let requests = Arc::new(Requests::sign_in(address, &people).await?);
         let clients = requests.clients(address, &people.script(load), 256).await?;
         let mut stdin = server.stdin()?;
+        let begun = text_beside(&graph);
+        if begun.exists() {
+            fs::remove_file(&begun)?;
+        }
         say(&mut stdin, "start")?;
+        timeout(PROFILER_MAX, appeared(&begun)).await.context("the profiler does not start")?;
         let measured = measure(clients, span).await?;
         say(&mut stdin, &format!("rate {:.0} requests/s while profiled\nstop", measured.per_second))?;
         server.wait()

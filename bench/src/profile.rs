@@ -67,7 +67,7 @@ pub(crate) async fn run(workload: Workload, scale: &Scale, options: &Options, da
 
 async fn commands(node: &Node, people: &Arc<People>, load: Load, span: Span, graph: &Path) -> Result<()> {
     let clients = people.clients(&node.router, &people.script(load), 1_024);
-    let profile = Profile::start()?;
+    let profile = Profile::start(graph)?;
     let measured = measure(clients, span).await?;
     profile.finish(graph, &format!("{:.0} commands/s while profiled", measured.per_second))
 }
@@ -75,14 +75,17 @@ async fn commands(node: &Node, people: &Arc<People>, load: Load, span: Span, gra
 async fn replay(scale: &Scale, directory: &Path, graph: &Path) -> Result<()> {
     let open = Kept::get(scale, directory, false).await?.open()?;
     let events = open.read().await? as f64;
-    let profile = Profile::start()?;
+    let profile = Profile::start(graph)?;
     let took = open.replay().await?;
     profile.finish(graph, &format!("{:.0} events/s while profiled", events / took.as_secs_f64()))
 }
 
 impl Profile {
-    pub(crate) fn start() -> Result<Self> {
-        Ok(Self(ProfilerGuardBuilder::default().frequency(FREQUENCY).build().context("the profiler")?))
+    /// From then on there is a text beside the graph.
+    pub(crate) fn start(graph: &Path) -> Result<Self> {
+        let profile = Self(ProfilerGuardBuilder::default().frequency(FREQUENCY).build().context("the profiler")?);
+        fs::write(text_beside(graph), "not finished\n")?;
+        Ok(profile)
     }
 
     /// Writes the flame graph, and the text beside it.
@@ -104,7 +107,7 @@ impl Profile {
     }
 }
 
-fn text_beside(graph: &Path) -> PathBuf {
+pub(crate) fn text_beside(graph: &Path) -> PathBuf {
     graph.with_extension("txt")
 }
 

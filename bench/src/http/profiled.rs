@@ -42,7 +42,7 @@ fn profile(graph: &Path) -> Result<()> {
     let mut lines = stdin().lock().lines();
     let mut line = || lines.next().context("the input has ended")?.context("reading the input");
     while line()? != "start" {}
-    let profile = Profile::start()?;
+    let profile = Profile::start(graph)?;
     let mut said = line()?;
     while let Some(rate) = said.strip_prefix("rate ") {
         let rate = rate.to_owned();
