@@ -13,8 +13,9 @@ use commands::{
 };
 use events::{
     Bio, CipherKey, CommandId, CommentId, CommentText, Content, Email, Hashtags, Key, Keyring, PasswordHash, PostId,
-    RegistrationData, SagaData, SagaId, Sealed, Timestamp, UserId, Username,
+    SagaId, Sealed, Timestamp, UserId, Username,
 };
+use sagas::registration::RegistrationData;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -150,15 +151,15 @@ async fn register(router: Router, keyring: Arc<dyn Keyring>, hash: Arc<PasswordH
     let cipher = keyring.create(id.into()).await?;
     let (email, username) = (Email::parse(&email(n))?, Username::parse(&format!("person_{n}"))?);
     let secrets = keyring.secrets();
-    let data = SagaData::Registration(RegistrationData {
+    let data = RegistrationData {
         user: id,
         email: Sealed::seal(&email, &cipher),
         username: Sealed::seal(&username, &cipher),
         password: Sealed::seal(&*hash, &cipher),
         email_claim: secrets.claim("email", &email.folded()),
         username_claim: secrets.claim("username", &username.folded()),
-    });
-    let command = SagaCommand::Start { saga: SagaId(Uuid::now_v7()), data };
+    };
+    let command = SagaCommand::Start { saga: SagaId(Uuid::now_v7()), data: data.into() };
     let start = Request { until_saga_ends: true, ..request(id, Key::User(id), command) };
     accept(&router, start).await.with_context(|| format!("registering {n}"))?;
     let bio = Sealed::seal(&Bio::parse(&format!("Writes about the harbour, number {n}"))?, &cipher);

@@ -15,9 +15,10 @@ use cqrs_es::event_sink::EventSink;
 use events::{
     CommandId, Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
     SagaEvent, SagaId, SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
-    Timestamp,
+    Timestamp, WireError,
 };
 use journal::{Rule, Rules};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,23 +32,66 @@ pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The longest wait between two attempts.
 pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
-/// What makes one kind of saga different from another: pure functions, no I/O.
-pub trait Process: Send + Sync {
-    /// Whether this process runs sagas with such data.
-    fn runs(&self, data: &SagaData) -> bool;
+/// What makes one kind of saga different from another: pure functions, no I/O. The rest of a program meets it by its name
+/// alone, in [`SagaData`].
+pub trait Process: Send + Sync + 'static {
+    /// Its stable name, in capitals.
+    const NAME: &'static str;
+
+    /// What its sagas work on. It stands in the log for ever, so a released shape only grows, by optional fields.
+    type Data: Serialize + DeserializeOwned;
+
+    /// The key that a saga is on: the one that it mainly changes.
+    fn key(&self, data: &Self::Data) -> Key;
 
     /// What follows from an event of the saga that is no failure: the next steps, or the end.
-    fn next(&self, saga: &Saga, event: &SagaEvent) -> Vec<Next>;
+    fn next(&self, saga: &Saga, data: &Self::Data, event: &SagaEvent) -> Vec<Next>;
 
     /// What the event does to the saga's own key, in the same commit.
-    fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event>;
+    fn effects(&self, saga: &Saga, data: &Self::Data, event: &SagaEvent) -> Vec<Event>;
 
     /// The command that carries a step out on another key. The same at every attempt.
-    fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> (Key, Command);
+    fn command(&self, id: SagaId, data: &Self::Data, step: &Step) -> (Key, Command);
 
     /// The command that undoes whatever the step may have done; `None` for a step past which there is no way back,
     /// which is then tried until it succeeds.
+    fn compensation(&self, id: SagaId, data: &Self::Data, step: &Step) -> Option<(Key, Command)>;
+}
+
+/// A process whose data is not known by its type. Whatever cannot be read was refused when the saga began.
+trait Kind: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn key(&self, data: &SagaData) -> Result<Key, WireError>;
+    fn next(&self, saga: &Saga, event: &SagaEvent) -> Vec<Next>;
+    fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event>;
+    fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)>;
     fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)>;
+}
+
+impl<P: Process> Kind for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn key(&self, data: &SagaData) -> Result<Key, WireError> {
+        Ok(Process::key(self, &data.read()?))
+    }
+
+    fn next(&self, saga: &Saga, event: &SagaEvent) -> Vec<Next> {
+        saga.read().map(|data| Process::next(self, saga, &data, event)).unwrap_or_default()
+    }
+
+    fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event> {
+        saga.read().map(|data| Process::effects(self, saga, &data, event)).unwrap_or_default()
+    }
+
+    fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)> {
+        saga.read().map(|data| Process::command(self, id, &data, step))
+    }
+
+    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)> {
+        saga.read().and_then(|data| Process::compensation(self, id, &data, step))
+    }
 }
 
 /// What a process wants next.
@@ -62,14 +106,21 @@ pub enum Next {
 /// The processes that are registered.
 #[derive(Clone, Default)]
 pub struct Processes {
-    processes: Vec<Arc<dyn Process>>,
+    processes: Vec<Arc<dyn Kind>>,
     rules: Rules,
 }
 
 impl Processes {
-    /// All kinds of sagas that this program knows.
-    pub fn new(processes: Vec<Arc<dyn Process>>) -> Self {
-        Self { processes, rules: Rules::default() }
+    /// The same and one more.
+    ///
+    /// # Panics
+    /// If there is one of that name.
+    #[must_use]
+    pub fn with(mut self, process: impl Process) -> Self {
+        let process: Arc<dyn Kind> = Arc::new(process);
+        assert!(self.named(process.name()).is_none(), "two processes are called {}", process.name());
+        self.processes.push(process);
+        self
     }
 
     /// The same by these rules. All of them, outside tests.
@@ -78,8 +129,15 @@ impl Processes {
         Self { rules, ..self }
     }
 
-    fn of(&self, data: &SagaData) -> Option<&dyn Process> {
-        self.processes.iter().find(|process| process.runs(data)).map(AsRef::as_ref)
+    /// The key that a saga with such data is on. A fault if nobody here can run it.
+    pub(crate) fn key(&self, data: &SagaData) -> Result<Key, Refusal> {
+        let process = self.named(&data.process);
+        let process = process.ok_or_else(|| Refusal::Fault(format!("there is no process {}", data.process)))?;
+        process.key(data).map_err(|error| Refusal::Fault(error.to_string()))
+    }
+
+    fn named(&self, name: &str) -> Option<&dyn Kind> {
+        self.processes.iter().find(|process| process.name() == name).map(AsRef::as_ref)
     }
 }
 
@@ -238,11 +296,15 @@ impl Saga {
         compensation: bool,
     ) -> Option<(Key, Command)> {
         let process = self.process(processes)?;
-        if compensation { process.compensation(id, self, step) } else { Some(process.command(id, self, step)) }
+        if compensation { process.compensation(id, self, step) } else { process.command(id, self, step) }
     }
 
-    fn process<'a>(&self, processes: &'a Processes) -> Option<&'a dyn Process> {
-        self.data.as_ref().and_then(|data| processes.of(data))
+    fn process<'a>(&self, processes: &'a Processes) -> Option<&'a dyn Kind> {
+        self.data.as_ref().and_then(|data| processes.named(&data.process))
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        self.data.as_ref().and_then(|data| data.read().ok())
     }
 
     /// What an event of this saga does to its own key.
@@ -293,7 +355,8 @@ impl Aggregate for Saga {
                 if self.data.is_some() {
                     return Ok(());
                 }
-                let process = processes.of(&data).ok_or_else(|| Refusal::Fault("no such process".to_owned()))?;
+                processes.key(&data)?;
+                let process = processes.named(&data.process).ok_or(Refusal::NotFound)?;
                 let started: SagaEvent = SagaStarted { saga, data }.into();
                 self.go_on(saga, process, started, Timestamp::default(), sink).await;
                 Ok(())
@@ -359,7 +422,7 @@ impl Saga {
     async fn go_on(
         &mut self,
         id: SagaId,
-        process: &dyn Process,
+        process: &dyn Kind,
         event: SagaEvent,
         due: Timestamp,
         sink: &EventSink<Self>,

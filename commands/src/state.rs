@@ -210,6 +210,7 @@ impl State {
                 let claim = claim_of(&key).ok_or_else(misplaced)?;
                 self.claims.decide(claim, command, &())
             }
+            (Command::Saga(SagaCommand::Start { data, .. }), key) if processes.key(&data)? != key => Err(misplaced()),
             (Command::Saga(command), _) => self.decide_saga(command, processes),
             _ => Err(misplaced()),
         }
@@ -300,8 +301,7 @@ fn key_of(command: &Command) -> Option<Key> {
         ) => Some(Key::Post(*post)),
         Command::Comment(command) => Some(Key::Post(comment_of(command).0)),
         Command::Like(command) => Some(Key::Post(like_of(command).0)),
-        Command::Saga(SagaCommand::Start { data, .. }) => Some(data.key()),
-        Command::Saga(SagaCommand::Record { .. }) | Command::Claim(_) => None,
+        Command::Saga(_) | Command::Claim(_) => None,
     }
 }
 

@@ -3,18 +3,21 @@
 //! A step is requested in the log before it is sent, so that a restart finds what is still to be done; the command that
 //! carries a step out is derived from the saga's data and the step's name and has the same id at every attempt.
 
-use crate::{Digest, Email, Key, PasswordHash, SagaId, Sealed, Timestamp, UserId, Username};
+use crate::{SagaId, Timestamp, WireError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A step, by its stable name (`CLAIM_EMAIL`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Step(pub std::borrow::Cow<'static, str>);
+pub struct Step(pub Cow<'static, str>);
 
 impl Step {
     /// A step that the code names.
     pub const fn named(name: &'static str) -> Self {
-        Self(std::borrow::Cow::Borrowed(name))
+        Self(Cow::Borrowed(name))
     }
 }
 
@@ -49,39 +52,34 @@ pub enum SagaEvent {
     CompensationFailed(SagaCompensationFailed),
 }
 
-/// What a saga works on.
+/// What a saga works on: its process by its stable name (`USER_REGISTRATION`), and what that needs, in a form that only
+/// the process knows. So a new process changes nothing here. What a person typed is in it only as
+/// [`Sealed`](crate::Sealed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "process")]
-pub enum SagaData {
-    /// A person registers.
-    #[serde(rename = "USER_REGISTRATION")]
-    Registration(RegistrationData),
+pub struct SagaData {
+    /// The process.
+    pub process: Cow<'static, str>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
 }
 
 impl SagaData {
-    /// The key that the saga is on: the one that it mainly changes.
-    pub fn key(&self) -> Key {
-        match self {
-            Self::Registration(data) => Key::User(data.user),
-        }
+    /// The data of a saga of this process.
+    ///
+    /// # Panics
+    /// If `data` is anything but a struct or a map with text as keys, or has a field `process`.
+    pub fn new(process: &'static str, data: &impl Serialize) -> Self {
+        let fields = match serde_json::to_value(data) {
+            Ok(Value::Object(fields)) if !fields.contains_key("process") => fields,
+            other => panic!("a saga's data is a struct, not {other:?}"),
+        };
+        Self { process: Cow::Borrowed(process), fields }
     }
-}
 
-/// What a registration needs to run to its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RegistrationData {
-    /// The user to be.
-    pub user: UserId,
-    /// The address.
-    pub email: Sealed<Email>,
-    /// The name.
-    pub username: Sealed<Username>,
-    /// The hash of the password.
-    pub password: Sealed<PasswordHash>,
-    /// The claim of the address.
-    pub email_claim: Digest,
-    /// The claim of the name.
-    pub username_claim: Digest,
+    /// What its process makes of it; [`WireError::Malformed`] if it is another process's, or a newer program's.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, WireError> {
+        T::deserialize(&self.fields).map_err(|error| WireError::Malformed(format!("{}: {error}", self.process)))
+    }
 }
 
 /// `saga.started`

@@ -7,9 +7,9 @@
 use crate::{
     BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
     FollowEnded, FollowEvent, FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PostDeleted, PostEdited,
-    PostEvent, PostPublished, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
-    SagaEvent, SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted, StepRefused, StepRequested,
-    StepRetried, StepUndone, UserCreated, UserEvent,
+    PostEvent, PostPublished, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaEvent,
+    SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted, StepRefused, StepRequested, StepRetried,
+    StepUndone, UserCreated, UserEvent,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
@@ -170,9 +170,6 @@ impl Event {
             Self::Post(PostEvent::Published(e)) => Some(e.author.into()),
             Self::Post(PostEvent::Edited(e)) => Some(e.author.into()),
             Self::Comment(CommentEvent::Added(e)) => Some(e.author.into()),
-            Self::Saga(SagaEvent::Started(SagaStarted { data: SagaData::Registration(data), .. })) => {
-                Some(data.user.into())
-            }
             Self::Session(_)
             | Self::Follow(_)
             | Self::Post(PostEvent::Deleted(_))

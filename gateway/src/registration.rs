@@ -15,12 +15,11 @@ use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Ended, Receipt, Request, SagaCommand};
 use events::{
-    CipherKey, Digest, Email, Key, PasswordHash, RegistrationData, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
-    Username,
+    CipherKey, Digest, Email, Key, PasswordHash, SagaData, SagaId, Sealed, Step, Timestamp, UserId, Username,
 };
 use http::StatusCode;
 use projections::Users;
-use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
+use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -161,14 +160,15 @@ impl Registration {
     }
 
     fn data(&self, key: &CipherKey) -> SagaData {
-        SagaData::Registration(RegistrationData {
+        let data = RegistrationData {
             user: self.user,
             email: Sealed::seal(&self.applicant.email, key),
             username: Sealed::seal(&self.applicant.username, key),
             password: Sealed::seal(&self.password, key),
             email_claim: self.email_claim,
             username_claim: self.username_claim,
-        })
+        };
+        data.into()
     }
 
     /// That the account was made from this very request, also where the saga is older than what is remembered of its

@@ -6,9 +6,8 @@
 pub mod registration;
 
 use commands::Processes;
-use std::sync::Arc;
 
 /// Every kind of saga that this program runs.
 pub fn processes() -> Processes {
-    Processes::new(vec![Arc::new(registration::Registration)])
+    Processes::default().with(registration::Registration)
 }

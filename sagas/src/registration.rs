@@ -4,7 +4,11 @@
 //! in the commit that records the second one, and from there on there is no way back.
 
 use commands::{ClaimCommand, Command, Next, Process, Saga};
-use events::{Event, Key, RegistrationData, SagaData, SagaEvent, SagaId, Step, StepCompleted, UserCreated};
+use events::{
+    Digest, Email, Event, Key, PasswordHash, SagaData, SagaEvent, SagaId, Sealed, Step, StepCompleted, UserCreated,
+    UserId, Username,
+};
+use serde::{Deserialize, Serialize};
 
 /// Reserves the address.
 pub const CLAIM_EMAIL: Step = Step::named("CLAIM_EMAIL");
@@ -18,12 +22,38 @@ pub const CONFIRM_USERNAME: Step = Step::named("CONFIRM_USERNAME");
 /// The process.
 pub struct Registration;
 
+/// Everything that the steps need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationData {
+    /// The user to be.
+    pub user: UserId,
+    /// The address.
+    pub email: Sealed<Email>,
+    /// The name.
+    pub username: Sealed<Username>,
+    /// The hash of the password.
+    pub password: Sealed<PasswordHash>,
+    /// The claim of the address.
+    pub email_claim: Digest,
+    /// The claim of the name.
+    pub username_claim: Digest,
+}
+
+impl From<RegistrationData> for SagaData {
+    fn from(data: RegistrationData) -> Self {
+        Self::new(Registration::NAME, &data)
+    }
+}
+
 impl Process for Registration {
-    fn runs(&self, data: &SagaData) -> bool {
-        matches!(data, SagaData::Registration(_))
+    const NAME: &'static str = "USER_REGISTRATION";
+    type Data = RegistrationData;
+
+    fn key(&self, data: &RegistrationData) -> Key {
+        Key::User(data.user)
     }
 
-    fn next(&self, saga: &Saga, event: &SagaEvent) -> Vec<Next> {
+    fn next(&self, saga: &Saga, _: &RegistrationData, event: &SagaEvent) -> Vec<Next> {
         match event {
             SagaEvent::Started(_) => vec![Next::Request(CLAIM_EMAIL)],
             SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_EMAIL => {
@@ -39,14 +69,14 @@ impl Process for Registration {
         }
     }
 
-    fn effects(&self, saga: &Saga, event: &SagaEvent) -> Vec<Event> {
+    fn effects(&self, saga: &Saga, data: &RegistrationData, event: &SagaEvent) -> Vec<Event> {
         match event {
             SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_USERNAME => {
                 let version = |step| {
                     let reserved = saga.step(step).and_then(|state| state.version);
                     reserved.expect("a reservation that took effect reports its version")
                 };
-                let Some(data) = data(saga).cloned() else { return Vec::new() };
+                let data = data.clone();
                 vec![
                     UserCreated {
                         user: data.user,
@@ -65,8 +95,7 @@ impl Process for Registration {
         }
     }
 
-    fn command(&self, id: SagaId, saga: &Saga, step: &Step) -> (Key, Command) {
-        let data = data(saga).expect("`runs` has chosen a registration");
+    fn command(&self, id: SagaId, data: &RegistrationData, step: &Step) -> (Key, Command) {
         let claim = if *step == CLAIM_EMAIL || *step == CLAIM_USERNAME {
             ClaimCommand::Reserve { saga: id, user: data.user }
         } else {
@@ -75,17 +104,9 @@ impl Process for Registration {
         (target(data, step), claim.into())
     }
 
-    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, id: SagaId, data: &RegistrationData, step: &Step) -> Option<(Key, Command)> {
         let reserves = *step == CLAIM_EMAIL || *step == CLAIM_USERNAME;
-        let data = data(saga).filter(|_| reserves)?;
-        Some((target(data, step), ClaimCommand::Release { saga: id }.into()))
-    }
-}
-
-fn data(saga: &Saga) -> Option<&RegistrationData> {
-    match &saga.data {
-        Some(SagaData::Registration(data)) => Some(data),
-        None => None,
+        reserves.then(|| (target(data, step), ClaimCommand::Release { saga: id }.into()))
     }
 }
 
@@ -104,8 +125,8 @@ mod tests {
     use commands::{Fact, Outcome, SagaCommand};
     use cqrs_es::test::TestFramework;
     use events::{
-        CipherKey, Digest, Email, PasswordHash, SagaCompensated, SagaCompensating, SagaCompleted, SagaStarted, Sealed,
-        StepRefused, StepRequested, StepRetried, StepUndone, Timestamp, UserId, Username,
+        CipherKey, SagaCompensated, SagaCompensating, SagaCompleted, SagaStarted, StepRefused, StepRequested,
+        StepRetried, StepUndone, Timestamp,
     };
     use uuid::Uuid;
 
@@ -118,14 +139,15 @@ mod tests {
     fn registration() -> SagaData {
         let user = UserId(Uuid::from_u128(1));
         let key = CipherKey::new(user.into(), &[1; 32]);
-        SagaData::Registration(RegistrationData {
+        let data = RegistrationData {
             user,
             email: Sealed::seal(&Email::parse("ada@example.com").unwrap(), &key),
             username: Sealed::seal(&Username::parse("ada").unwrap(), &key),
             password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
             email_claim: Digest([1; 32]),
             username_claim: Digest([2; 32]),
-        })
+        };
+        data.into()
     }
 
     fn started() -> Fact<SagaEvent> {
@@ -202,7 +224,8 @@ mod tests {
             cqrs_es::Aggregate::apply(&mut saga, Fact(event));
         }
         let Fact(event) = completed(CLAIM_USERNAME);
-        assert!(matches!(Registration.effects(&saga, &event)[..], [Event::User(events::UserEvent::Created(_))]));
+        let data = registration().read().unwrap();
+        assert!(matches!(Registration.effects(&saga, &data, &event)[..], [Event::User(events::UserEvent::Created(_))]));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use commands::{Answer, Ended, Request, SagaCommand, State};
 use events::{
-    CommandId, Email, Event, Key, Keyring, PasswordHash, RegistrationData, Retention, SagaData, SagaId, Sealed,
-    Timestamp, UserEvent, UserId, Username,
+    CommandId, Email, Event, Key, Keyring, PasswordHash, Retention, SagaId, Sealed, Timestamp, UserEvent, UserId,
+    Username,
 };
 use journal::{Journal, Partition, Rules, partition_of};
-use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
+use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -43,15 +43,15 @@ fn start_all(cluster: &Cluster) -> Vec<Node> {
 async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &str) -> Request {
     let user = UserId(Uuid::from_u128(n));
     let key = keyring.create(user.into()).await.unwrap();
-    let data = SagaData::Registration(RegistrationData {
+    let data = RegistrationData {
         user,
         email: Sealed::seal(&Email::parse(address).unwrap(), &key),
         username: Sealed::seal(&Username::parse(name).unwrap(), &key),
         password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
         email_claim: keyring.secrets().claim("email", address),
         username_claim: keyring.secrets().claim("username", name),
-    });
-    let start = SagaCommand::Start { saga: SagaId(Uuid::from_u128(n + 1_000)), data };
+    };
+    let start = SagaCommand::Start { saga: SagaId(Uuid::from_u128(n + 1_000)), data: data.into() };
     let id = CommandId(Uuid::from_u128(n + 2_000));
     let deadline = Instant::now() + Duration::from_secs(5);
     let request = Request::new(id, Key::User(user), start, Timestamp(1_000), deadline);

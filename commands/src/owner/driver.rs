@@ -134,11 +134,12 @@ impl Driver {
     }
 
     /// The request that puts an answer to its saga; `None` if the saga no longer waits for it.
-    pub(super) fn outcome(&self, state: &State, attempt: Attempt, now: Timestamp) -> Option<Request> {
+    pub(super) fn outcome(&self, state: &State, options: &OwnerOptions, attempt: Attempt) -> Option<Request> {
+        let now = (options.clock)();
         let Attempt { saga: id, step, compensation, answer } = attempt;
         let saga = state.saga(id)?;
         let attempts = saga.step(&step)?.attempts;
-        let key = saga.data.as_ref()?.key();
+        let key = options.processes.key(saga.data.as_ref()?).ok()?;
         let command_id = outcome_command_id(id, &step, compensation, attempts);
         let command = SagaCommand::Record { saga: id, step, compensation, outcome: Outcome::of(&answer), now };
         let deadline = Instant::now() + limits::STEP_TIMEOUT;

@@ -418,7 +418,7 @@ impl Tenure {
 
     /// Puts what came of a saga's step to the saga.
     fn record_attempt(&mut self, owner: &Owner, attempt: Attempt) -> Result<(), End> {
-        if let Some(request) = self.driver.outcome(&self.state, attempt, (owner.options.clock)()) {
+        if let Some(request) = self.driver.outcome(&self.state, &owner.options, attempt) {
             self.decide(owner, Arc::new(request), None);
         }
         Ok(())

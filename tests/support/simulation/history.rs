@@ -5,13 +5,14 @@
 
 use crate::linearizability::ledger::{Ledger, Report};
 use crate::linearizability::{Answer as Told, Call, Id, Why, account, claim, follow, post, session};
+use commands::Process;
 use commands::{
     Answer, Command, CommentCommand, Ended, FollowCommand, LikeCommand, PostCommand, Refusal, Request, SagaCommand,
     SessionCommand, UserCommand,
 };
-use events::{CommandId, Key, RegistrationData, SagaData};
+use events::{CommandId, Key};
 use parking_lot::Mutex;
-use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME};
+use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, Registration, RegistrationData};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -116,9 +117,10 @@ fn note(ledger: &mut Ledger, number: usize, asked: &Asked) {
         Command::User(UserCommand::ChangeBio { user, .. }) => {
             ledger.accounts.entry(Id(user.0)).or_default().push(call.of(account::Op::ChangeBio));
         }
-        Command::Saga(SagaCommand::Start { data: SagaData::Registration(data), .. }) => {
-            register(ledger, &call, data, asked.answered.as_ref().map(|(_, answer)| answer));
-        }
+        Command::Saga(SagaCommand::Start { data, .. }) if data.process == Registration::NAME => match data.read() {
+            Ok(data) => register(ledger, &call, &data, asked.answered.as_ref().map(|(_, answer)| answer)),
+            Err(error) => ledger.strange.push(error.to_string()),
+        },
         other => ledger.strange.push(format!("clients do not ask for {other:?}")),
     }
 }

@@ -6,10 +6,11 @@ use super::network::{Carried, LANDS_LATE_MAX, Sending, sending};
 use super::world::World;
 use commands::{Answer, Command, CommentCommand, PostCommand, SessionCommand, limits::CLOCK_TOLERANCE};
 use events::{
-    ClaimEvent, CommandId, CommentEvent, Event, Key, PostEvent, PostId, SagaData, SagaEvent, SagaId, SessionEvent,
-    UserEvent, UserId,
+    ClaimEvent, CommandId, CommentEvent, Event, Key, PostEvent, PostId, SagaEvent, SagaId, SessionEvent, UserEvent,
+    UserId,
 };
 use journal::{DecodedCommit, Journal, Partition};
+use sagas::registration::RegistrationData;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -132,8 +133,8 @@ fn sagas(landed: &[Landed]) -> Vec<String> {
         for event in &decoded.commit.events {
             let end = match event {
                 Event::Saga(SagaEvent::Started(e)) => {
-                    let SagaData::Registration(data) = &e.data;
-                    if users.insert(e.saga, data.user).is_some() {
+                    let user = e.data.read::<RegistrationData>().map(|data| data.user);
+                    if users.insert(e.saga, user.expect("the simulation only registers")).is_some() {
                         violations.push(format!("saga {} began twice", e.saga));
                     }
                     continue;

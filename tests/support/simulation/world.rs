@@ -13,11 +13,12 @@ use commands::{
     SessionCommand, UserCommand,
 };
 use events::{
-    Bio, CommandId, CommentId, CommentText, Content, Email, Fingerprint, Key, Keyring, PasswordHash, PostId,
-    RegistrationData, Retention, SagaData, SagaId, Sealed, SessionId, Timestamp, UserId, Username,
+    Bio, CommandId, CommentId, CommentText, Content, Email, Fingerprint, Key, Keyring, PasswordHash, PostId, Retention,
+    SagaId, Sealed, SessionId, Timestamp, UserId, Username,
 };
 use journal::{Partition, Rules, partition_of};
 use parking_lot::Mutex;
+use sagas::registration::RegistrationData;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -309,16 +310,16 @@ impl World {
         let user = UserId(self.dice.uuid());
         let key = self.keyring.create(user.into()).await.expect("a fresh key");
         let secrets = self.keyring.secrets();
-        let data = SagaData::Registration(RegistrationData {
+        let data = RegistrationData {
             user,
             email: Sealed::seal(&Email::parse(address).expect("an address"), &key),
             username: Sealed::seal(&Username::parse(name).expect("a name"), &key),
             password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
             email_claim: secrets.claim("email", address),
             username_claim: secrets.claim("username", name),
-        });
+        };
         let saga = SagaId(self.dice.uuid());
-        let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data }.into());
+        let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data: data.into() }.into());
         request.until_saga_ends = true;
         (user, request)
     }
