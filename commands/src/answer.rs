@@ -87,6 +87,12 @@ pub enum Refusal {
     /// A compensation came before the step that it undoes.
     #[error("undone before it came")]
     Undone,
+    /// The saga has come to its end.
+    #[error("the saga has ended")]
+    SagaEnded,
+    /// The saga has done what cannot be undone, or is being undone already.
+    #[error("the saga cannot be undone any more")]
+    NoWayBack,
     /// The decision would not fit into a record.
     #[error("too large: {0} bytes, {max} at most", max = events::Commit::ENCODED_MAX)]
     TooLarge(usize),

@@ -23,7 +23,7 @@ pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;
 pub use nodes::{Link, LinkError, Nodes, Replies};
 pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
-pub use process::{Next, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
+pub use process::{Next, Order, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
 pub use request::{Clock, KeyedIds, Request};
 pub use router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, REQUEST_DEADLINE_MAX, Router, Transport};
 pub use state::{Decision, State};

@@ -7,6 +7,10 @@
 //! Whatever a saga still has to do stands in the log (`step_requested`, `step_retried` without an outcome), so an owner
 //! that takes over finds it and goes on.
 
+mod orders;
+
+pub use orders::Order;
+
 use crate::aggregates::Fact;
 use crate::answer::{Answer, Receipt, Refusal};
 use crate::command::Command;
@@ -15,7 +19,7 @@ use cqrs_es::event_sink::EventSink;
 use events::{
     CommandId, Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
     SagaEvent, SagaId, SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
-    Timestamp, WireError,
+    Timestamp, UserId, WireError,
 };
 use journal::{Rule, Rules};
 use serde::de::DeserializeOwned;
@@ -227,6 +231,19 @@ pub enum SagaCommand {
         /// When, for the next attempt.
         now: Timestamp,
     },
+    /// An operator steps in. [`Refusal::SagaEnded`] if there is nothing left to do.
+    Order {
+        /// Which saga.
+        saga: SagaId,
+        /// What is to be done.
+        order: Order,
+        /// Who says so.
+        by: UserId,
+        /// Why.
+        reason: String,
+        /// When.
+        now: Timestamp,
+    },
 }
 
 /// What came of an attempt.
@@ -374,6 +391,9 @@ impl Aggregate for Saga {
                 }
                 Ok(())
             }
+            SagaCommand::Order { saga, order, by, reason, now } => {
+                self.order(saga, processes, order, (by, reason), now, sink).await
+            }
         }
     }
 
@@ -407,6 +427,10 @@ impl Aggregate for Saga {
                 self.status = SagaStatus::CompensationFailed;
                 self.reason = Some(error);
             }
+            SagaEvent::RetryOrdered(_) if self.status == SagaStatus::CompensationFailed => {
+                self.status = SagaStatus::Compensating;
+            }
+            SagaEvent::RetryOrdered(_) | SagaEvent::CompensationOrdered(_) => {}
         }
     }
 }

@@ -343,7 +343,7 @@ fn claim_of(key: &Key) -> Option<ClaimKey> {
 
 pub(crate) fn saga_of(command: &SagaCommand) -> SagaId {
     match command {
-        SagaCommand::Start { saga, .. } | SagaCommand::Record { saga, .. } => *saga,
+        SagaCommand::Start { saga, .. } | SagaCommand::Record { saga, .. } | SagaCommand::Order { saga, .. } => *saga,
     }
 }
 
@@ -402,5 +402,7 @@ pub(crate) fn saga_in(event: &SagaEvent) -> SagaId {
         SagaEvent::Completed(e) => e.saga,
         SagaEvent::Compensated(e) => e.saga,
         SagaEvent::CompensationFailed(e) => e.saga,
+        SagaEvent::RetryOrdered(e) => e.saga,
+        SagaEvent::CompensationOrdered(e) => e.saga,
     }
 }

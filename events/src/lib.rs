@@ -37,8 +37,8 @@ pub use keyring::{ACCESS_TOKEN_LIFE, Keyring, KeyringError, KeyringFuture, STALE
 pub use like::{LikeAdded, LikeEvent, LikeRemoved};
 pub use post::{PostDeleted, PostEdited, PostEvent, PostPublished};
 pub use saga::{
-    SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, SagaEvent, SagaStarted, Step,
-    StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
+    SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaData,
+    SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
 };
 pub use sealed::{CipherKey, SealError, Sealable, Sealed};
 pub use session::{SessionClosed, SessionEvent, SessionOpened};

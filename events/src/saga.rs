@@ -3,7 +3,7 @@
 //! A step is requested in the log before it is sent, so that a restart finds what is still to be done; the command that
 //! carries a step out is derived from the saga's data and the step's name and has the same id at every attempt.
 
-use crate::{SagaId, Timestamp, WireError};
+use crate::{SagaId, Timestamp, UserId, WireError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -50,6 +50,10 @@ pub enum SagaEvent {
     Compensated(SagaCompensated),
     /// A compensation could not be carried out: a person must look.
     CompensationFailed(SagaCompensationFailed),
+    /// An operator wants what it waits for to be tried at once.
+    RetryOrdered(SagaRetryOrdered),
+    /// An operator wants it undone.
+    CompensationOrdered(SagaCompensationOrdered),
 }
 
 /// What a saga works on: its process by its stable name (`USER_REGISTRATION`), and what that needs, in a form that only
@@ -184,4 +188,26 @@ pub struct SagaCompensationFailed {
     pub step: Step,
     /// Why.
     pub error: String,
+}
+
+/// `saga.retry_ordered`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaRetryOrdered {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which operator.
+    pub by: UserId,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+/// `saga.compensation_ordered`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SagaCompensationOrdered {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which operator.
+    pub by: UserId,
+    /// Why, in the operator's words.
+    pub reason: String,
 }

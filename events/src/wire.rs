@@ -7,9 +7,9 @@
 use crate::{
     BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
     FollowEnded, FollowEvent, FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PostDeleted, PostEdited,
-    PostEvent, PostPublished, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaEvent,
-    SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted, StepRefused, StepRequested, StepRetried,
-    StepUndone, UserCreated, UserEvent,
+    PostEvent, PostPublished, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered,
+    SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted,
+    StepRefused, StepRequested, StepRetried, StepUndone, UserCreated, UserEvent,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
@@ -108,6 +108,8 @@ event_types! {
     "saga.completed" 1 => Saga SagaEvent Completed SagaCompleted;
     "saga.compensated" 1 => Saga SagaEvent Compensated SagaCompensated;
     "saga.compensation_failed" 1 => Saga SagaEvent CompensationFailed SagaCompensationFailed;
+    "saga.retry_ordered" 1 => Saga SagaEvent RetryOrdered SagaRetryOrdered;
+    "saga.compensation_ordered" 1 => Saga SagaEvent CompensationOrdered SagaCompensationOrdered;
 }
 
 macro_rules! groups {

@@ -130,6 +130,8 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
         Refusal::KeyReused => ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request"),
         Refusal::Undone => ApiError::conflict("It was undone before it came"),
+        Refusal::SagaEnded => ApiError::conflict("This process has ended"),
+        Refusal::NoWayBack => ApiError::conflict("This process cannot be undone any more; it can be retried"),
         Refusal::TooLarge(_) => ApiError::new(ErrorName::PayloadTooLarge, "It is too large to be stored"),
         Refusal::Fault(fault) => ApiError::internal(fault),
     }
