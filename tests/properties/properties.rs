@@ -8,4 +8,5 @@ mod between_nodes;
 mod fold;
 mod history;
 mod log;
+mod peers;
 mod read_models;

@@ -1,7 +1,7 @@
 //! One other node: a bounded queue, and batches of what waits in it.
 //!
-//! There is no timer: what queued while the batch before was handed over goes together. Many batches may be on their way
-//! at once, so that an answer which takes long holds up nobody.
+//! What queues while the node is about to take the batches before goes together. Many batches may wait for their answers
+//! at once, so that one which takes long holds up nobody.
 
 use crate::answer::Answer;
 use crate::request::Request;
@@ -16,13 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 /// Requests that wait for a node; one more is answered [`Answer::Overloaded`].
 const QUEUE_MAX: usize = 4_096;
 /// Batches on their way to a node.
 const BATCHES_MAX: usize = 64;
+/// Batches that the node has not taken yet, of those on their way: the next one gathers meanwhile.
+const UNTAKEN_MAX: usize = 2;
+/// How long it gathers at most. A node that takes nothing must not keep everybody from being told so.
+const GATHER_MAX: Duration = Duration::from_millis(20);
 /// How long after the last deadline in a batch its answers are waited for: those of owners that answered in time.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -75,9 +79,10 @@ impl Peer {
 }
 
 async fn carry(address: String, link: Arc<dyn Link>, mut waiting: mpsc::Receiver<Asked>) {
-    let room = Arc::new(Semaphore::new(BATCHES_MAX));
+    let (room, taking) = (Arc::new(Semaphore::new(BATCHES_MAX)), Arc::new(Semaphore::new(UNTAKEN_MAX)));
     let mut asked = Vec::with_capacity(BATCH_REQUESTS_MAX);
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        let untaken = timeout(GATHER_MAX, Arc::clone(&taking).acquire_owned()).await;
         let most = BATCH_REQUESTS_MAX - asked.len();
         if asked.is_empty() && waiting.recv_many(&mut asked, most).await == 0 {
             return;
@@ -90,7 +95,8 @@ async fn carry(address: String, link: Arc<dyn Link>, mut waiting: mpsc::Receiver
         histogram!("tidings_peer_batch_requests").record(now.len() as f64);
         let sent = link.send(&address, batch.finish());
         tokio::spawn(async move {
-            exchange(sent, now).await;
+            let taken = sent.inspect(move |_| drop(untaken)).boxed();
+            exchange(taken, now).await;
             drop(permit);
         });
     }
