@@ -187,7 +187,7 @@ impl Tenure {
 
     /// Decides a request: sends a commit, or holds the answer back until it is known to be true.
     fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply) {
-        let late = request.deadline < Instant::now() && self.rules.keep(Rule::ExpireAtTheDeadline);
+        let late = request.deadline <= Instant::now() && self.rules.keep(Rule::ExpireAtTheDeadline);
         let answer = match self.state.decide(&request, &owner.options.processes) {
             Decision::Repeated(receipt) => Answer::Repeated(receipt),
             _ if late => Answer::Expired,
