@@ -10,6 +10,7 @@ mod claim;
 mod comment;
 mod commit;
 mod digest;
+mod feed_slot;
 mod follow;
 mod ids;
 mod key;
@@ -30,20 +31,25 @@ pub use claim::{ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved};
 pub use comment::{CommentAdded, CommentDeleted, CommentEvent};
 pub use commit::{Commit, Retention};
 pub use digest::{Digest, Fingerprint};
+pub use feed_slot::{FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased, FeedSlotReserved};
 pub use follow::{FollowEnded, FollowEvent, FollowStarted};
 pub use ids::{CommandId, CommentId, Incarnation, KeyId, PostId, SagaId, SessionId, UserId};
 pub use key::{Key, KeyError};
 pub use keyring::{ACCESS_TOKEN_LIFE, Keyring, KeyringError, KeyringFuture, STALENESS_MAX, Secrets};
 pub use like::{LikeAdded, LikeEvent, LikeRemoved};
-pub use post::{PostDeleted, PostEdited, PostEvent, PostPublished};
+pub use post::{PostDeleted, PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostEvent, PostPublished};
 pub use saga::{
     SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaData,
-    SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
+    SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepAdvanced, StepCompleted, StepRefused, StepRequested,
+    StepRetried, StepUndone,
 };
 pub use sealed::{CipherKey, SealError, Sealable, Sealed};
 pub use session::{SessionClosed, SessionEvent, SessionOpened};
 pub use signing::{CLOCK_SKEW_MAX, SIGNING_KEYS_MAX, SigningError, SigningKey, SigningKeys};
 pub use text::{Bio, CommentText, Content, Email, Hashtags, Mentions, PasswordHash, TextError, Username, text_limits};
 pub use timestamp::Timestamp;
-pub use user::{BioChanged, UserCreated, UserEvent};
+pub use user::{
+    BioChanged, Claimed, EmailChanged, Role, RoleChanged, RoleError, UserCreated, UserDisabled, UserEvent,
+    UserKeyDestroyed, UsernameChanged,
+};
 pub use wire::{Event, WireError};

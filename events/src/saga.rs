@@ -36,6 +36,8 @@ pub enum SagaEvent {
     StepRequested(StepRequested),
     /// An attempt brought no answer; another follows.
     StepRetried(StepRetried),
+    /// A part of a large step took effect; the next part follows.
+    StepAdvanced(StepAdvanced),
     /// The step took effect.
     StepCompleted(StepCompleted),
     /// The step was refused and took no effect.
@@ -54,6 +56,27 @@ pub enum SagaEvent {
     RetryOrdered(SagaRetryOrdered),
     /// An operator wants it undone.
     CompensationOrdered(SagaCompensationOrdered),
+}
+
+impl SagaEvent {
+    /// Which saga it happens to.
+    pub fn saga(&self) -> SagaId {
+        match self {
+            Self::Started(e) => e.saga,
+            Self::StepRequested(e) => e.saga,
+            Self::StepRetried(e) => e.saga,
+            Self::StepAdvanced(e) => e.saga,
+            Self::StepCompleted(e) => e.saga,
+            Self::StepRefused(e) => e.saga,
+            Self::StepUndone(e) => e.saga,
+            Self::Compensating(e) => e.saga,
+            Self::Completed(e) => e.saga,
+            Self::Compensated(e) => e.saga,
+            Self::CompensationFailed(e) => e.saga,
+            Self::RetryOrdered(e) => e.saga,
+            Self::CompensationOrdered(e) => e.saga,
+        }
+    }
 }
 
 /// What a saga works on: its process by its stable name (`USER_REGISTRATION`), and what that needs, in a form that only
@@ -123,6 +146,21 @@ pub struct StepRetried {
     pub due: Timestamp,
     /// What came instead of an answer.
     pub error: String,
+}
+
+/// `saga.step_advanced`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepAdvanced {
+    /// Which saga.
+    pub saga: SagaId,
+    /// Which step.
+    pub step: Step,
+    /// How many parts took effect so far.
+    pub parts: u32,
+    /// How far it has come, for operators.
+    pub progress: String,
+    /// When to go on.
+    pub due: Timestamp,
 }
 
 /// `saga.step_completed`
@@ -195,8 +233,8 @@ pub struct SagaCompensationFailed {
 pub struct SagaRetryOrdered {
     /// Which saga.
     pub saga: SagaId,
-    /// Which operator.
-    pub by: UserId,
+    /// Which operator; `None` for whoever held the installation's admin token.
+    pub by: Option<UserId>,
     /// Why, in the operator's words.
     pub reason: String,
 }
@@ -206,8 +244,8 @@ pub struct SagaRetryOrdered {
 pub struct SagaCompensationOrdered {
     /// Which saga.
     pub saga: SagaId,
-    /// Which operator.
-    pub by: UserId,
+    /// Which operator; `None` for whoever held the installation's admin token.
+    pub by: Option<UserId>,
     /// Why, in the operator's words.
     pub reason: String,
 }

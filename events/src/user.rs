@@ -2,6 +2,8 @@
 
 use crate::{Bio, Digest, Email, PasswordHash, Sealed, UserId, Username};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// What happens to an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,6 +12,61 @@ pub enum UserEvent {
     Created(UserCreated),
     /// The bio was set or cleared.
     BioChanged(BioChanged),
+    /// The account has another address.
+    EmailChanged(EmailChanged),
+    /// The account has another name.
+    UsernameChanged(UsernameChanged),
+    /// What the person may do besides using the service was changed.
+    RoleChanged(RoleChanged),
+    /// The account is being deleted: nobody can sign in to it or act for it from here on, and nobody sees it.
+    Disabled(UserDisabled),
+    /// The key of all that this person ever typed is destroyed; after a restore of the keyring it is destroyed again.
+    KeyDestroyed(UserKeyDestroyed),
+}
+
+/// An address or a name as it is claimed: the higher version of two claims of one digest is the one that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// The HMAC of the folded form.
+    pub claim: Digest,
+    /// Which reservation of it.
+    pub version: u64,
+}
+
+/// What a person may do besides using the service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Nothing.
+    #[default]
+    User,
+    /// See and steer what the server does.
+    Operator,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+        })
+    }
+}
+
+/// There is no role of that name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("there is no role `{0}`: there are `user` and `operator`")]
+pub struct RoleError(String);
+
+impl FromStr for Role {
+    type Err = RoleError;
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        match text {
+            "user" => Ok(Self::User),
+            "operator" => Ok(Self::Operator),
+            _ => Err(RoleError(text.to_owned())),
+        }
+    }
 }
 
 /// `user.created`
@@ -40,4 +97,53 @@ pub struct BioChanged {
     pub user: UserId,
     /// The new bio; `None` clears it.
     pub bio: Option<Sealed<Bio>>,
+}
+
+/// `user.email_changed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmailChanged {
+    /// Whose.
+    pub user: UserId,
+    /// The new address.
+    pub email: Sealed<Email>,
+    /// Under what it is claimed.
+    pub claimed: Claimed,
+}
+
+/// `user.username_changed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsernameChanged {
+    /// Whose.
+    pub user: UserId,
+    /// The new name as written by its owner.
+    pub username: Sealed<Username>,
+    /// Under what it is claimed.
+    pub claimed: Claimed,
+}
+
+/// `user.role_changed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleChanged {
+    /// Whose.
+    pub user: UserId,
+    /// The new role.
+    pub role: Role,
+    /// Which operator said so; `None` for whoever held the installation's admin token.
+    pub by: Option<UserId>,
+    /// Why, in the operator's words.
+    pub reason: String,
+}
+
+/// `user.disabled`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserDisabled {
+    /// Who.
+    pub user: UserId,
+}
+
+/// `user.key_destroyed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserKeyDestroyed {
+    /// Whose.
+    pub user: UserId,
 }

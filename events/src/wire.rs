@@ -6,10 +6,12 @@
 
 use crate::{
     BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
-    FollowEnded, FollowEvent, FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PostDeleted, PostEdited,
-    PostEvent, PostPublished, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered,
-    SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted, SessionClosed, SessionEvent, SessionOpened, StepCompleted,
-    StepRefused, StepRequested, StepRetried, StepUndone, UserCreated, UserEvent,
+    EmailChanged, FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowEvent,
+    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PostDeleted, PostDraftDropped, PostDraftPublished,
+    PostDrafted, PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated, SagaCompensating,
+    SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted,
+    SessionClosed, SessionEvent, SessionOpened, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried,
+    StepUndone, UserCreated, UserDisabled, UserEvent, UserKeyDestroyed, UsernameChanged,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
@@ -84,23 +86,35 @@ macro_rules! event_types {
 event_types! {
     "user.created" 1 => User UserEvent Created UserCreated;
     "user.bio_changed" 1 => User UserEvent BioChanged BioChanged;
+    "user.email_changed" 1 => User UserEvent EmailChanged EmailChanged;
+    "user.username_changed" 1 => User UserEvent UsernameChanged UsernameChanged;
+    "user.role_changed" 1 => User UserEvent RoleChanged RoleChanged;
+    "user.disabled" 1 => User UserEvent Disabled UserDisabled;
+    "user.key_destroyed" 1 => User UserEvent KeyDestroyed UserKeyDestroyed;
     "session.opened" 1 => Session SessionEvent Opened SessionOpened;
     "session.closed" 1 => Session SessionEvent Closed SessionClosed;
     "follow.started" 1 => Follow FollowEvent Started FollowStarted;
     "follow.ended" 1 => Follow FollowEvent Ended FollowEnded;
     "post.published" 2 => Post PostEvent Published PostPublished;
+    "post.drafted" 1 => Post PostEvent Drafted PostDrafted;
+    "post.draft_published" 1 => Post PostEvent DraftPublished PostDraftPublished;
+    "post.draft_dropped" 1 => Post PostEvent DraftDropped PostDraftDropped;
     "post.edited" 1 => Post PostEvent Edited PostEdited;
     "post.deleted" 1 => Post PostEvent Deleted PostDeleted;
     "comment.added" 1 => Comment CommentEvent Added CommentAdded;
     "comment.deleted" 1 => Comment CommentEvent Deleted CommentDeleted;
     "like.added" 1 => Like LikeEvent Added LikeAdded;
     "like.removed" 1 => Like LikeEvent Removed LikeRemoved;
+    "feed_slot.reserved" 1 => FeedSlot FeedSlotEvent Reserved FeedSlotReserved;
+    "feed_slot.committed" 1 => FeedSlot FeedSlotEvent Committed FeedSlotCommitted;
+    "feed_slot.released" 1 => FeedSlot FeedSlotEvent Released FeedSlotReleased;
     "claim.reserved" 1 => Claim ClaimEvent Reserved ClaimReserved;
     "claim.confirmed" 1 => Claim ClaimEvent Confirmed ClaimConfirmed;
     "claim.released" 1 => Claim ClaimEvent Released ClaimReleased;
     "saga.started" 1 => Saga SagaEvent Started SagaStarted;
     "saga.step_requested" 1 => Saga SagaEvent StepRequested StepRequested;
     "saga.step_retried" 1 => Saga SagaEvent StepRetried StepRetried;
+    "saga.step_advanced" 1 => Saga SagaEvent StepAdvanced StepAdvanced;
     "saga.step_completed" 1 => Saga SagaEvent StepCompleted StepCompleted;
     "saga.step_refused" 1 => Saga SagaEvent StepRefused StepRefused;
     "saga.step_undone" 1 => Saga SagaEvent StepUndone StepUndone;
@@ -129,6 +143,7 @@ groups! {
     Post PostEvent;
     Comment CommentEvent;
     Like LikeEvent;
+    FeedSlot FeedSlotEvent;
     Claim ClaimEvent;
     Saga SagaEvent;
 }
@@ -157,6 +172,8 @@ pub enum Event {
     Comment(CommentEvent),
     /// To a like.
     Like(LikeEvent),
+    /// To a place in a person's feed.
+    FeedSlot(FeedSlotEvent),
     /// To the claim of an address or name.
     Claim(ClaimEvent),
     /// To a saga.
@@ -169,14 +186,19 @@ impl Event {
         match self {
             Self::User(UserEvent::Created(e)) => Some(e.user.into()),
             Self::User(UserEvent::BioChanged(e)) => e.bio.as_ref().map(|_| e.user.into()),
+            Self::User(UserEvent::EmailChanged(e)) => Some(e.user.into()),
+            Self::User(UserEvent::UsernameChanged(e)) => Some(e.user.into()),
             Self::Post(PostEvent::Published(e)) => Some(e.author.into()),
+            Self::Post(PostEvent::Drafted(e)) => Some(e.author.into()),
             Self::Post(PostEvent::Edited(e)) => Some(e.author.into()),
             Self::Comment(CommentEvent::Added(e)) => Some(e.author.into()),
-            Self::Session(_)
+            Self::User(UserEvent::RoleChanged(_) | UserEvent::Disabled(_) | UserEvent::KeyDestroyed(_))
+            | Self::Session(_)
             | Self::Follow(_)
-            | Self::Post(PostEvent::Deleted(_))
+            | Self::Post(PostEvent::DraftPublished(_) | PostEvent::DraftDropped(_) | PostEvent::Deleted(_))
             | Self::Comment(CommentEvent::Deleted(_))
             | Self::Like(_)
+            | Self::FeedSlot(_)
             | Self::Claim(_)
             | Self::Saga(_) => None,
         }
