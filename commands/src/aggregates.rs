@@ -5,6 +5,7 @@
 
 mod claim;
 mod comment;
+mod feed_slots;
 mod follow;
 mod like;
 mod post;
@@ -13,11 +14,12 @@ mod user;
 
 pub use claim::{Claim, ClaimCommand};
 pub use comment::{Comment, CommentCommand};
+pub use feed_slots::{FeedSlotCommand, FeedSlots, POSTS_IN_CREATION_MAX};
 pub use follow::{Follow, FollowCommand};
 pub use like::{Like, LikeCommand};
 pub use post::{Post, PostCommand};
 pub use session::{Session, SessionCommand};
-pub use user::{User, UserCommand};
+pub use user::{Account, User, UserCommand};
 
 use cqrs_es::DomainEvent;
 use events::Event;

@@ -50,7 +50,8 @@ pub enum Answer {
     Repeated(Receipt),
     /// Things were already as asked since then; nothing was written.
     Unchanged(Receipt),
-    /// The saga that the command started has ended; the receipt is of its last commit.
+    /// The saga that the command started has ended, or has done what it was wanted for; the receipt is of the last commit
+    /// with which it changed its own key.
     Ended(Receipt, Ended),
     /// It took no effect, for this reason.
     Refused(Refusal),
@@ -81,6 +82,12 @@ pub enum Refusal {
     /// The password was changed after it had been checked.
     #[error("the credentials were changed meanwhile")]
     StaleCredentials,
+    /// It was asked of something that has changed meanwhile.
+    #[error("it has changed meanwhile")]
+    Stale,
+    /// The person has as many posts in creation as may be.
+    #[error("{max} posts are being created already", max = crate::aggregates::POSTS_IN_CREATION_MAX)]
+    TooManyDrafts,
     /// The id was used for another request.
     #[error("the key was used for another request")]
     KeyReused,

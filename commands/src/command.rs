@@ -1,7 +1,7 @@
 //! Everything that can be asked of the write side.
 
 use crate::aggregates::{
-    ClaimCommand, CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
+    ClaimCommand, CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
 };
 use crate::process::SagaCommand;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub enum Command {
     Comment(CommentCommand),
     /// Of a like.
     Like(LikeCommand),
+    /// Of a place in a person's feed.
+    FeedSlot(FeedSlotCommand),
     /// Of the claim to an address or a name.
     Claim(ClaimCommand),
     /// Of a saga.
@@ -45,6 +47,7 @@ into_command!(
     Post(PostCommand),
     Comment(CommentCommand),
     Like(LikeCommand),
+    FeedSlot(FeedSlotCommand),
     Claim(ClaimCommand),
     Saga(SagaCommand)
 );

@@ -16,14 +16,17 @@ mod state;
 pub mod wire;
 
 pub use aggregates::{
-    Claim, ClaimCommand, Comment, CommentCommand, Fact, Follow, FollowCommand, Like, LikeCommand, Post, PostCommand,
-    Session, SessionCommand, User, UserCommand,
+    Account, Claim, ClaimCommand, Comment, CommentCommand, Fact, FeedSlotCommand, FeedSlots, Follow, FollowCommand,
+    Like, LikeCommand, POSTS_IN_CREATION_MAX, Post, PostCommand, Session, SessionCommand, User, UserCommand,
 };
 pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;
 pub use nodes::{Link, LinkError, Nodes, Replies};
 pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
-pub use process::{Next, Order, Outcome, Process, Processes, Saga, SagaCommand, SagaStatus, StepPhase, StepState};
+pub use process::{
+    Action, Desk, Effect, EffectFuture, Effects, Next, NoEffects, Order, Outcome, Own, Process, Processes, Saga,
+    SagaCommand, SagaStatus, StepPhase, StepState, step_command_id,
+};
 pub use request::{Clock, KeyedIds, Request};
 pub use router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, REQUEST_DEADLINE_MAX, Router, Transport};
 pub use state::{Decision, State};

@@ -19,7 +19,7 @@ mod meters;
 mod tenure;
 mod time;
 
-use crate::process::Processes;
+use crate::process::{Effects, NoEffects, Processes};
 use crate::request::Clock;
 use crate::router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, Router, Transport};
 use crate::state::State;
@@ -52,6 +52,10 @@ pub mod limits {
     pub const STEPS_SENDING_MAX: usize = 256;
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Effects of sagas that are being carried out at one time.
+    pub const EFFECTS_RUNNING_MAX: usize = 16;
+    /// How long a saga waits for one attempt of an effect, or for a part of it.
+    pub const EFFECT_TIMEOUT: Duration = Duration::from_secs(60);
     /// How long a new owner waits for the receipt of its claim.
     pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
     /// The wait before a lost partition is claimed again; up to this and half of it again.
@@ -79,6 +83,8 @@ pub struct OwnerOptions {
     pub router: Router,
     /// The kinds of sagas.
     pub processes: Processes,
+    /// Carries out what their steps do outside the log.
+    pub effects: Arc<dyn Effects>,
     /// The wall clock.
     pub clock: Clock,
     /// Random ids, for incarnations.
@@ -157,6 +163,7 @@ impl Owner {
                 ownership: Arc::clone(ownership),
                 router: router.clone(),
                 processes: processes.clone(),
+                effects: Arc::new(NoEffects),
                 clock: Arc::new(Timestamp::now),
                 random: Arc::new(Uuid::new_v4),
                 rules: Rules::default(),
@@ -165,6 +172,13 @@ impl Owner {
         };
         let owners = inboxes.into_iter().zip(0..).map(owner).collect();
         (router, owners)
+    }
+
+    /// The same, with somebody who carries out the effects of its sagas.
+    #[must_use]
+    pub fn with_effects(mut self, effects: Arc<dyn Effects>) -> Self {
+        self.options.effects = effects;
+        self
     }
 
     /// What it is doing, as it changes.

@@ -1,5 +1,5 @@
-//! Which commands were carried out, as long as their ids are remembered: what makes a command that is sent again take
-//! effect once.
+//! Which commands were carried out, and what came of the sagas that they began, as long as their ids are remembered: what
+//! makes a command that is sent again take effect once.
 //!
 //! Folded from the commits and from nothing else, so that every owner of a partition forgets the same id at the same
 //! commit. Time is that of the commits, but no clock can make it fly: one commit adds [`AGE_STEP_MAX`] at most. So a
@@ -7,8 +7,8 @@
 //! remembers no more ids than one with a commit a second does. A clock that jumped back stands still until it has
 //! caught up, and so does forgetting.
 
-use crate::answer::Receipt;
-use events::{CommandId, Commit, Fingerprint, Retention, Timestamp};
+use crate::answer::{Ended, Receipt};
+use events::{CommandId, Commit, Fingerprint, Retention, SagaId, Timestamp};
 use journal::{Rule, Rules};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -34,13 +34,26 @@ pub(crate) enum Known {
     Undone,
 }
 
-/// The ids of a partition's commands.
+/// How a saga came out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CameOut {
+    pub(crate) ended: Ended,
+    /// Its last commit.
+    pub(crate) last: Receipt,
+    /// The last commit with which it changed its own key.
+    pub(crate) acted: Receipt,
+}
+
+/// The ids of a partition's commands and of its sagas that have ended.
 #[derive(Default)]
 pub(crate) struct Remembered {
     known: HashMap<CommandId, Known>,
+    sagas: HashMap<SagaId, CameOut>,
     /// By the age at which they are forgotten.
     long: VecDeque<(Duration, CommandId)>,
     short: VecDeque<(Duration, CommandId)>,
+    sagas_long: VecDeque<(Duration, SagaId)>,
+    sagas_short: VecDeque<(Duration, SagaId)>,
     /// The time that has passed over the commits, without jumps.
     age: Duration,
     last_time: Timestamp,
@@ -70,11 +83,34 @@ impl Remembered {
         }
     }
 
+    /// How a saga came out; `None` if it never ended or ended too long ago.
+    pub(crate) fn saga(&self, id: SagaId) -> Option<&CameOut> {
+        self.sagas.get(&id)
+    }
+
+    /// Notes how a saga came out that the commit noted last has ended. It is remembered, from then on, as long as the
+    /// command that began it.
+    pub(crate) fn came_out(&mut self, id: SagaId, came_out: CameOut, begun_by: Retention) {
+        let (queue, retention) = match begun_by {
+            Retention::Long => (&mut self.sagas_long, LONG_RETENTION),
+            Retention::Short => (&mut self.sagas_short, SHORT_RETENTION),
+        };
+        queue.push_back((self.age + retention, id));
+        self.sagas.insert(id, came_out);
+    }
+
     fn forget(&mut self) {
         for queue in [&mut self.long, &mut self.short] {
             while queue.front().is_some_and(|(until, _)| *until < self.age) {
                 if let Some((_, id)) = queue.pop_front() {
                     self.known.remove(&id);
+                }
+            }
+        }
+        for queue in [&mut self.sagas_long, &mut self.sagas_short] {
+            while queue.front().is_some_and(|(until, _)| *until < self.age) {
+                if let Some((_, id)) = queue.pop_front() {
+                    self.sagas.remove(&id);
                 }
             }
         }
@@ -128,6 +164,22 @@ mod tests {
         note(&mut remembered, &commit(3, 121, Retention::Short));
         assert_eq!(remembered.find(id(1)), None);
         assert!(remembered.find(id(2)).is_some());
+    }
+
+    #[test]
+    fn how_a_saga_came_out_is_remembered_as_long_as_what_began_it() {
+        let mut remembered = Remembered::default();
+        note(&mut remembered, &commit(1, 0, Retention::Short));
+        let position = Position { partition: Partition(0), offset: 0 };
+        let receipt = Receipt { position, time: Timestamp(0), version: None };
+        let came_out = || CameOut { ended: Ended::Completed, last: receipt, acted: receipt };
+        let (brief, long) = (SagaId(Uuid::from_u128(1)), SagaId(Uuid::from_u128(2)));
+        remembered.came_out(brief, came_out(), Retention::Short);
+        remembered.came_out(long, came_out(), Retention::Long);
+        for second in 1..=121 {
+            note(&mut remembered, &commit(100 + second, second as i64, Retention::Short));
+        }
+        assert_eq!((remembered.saga(brief), remembered.saga(long)), (None, Some(&came_out())));
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! What the owner of a partition knows: the aggregates, the open sagas and the ids of what was carried out, folded from
 //! the partition's commits and from nothing else.
 
-use crate::aggregates::{Claim, Comment, Fact, Follow, Like, Post, Session, User};
-use crate::aggregates::{CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand};
-use crate::answer::{Receipt, Refusal};
+use crate::aggregates::{Claim, Comment, Fact, FeedSlots, Follow, Like, Post, Session, User};
+use crate::aggregates::{
+    CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
+};
+use crate::answer::{Ended, Receipt, Refusal};
 use crate::command::Command;
-use crate::process::{Processes, Saga, SagaCommand};
-use crate::remembered::{Known, Remembered};
+use crate::process::{Desk, Own, Processes, Saga, SagaCommand, SagaStatus};
+use crate::remembered::{CameOut, Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use events::{
-    ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FollowEvent, Key, LikeEvent, PostEvent, PostId,
-    SagaEvent, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
+    ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent, PostEvent,
+    PostId, Retention, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
 };
 use futures::FutureExt;
 use journal::{Position, Rule, Rules};
@@ -43,14 +45,26 @@ pub struct State {
     posts: Store<PostId, Post>,
     comments: Store<(PostId, CommentId), Comment>,
     likes: Store<(PostId, UserId), Like>,
+    feed_slots: Store<UserId, FeedSlots>,
     claims: Store<ClaimKey, Claim>,
+    /// Those that have not ended, and those that wait for a person to look.
     sagas: Store<SagaId, Saga>,
+    under_way: HashMap<SagaId, UnderWay>,
     /// Sagas that have not ended, in an order that does not depend on the process.
     open_sagas: BTreeSet<SagaId>,
     commands: Remembered,
     commits: u64,
     last_time: Timestamp,
     rules: Rules,
+}
+
+/// What is kept beside a saga until it has ended.
+#[derive(Clone, Copy)]
+struct UnderWay {
+    /// That of the command that began it.
+    retention: Retention,
+    /// The last commit with which it changed its own key; the first one counts.
+    acted: Receipt,
 }
 
 /// A digest of an address is never that of a name, but the two are kept apart all the same.
@@ -128,7 +142,7 @@ impl State {
         self.last_time
     }
 
-    /// A saga, if it is known here.
+    /// A saga, unless it has ended.
     pub fn saga(&self, id: SagaId) -> Option<&Saga> {
         self.sagas.0.get(&id).map(|entry| &entry.aggregate)
     }
@@ -138,14 +152,40 @@ impl State {
         self.open_sagas.iter().filter_map(|id| self.saga(*id).map(|saga| (*id, saga)))
     }
 
-    /// Where a saga was changed last.
-    pub(crate) fn saga_changed(&self, id: SagaId) -> Option<Receipt> {
-        self.sagas.changed(id)
+    /// What can be told to whoever waits for a saga, if anything: with the commit from which on it is true, and the last
+    /// one with which the saga changed its own key.
+    pub(crate) fn end_of(&self, id: SagaId, processes: &Processes) -> Option<CameOut> {
+        let Some(saga) = self.saga(id) else { return self.commands.saga(id).cloned() };
+        let UnderWay { acted, .. } = *self.under_way.get(&id)?;
+        if saga.status == SagaStatus::CompensationFailed {
+            let error = saga.reason.clone().unwrap_or_default();
+            return Some(CameOut { ended: Ended::Stuck { error }, last: self.sagas.changed(id)?, acted });
+        }
+        saga.is_fulfilled(processes).then_some(CameOut { ended: Ended::Completed, last: acted, acted })
+    }
+
+    /// What stands on a key, as far as a saga on it may decide upon it.
+    pub(crate) fn own(&self, key: &Key) -> Own {
+        match key {
+            Key::User(user) => Own { user: self.users.get(*user), ..Own::default() },
+            Key::Post(post) => Own { post: self.posts.get(*post), ..Own::default() },
+            Key::Email(_) | Key::Username(_) => Own::default(),
+        }
     }
 
     /// The version of a claim, if the key is one.
     pub(crate) fn claim_version(&self, key: &Key) -> Option<u64> {
         claim_of(key).map(|claim| self.claims.get(claim).version())
+    }
+
+    /// An account. For checks, not for decisions.
+    pub fn user(&self, user: UserId) -> User {
+        self.users.get(user)
+    }
+
+    /// How many drafts hold a place in their author's feed. For checks, not for decisions.
+    pub fn drafts(&self) -> usize {
+        self.feed_slots.0.values().map(|entry| entry.aggregate.taken()).sum()
     }
 
     /// Claims that somebody holds. For checks, not for decisions.
@@ -206,28 +246,43 @@ impl State {
             (Command::Like(command), Key::Post(post)) => {
                 self.likes.decide(like_of(&command), command, &self.posts.get(post))
             }
+            (Command::FeedSlot(command), Key::User(user)) => {
+                self.feed_slots.decide(user, command, &self.users.get(user))
+            }
             (Command::Claim(command), key) => {
                 let claim = claim_of(&key).ok_or_else(misplaced)?;
                 self.claims.decide(claim, command, &())
             }
             (Command::Saga(SagaCommand::Start { data, .. }), key) if processes.key(&data)? != key => Err(misplaced()),
-            (Command::Saga(command), _) => self.decide_saga(command, processes),
+            (Command::Saga(command), key) => self.decide_saga(command, &key, processes),
             _ => Err(misplaced()),
         }
     }
 
     /// A saga's own events, each followed by what it does to the saga's key.
-    fn decide_saga(&self, command: SagaCommand, processes: &Processes) -> Result<Vec<Event>, Refusal> {
+    fn decide_saga(&self, command: SagaCommand, key: &Key, processes: &Processes) -> Result<Vec<Event>, Refusal> {
         let id = saga_of(&command);
+        let desk = Desk { processes: processes.clone(), own: self.own(key) };
+        let mut begins = match &command {
+            SagaCommand::Start { data, with, .. } if self.saga(id).is_none() && self.commands.saga(id).is_none() => {
+                match processes.begin(data, with, &desk.own)? {
+                    Some(begins) => begins,
+                    None => return Ok(Vec::new()),
+                }
+            }
+            SagaCommand::Start { .. } => return Ok(Vec::new()),
+            SagaCommand::Order { .. } if self.commands.saga(id).is_some() => return Err(Refusal::SagaEnded),
+            SagaCommand::Record { .. } | SagaCommand::Order { .. } => Vec::new(),
+        };
         let mut saga = self.sagas.get(id);
         let mut all = Vec::new();
-        for event in self.sagas.decide(id, command, processes)? {
-            if let Event::Saga(event) = &event {
-                saga.apply(Fact(event.clone()));
-                let effects = saga.effects(processes, event);
-                all.push(Event::Saga(event.clone()));
-                all.extend(effects);
-            }
+        for event in self.sagas.decide(id, command, &desk)? {
+            let Event::Saga(event) = event else { continue };
+            saga.apply(Fact(event.clone()));
+            let effects = saga.effects(processes, &event, &desk.own);
+            all.push(Event::Saga(event));
+            all.append(&mut begins);
+            all.extend(effects);
         }
         Ok(all)
     }
@@ -241,8 +296,24 @@ impl State {
             (Command::Comment(command), _) => self.comments.changed(comment_of(command)),
             (Command::Like(command), _) => self.likes.changed(like_of(command)),
             (Command::Claim(_), key) => claim_of(key).and_then(|claim| self.claims.changed(claim)),
-            (Command::Saga(command), _) => self.sagas.changed(saga_of(command)),
+            (Command::FeedSlot(_), Key::User(user)) => {
+                self.feed_slots.changed(*user).or_else(|| self.users.changed(*user))
+            }
+            (Command::Saga(command), key) => {
+                let id = saga_of(command);
+                let came_out = || self.commands.saga(id).map(|came_out| came_out.last);
+                self.sagas.changed(id).or_else(came_out).or_else(|| self.key_changed(key))
+            }
             _ => None,
+        }
+    }
+
+    /// Where what a key is named after was changed last.
+    fn key_changed(&self, key: &Key) -> Option<Receipt> {
+        match key {
+            Key::User(user) => self.users.changed(*user),
+            Key::Post(post) => self.posts.changed(*post),
+            Key::Email(_) | Key::Username(_) => None,
         }
     }
 
@@ -251,13 +322,42 @@ impl State {
         self.commits += 1;
         self.last_time = self.last_time.max(commit.time);
         let mut receipt = Receipt { position, time: commit.time, version: None };
+        let mut saga = None;
         for event in &commit.events {
             if let Event::Claim(ClaimEvent::Reserved(reserved)) = event {
                 receipt.version = Some(reserved.version);
             }
+            if let Event::Saga(event) = event {
+                saga = Some(event.saga());
+            }
             self.apply_event(key, event, receipt);
         }
         self.commands.remember(commit, receipt, self.rules);
+        if let Some(saga) = saga {
+            self.follow(saga, commit, receipt);
+        }
+    }
+
+    /// Notes what a commit means to the saga that is in it.
+    fn follow(&mut self, id: SagaId, commit: &Commit, receipt: Receipt) {
+        let begins = UnderWay { retention: commit.retention, acted: receipt };
+        let under_way = self.under_way.entry(id).or_insert(begins);
+        if commit.events.iter().any(|event| !matches!(event, Event::Saga(_))) {
+            under_way.acted = receipt;
+        }
+        let UnderWay { retention, acted } = *under_way;
+        let Some(saga) = self.saga(id) else { return };
+        let ended = match saga.status {
+            SagaStatus::Completed => Ended::Completed,
+            SagaStatus::Compensated => {
+                let reason = saga.reason.clone().unwrap_or_default();
+                Ended::Compensated { refused: saga.refused.clone(), reason }
+            }
+            SagaStatus::Running | SagaStatus::Compensating | SagaStatus::CompensationFailed => return,
+        };
+        self.sagas.0.remove(&id);
+        self.under_way.remove(&id);
+        self.commands.came_out(id, CameOut { ended, last: receipt, acted }, retention);
     }
 
     fn apply_event(&mut self, key: &Key, event: &Event, receipt: Receipt) {
@@ -268,13 +368,14 @@ impl State {
             Event::Post(event) => self.posts.apply(post_in(event), event, receipt),
             Event::Comment(event) => self.comments.apply(comment_in(event), event, receipt),
             Event::Like(event) => self.likes.apply(like_in(event), event, receipt),
+            Event::FeedSlot(event) => self.feed_slots.apply(slot_in(event), event, receipt),
             Event::Claim(event) => {
                 if let Some(claim) = claim_of(key) {
                     self.claims.apply(claim, event, receipt);
                 }
             }
             Event::Saga(event) => {
-                let id = saga_in(event);
+                let id = event.saga();
                 self.sagas.apply(id, event, receipt);
                 match self.saga(id) {
                     Some(saga) if !saga.ended() => self.open_sagas.insert(id),
@@ -293,7 +394,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// The key on which a command must be decided, where the command itself says so.
 fn key_of(command: &Command) -> Option<Key> {
     match command {
-        Command::User(UserCommand::ChangeBio { user, .. }) => Some(Key::User(*user)),
+        Command::User(UserCommand::ChangeBio { user, .. } | UserCommand::ChangeRole { user, .. }) => {
+            Some(Key::User(*user))
+        }
         Command::Session(command) => Some(Key::User(session_of(command).0)),
         Command::Follow(command) => Some(Key::User(follow_of(command).0)),
         Command::Post(
@@ -301,6 +404,11 @@ fn key_of(command: &Command) -> Option<Key> {
         ) => Some(Key::Post(*post)),
         Command::Comment(command) => Some(Key::Post(comment_of(command).0)),
         Command::Like(command) => Some(Key::Post(like_of(command).0)),
+        Command::FeedSlot(
+            FeedSlotCommand::Reserve { user, .. }
+            | FeedSlotCommand::Commit { user, .. }
+            | FeedSlotCommand::Release { user, .. },
+        ) => Some(Key::User(*user)),
         Command::Saga(_) | Command::Claim(_) => None,
     }
 }
@@ -351,6 +459,11 @@ fn user_in(event: &UserEvent) -> UserId {
     match event {
         UserEvent::Created(e) => e.user,
         UserEvent::BioChanged(e) => e.user,
+        UserEvent::EmailChanged(e) => e.user,
+        UserEvent::UsernameChanged(e) => e.user,
+        UserEvent::RoleChanged(e) => e.user,
+        UserEvent::Disabled(e) => e.user,
+        UserEvent::KeyDestroyed(e) => e.user,
     }
 }
 
@@ -371,6 +484,9 @@ fn follow_in(event: &FollowEvent) -> (UserId, UserId) {
 fn post_in(event: &PostEvent) -> PostId {
     match event {
         PostEvent::Published(e) => e.post,
+        PostEvent::Drafted(e) => e.post,
+        PostEvent::DraftPublished(e) => e.post,
+        PostEvent::DraftDropped(e) => e.post,
         PostEvent::Edited(e) => e.post,
         PostEvent::Deleted(e) => e.post,
     }
@@ -390,19 +506,10 @@ fn like_in(event: &LikeEvent) -> (PostId, UserId) {
     }
 }
 
-pub(crate) fn saga_in(event: &SagaEvent) -> SagaId {
+fn slot_in(event: &FeedSlotEvent) -> UserId {
     match event {
-        SagaEvent::Started(e) => e.saga,
-        SagaEvent::StepRequested(e) => e.saga,
-        SagaEvent::StepRetried(e) => e.saga,
-        SagaEvent::StepCompleted(e) => e.saga,
-        SagaEvent::StepRefused(e) => e.saga,
-        SagaEvent::StepUndone(e) => e.saga,
-        SagaEvent::Compensating(e) => e.saga,
-        SagaEvent::Completed(e) => e.saga,
-        SagaEvent::Compensated(e) => e.saga,
-        SagaEvent::CompensationFailed(e) => e.saga,
-        SagaEvent::RetryOrdered(e) => e.saga,
-        SagaEvent::CompensationOrdered(e) => e.saga,
+        FeedSlotEvent::Reserved(e) => e.user,
+        FeedSlotEvent::Committed(e) => e.user,
+        FeedSlotEvent::Released(e) => e.user,
     }
 }

@@ -3,12 +3,13 @@
 //! A claim never lapses by time, so once both are reserved nothing can stand in the way any more: the user is created
 //! in the commit that records the second one, and from there on there is no way back.
 
-use commands::{ClaimCommand, Command, Next, Process, Saga};
+use commands::{Action, ClaimCommand, Command, Next, Own, Process, Refusal, Saga, User};
 use events::{
     Digest, Email, Event, Key, PasswordHash, SagaData, SagaEvent, SagaId, Sealed, Step, StepCompleted, UserCreated,
     UserId, Username,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Reserves the address.
 pub const CLAIM_EMAIL: Step = Step::named("CLAIM_EMAIL");
@@ -47,13 +48,19 @@ impl From<RegistrationData> for SagaData {
 
 impl Process for Registration {
     const NAME: &'static str = "USER_REGISTRATION";
+    const STEPS: &'static [Step] = &[CLAIM_EMAIL, CLAIM_USERNAME, CONFIRM_EMAIL, CONFIRM_USERNAME];
     type Data = RegistrationData;
 
     fn key(&self, data: &RegistrationData) -> Key {
         Key::User(data.user)
     }
 
-    fn next(&self, saga: &Saga, _: &RegistrationData, event: &SagaEvent) -> Vec<Next> {
+    fn begin(&self, _: &RegistrationData, _: &Value, own: &Own) -> Result<Option<Vec<Event>>, Refusal> {
+        // Who is here was registered before, and so long ago that the saga is forgotten.
+        Ok((own.user == User::Absent).then(Vec::new))
+    }
+
+    fn next(&self, saga: &Saga, _: &RegistrationData, event: &SagaEvent, _: &Own) -> Vec<Next> {
         match event {
             SagaEvent::Started(_) => vec![Next::Request(CLAIM_EMAIL)],
             SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_EMAIL => {
@@ -69,7 +76,7 @@ impl Process for Registration {
         }
     }
 
-    fn effects(&self, saga: &Saga, data: &RegistrationData, event: &SagaEvent) -> Vec<Event> {
+    fn effects(&self, saga: &Saga, data: &RegistrationData, event: &SagaEvent, _: &Own) -> Vec<Event> {
         match event {
             SagaEvent::StepCompleted(StepCompleted { step, .. }) if *step == CLAIM_USERNAME => {
                 let version = |step| {
@@ -95,13 +102,13 @@ impl Process for Registration {
         }
     }
 
-    fn command(&self, id: SagaId, data: &RegistrationData, step: &Step) -> (Key, Command) {
+    fn action(&self, id: SagaId, data: &RegistrationData, step: &Step, _: &Own) -> Action {
         let claim = if *step == CLAIM_EMAIL || *step == CLAIM_USERNAME {
             ClaimCommand::Reserve { saga: id, user: data.user }
         } else {
             ClaimCommand::Confirm { saga: id }
         };
-        (target(data, step), claim.into())
+        Action::Command(target(data, step), claim.into())
     }
 
     fn compensation(&self, id: SagaId, data: &RegistrationData, step: &Step) -> Option<(Key, Command)> {
@@ -122,12 +129,13 @@ fn target(data: &RegistrationData, step: &Step) -> Key {
 mod tests {
     use super::*;
     use crate::processes;
-    use commands::{Fact, Outcome, SagaCommand};
+    use commands::{Desk, Fact, Outcome, SagaCommand};
     use cqrs_es::test::TestFramework;
     use events::{
         CipherKey, SagaCompensated, SagaCompensating, SagaCompleted, SagaStarted, StepRefused, StepRequested,
         StepRetried, StepUndone, Timestamp,
     };
+    use std::time::Duration;
     use uuid::Uuid;
 
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -192,7 +200,7 @@ mod tests {
     }
 
     fn framework() -> TestFramework<Saga> {
-        TestFramework::with(processes())
+        TestFramework::with(Desk { processes: processes(Duration::ZERO), own: Own::default() })
     }
 
     #[test]
@@ -200,7 +208,7 @@ mod tests {
         let Fact(SagaEvent::Started(SagaStarted { data, .. })) = started() else { unreachable!() };
         framework()
             .given_no_previous_events()
-            .when(SagaCommand::Start { saga: saga(), data })
+            .when(SagaCommand::Start { saga: saga(), data, with: Value::Null })
             .then_expect_events(vec![started(), requested(CLAIM_EMAIL, false, Timestamp::default())]);
     }
 
@@ -208,7 +216,7 @@ mod tests {
     fn begun_twice_it_goes_on_as_it_was() {
         framework()
             .given(email_claimed())
-            .when(SagaCommand::Start { saga: saga(), data: registration() })
+            .when(SagaCommand::Start { saga: saga(), data: registration(), with: Value::Null })
             .then_expect_events(vec![]);
     }
 
@@ -225,7 +233,10 @@ mod tests {
         }
         let Fact(event) = completed(CLAIM_USERNAME);
         let data = registration().read().unwrap();
-        assert!(matches!(Registration.effects(&saga, &data, &event)[..], [Event::User(events::UserEvent::Created(_))]));
+        assert!(matches!(
+            Registration.effects(&saga, &data, &event, &Own::default())[..],
+            [Event::User(events::UserEvent::Created(_))]
+        ));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum ClaimCommand {
         /// For whom.
         user: UserId,
     },
-    /// Keeps it for good.
+    /// Keeps it for good. Of a claim that is somebody else's by now it changes nothing: it was given back meanwhile.
     Confirm {
         /// Which saga took it.
         saga: SagaId,
@@ -44,6 +44,15 @@ pub enum ClaimCommand {
     Release {
         /// Which saga took it, or wanted to.
         saga: SagaId,
+    },
+    /// Gives back what a person had for good. Of what they have no more it changes nothing.
+    Vacate {
+        /// Which saga says so.
+        saga: SagaId,
+        /// Who had it.
+        user: UserId,
+        /// Which reservation: they may have taken it again since.
+        version: u64,
     },
 }
 
@@ -78,11 +87,18 @@ impl Aggregate for Claim {
                 }
                 ClaimConfirmed { saga, user: holder.user, version }.into()
             }
+            (ClaimCommand::Confirm { .. }, _) if version > 0 => return Ok(()),
             (ClaimCommand::Confirm { .. }, _) => return Err(Refusal::NotFound),
             (ClaimCommand::Release { saga }, holder) => {
                 let held = holder.as_ref().filter(|holder| holder.saga == saga);
                 ClaimReleased { saga, user: held.map(|holder| holder.user) }.into()
             }
+            (ClaimCommand::Vacate { saga, user, version: of }, Some(holder))
+                if (holder.user, version) == (user, of) =>
+            {
+                ClaimReleased { saga, user: Some(user) }.into()
+            }
+            (ClaimCommand::Vacate { .. }, _) => return Ok(()),
         };
         sink.write(Fact(event), self).await;
         Ok(())
@@ -152,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_has_for_good_is_vacated_once() {
+        let vacate = |version| ClaimCommand::Vacate { saga: saga(9), user: user(1), version };
+        let vacated = Fact(ClaimReleased { saga: saga(9), user: Some(user(1)) }.into());
+        let held = || vec![reserved(1, 1), confirmed(1)];
+        framework().given(held()).when(vacate(1)).then_expect_events(vec![vacated.clone()]);
+        let again = held().into_iter().chain([vacated, reserved(1, 2)]).collect();
+        framework().given(again).when(vacate(1)).then_expect_events(vec![]);
+    }
+
+    #[test]
     fn a_release_takes_nothing_from_another_saga() {
         let release = ClaimCommand::Release { saga: saga(2) };
         framework().given(vec![reserved(1, 1)]).when(release).then_expect_events(vec![released(2, false)]);
@@ -159,10 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_saga_that_took_it_confirms_it() {
+    fn only_the_saga_that_took_it_confirms_it_and_too_late_it_changes_nothing() {
         let confirm = |by| ClaimCommand::Confirm { saga: saga(by) };
         framework().given(vec![reserved(1, 1)]).when(confirm(1)).then_expect_events(vec![confirmed(1)]);
         framework().given(vec![reserved(1, 1), confirmed(1)]).when(confirm(1)).then_expect_events(vec![]);
-        framework().given(vec![reserved(1, 1)]).when(confirm(2)).then_expect_error(Refusal::NotFound);
+        framework().given(vec![reserved(1, 1)]).when(confirm(2)).then_expect_events(vec![]);
+        framework().given_no_previous_events().when(confirm(1)).then_expect_error(Refusal::NotFound);
     }
 }

@@ -48,16 +48,15 @@ impl Aggregate for Follow {
     type Services = User;
 
     async fn handle(&mut self, command: FollowCommand, owner: &User, sink: &EventSink<Self>) -> Result<(), Refusal> {
-        if *owner == User::Absent {
-            return Err(Refusal::NotFound);
-        }
         match command {
+            FollowCommand::Start { .. } if owner.active().is_none() => Err(Refusal::NotFound),
             FollowCommand::Start { follower, followee } if follower == followee => Err(Refusal::SelfFollow),
             FollowCommand::Start { .. } if *self == Self::Following => Ok(()),
             FollowCommand::Start { follower, followee } => {
                 sink.write(Fact(FollowStarted { follower, followee }.into()), self).await;
                 Ok(())
             }
+            // Also by who is being deleted: their follows are ended one by one.
             FollowCommand::End { .. } if *self == Self::Not => Err(Refusal::NotFound),
             FollowCommand::End { follower, followee } => {
                 sink.write(Fact(FollowEnded { follower, followee }.into()), self).await;
@@ -76,12 +75,12 @@ impl Aggregate for Follow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user::tests::user;
+    use super::super::user::tests::{account, user};
     use super::*;
     use cqrs_es::test::TestFramework;
 
     fn framework() -> TestFramework<Follow> {
-        TestFramework::with(User::Active { credentials: 1 })
+        TestFramework::with(User::Active(account()))
     }
 
     fn start() -> FollowCommand {
@@ -109,6 +108,14 @@ mod tests {
             .given_no_previous_events()
             .when(FollowCommand::Start { follower: user(1), followee: user(1) })
             .then_expect_error(Refusal::SelfFollow);
+    }
+
+    #[test]
+    fn who_is_being_deleted_unfollows_but_does_not_follow() {
+        let framework = || TestFramework::<Follow>::with(User::Disabled(account()));
+        let end = FollowCommand::End { follower: user(1), followee: user(2) };
+        framework().given(vec![started()]).when(end).then_expect_events(vec![ended()]);
+        framework().given_no_previous_events().when(start()).then_expect_error(Refusal::NotFound);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use super::Fact;
 use crate::answer::Refusal;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use events::{Content, Hashtags, Mentions, PostDeleted, PostEdited, PostEvent, PostId, PostPublished, Sealed, UserId};
+use events::{
+    Content, Hashtags, Mentions, PostDeleted, PostDraftPublished, PostDrafted, PostEdited, PostEvent, PostId,
+    PostPublished, Sealed, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 /// What the write side must know of a post.
@@ -13,6 +16,11 @@ pub enum Post {
     /// There is none under this id.
     #[default]
     Absent,
+    /// It is being created; only its saga decides what becomes of it.
+    Draft {
+        /// Who writes it.
+        author: UserId,
+    },
     /// It can be read, commented and liked.
     Published {
         /// Who may edit and delete it.
@@ -66,7 +74,7 @@ impl Post {
     pub fn author(&self) -> Option<UserId> {
         match self {
             Self::Published { author } => Some(*author),
-            Self::Absent | Self::Deleted => None,
+            Self::Absent | Self::Draft { .. } | Self::Deleted => None,
         }
     }
 
@@ -92,7 +100,7 @@ impl Aggregate for Post {
                 match self {
                     Self::Absent => {}
                     Self::Published { author: of } if *of == author => return Ok(()),
-                    Self::Published { .. } => return Err(Refusal::Forbidden),
+                    Self::Published { .. } | Self::Draft { .. } => return Err(Refusal::Forbidden),
                     Self::Deleted => return Err(Refusal::NotFound),
                 }
                 PostPublished { post, author, content, hashtags, mentions }.into()
@@ -113,8 +121,10 @@ impl Aggregate for Post {
     fn apply(&mut self, Fact(event): Self::Event) {
         match event {
             PostEvent::Published(PostPublished { author, .. }) => *self = Self::Published { author },
+            PostEvent::Drafted(PostDrafted { author, .. }) => *self = Self::Draft { author },
+            PostEvent::DraftPublished(PostDraftPublished { author, .. }) => *self = Self::Published { author },
             PostEvent::Edited(_) => {}
-            PostEvent::Deleted(_) => *self = Self::Deleted,
+            PostEvent::DraftDropped(_) | PostEvent::Deleted(_) => *self = Self::Deleted,
         }
     }
 }
@@ -177,6 +187,21 @@ pub(super) mod tests {
             .given(vec![published(content("mine"))])
             .when(PostCommand::Delete { post: post(), by: user(2) })
             .then_expect_error(Refusal::Forbidden);
+    }
+
+    #[test]
+    fn nobody_touches_a_draft_but_its_saga() {
+        let drafted = || {
+            let content = content("soon");
+            let event = PostDrafted { post: post(), author: user(1), content, hashtags: None, mentions: None };
+            vec![Fact(event.into())]
+        };
+        let delete = PostCommand::Delete { post: post(), by: user(1) };
+        framework().given(drafted()).when(delete.clone()).then_expect_error(Refusal::NotFound);
+        framework().given(drafted()).when(publish(content("now"))).then_expect_error(Refusal::Forbidden);
+        let published = Fact(PostDraftPublished { post: post(), author: user(1) }.into());
+        let given = drafted().into_iter().chain([published]).collect();
+        framework().given(given).when(delete).then_expect_events(vec![deleted()]);
     }
 
     #[test]

@@ -48,17 +48,18 @@ impl Aggregate for Session {
 
     async fn handle(&mut self, command: SessionCommand, owner: &User, sink: &EventSink<Self>) -> Result<(), Refusal> {
         match command {
-            SessionCommand::Open { session, user, credentials } => match owner {
-                User::Absent => Err(Refusal::NotFound),
-                User::Active { credentials: current } if *current != credentials => Err(Refusal::StaleCredentials),
-                User::Active { .. } if *self == Self::Open => Ok(()),
-                User::Active { .. } => {
+            SessionCommand::Open { session, user, credentials } => match owner.active() {
+                None => Err(Refusal::NotFound),
+                Some(account) if account.credentials != credentials => Err(Refusal::StaleCredentials),
+                Some(_) if *self == Self::Open => Ok(()),
+                Some(_) => {
                     sink.write(Fact(SessionOpened { session, user }.into()), self).await;
                     Ok(())
                 }
             },
             SessionCommand::Close { session, user } => {
-                if *self == Self::Closed {
+                // With the account all its sessions ended.
+                if *self == Self::Closed || owner.active().is_none() {
                     return Err(Refusal::NotFound);
                 }
                 sink.write(Fact(SessionClosed { session, user }.into()), self).await;
@@ -77,12 +78,15 @@ impl Aggregate for Session {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user::tests::user;
+    use super::super::user::Account;
+    use super::super::user::tests::{account, user};
     use super::*;
     use cqrs_es::test::TestFramework;
     use uuid::Uuid;
 
-    const ACTIVE: User = User::Active { credentials: 2 };
+    fn active() -> User {
+        User::Active(Account { credentials: 2, ..account() })
+    }
 
     fn session() -> SessionId {
         SessionId(Uuid::from_u128(9))
@@ -98,7 +102,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_password_signs_in() {
-        TestFramework::<Session>::with(ACTIVE)
+        TestFramework::<Session>::with(active())
             .given_no_previous_events()
             .when(open(2))
             .then_expect_events(vec![opened()]);
@@ -106,21 +110,29 @@ mod tests {
 
     #[test]
     fn a_password_that_was_changed_meanwhile_does_not_sign_in() {
-        TestFramework::<Session>::with(ACTIVE)
+        TestFramework::<Session>::with(active())
             .given_no_previous_events()
             .when(open(1))
             .then_expect_error(Refusal::StaleCredentials);
     }
 
     #[test]
+    fn who_is_being_deleted_does_not_sign_in() {
+        TestFramework::<Session>::with(User::Disabled(account()))
+            .given_no_previous_events()
+            .when(open(1))
+            .then_expect_error(Refusal::NotFound);
+    }
+
+    #[test]
     fn a_session_ends_once() {
         let close = SessionCommand::Close { session: session(), user: user(1) };
         let closed = Fact(SessionClosed { session: session(), user: user(1) }.into());
-        TestFramework::<Session>::with(ACTIVE)
+        TestFramework::<Session>::with(active())
             .given(vec![opened()])
             .when(close.clone())
             .then_expect_events(vec![closed.clone()]);
-        TestFramework::<Session>::with(ACTIVE)
+        TestFramework::<Session>::with(active())
             .given(vec![opened(), closed])
             .when(close)
             .then_expect_error(Refusal::NotFound);

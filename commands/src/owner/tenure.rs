@@ -8,12 +8,11 @@ use super::driver::{Attempt, Driver};
 use super::meters::Meters;
 use super::time::commit_time;
 use super::{Owner, limits};
-use crate::answer::{Answer, Ended, Receipt, Refusal};
+use crate::answer::{Answer, Receipt, Refusal};
 use crate::command::Command;
-use crate::process::SagaStatus;
 use crate::request::Request;
 use crate::router::Delivery;
-use crate::state::{Decision, State, saga_in, saga_of};
+use crate::state::{Decision, State, saga_of};
 use bytes::Bytes;
 use events::{Commit, Event, Incarnation, SagaEvent, SagaId};
 use futures::StreamExt;
@@ -112,11 +111,8 @@ impl Tenure {
         owner: &Owner,
     ) -> Self {
         let options = &owner.options;
-        let driver = if options.rules.keep(Rule::ResumeOpenSteps) {
-            Driver::resume(&state, (options.clock)())
-        } else {
-            Driver::default()
-        };
+        let driver =
+            if options.rules.keep(Rule::ResumeOpenSteps) { Driver::resume(&state, options) } else { Driver::default() };
         Self {
             state,
             incarnation,
@@ -198,7 +194,7 @@ impl Tenure {
             Decision::Unchanged(receipt) => Answer::Unchanged(receipt),
             Decision::Refused(refusal) => Answer::Refused(refusal),
         };
-        self.hold(request, answer, reply);
+        self.hold(owner, request, answer, reply);
     }
 
     fn sent(
@@ -215,10 +211,10 @@ impl Tenure {
         }
         let mut reply = reply;
         if !self.rules.keep(Rule::AcknowledgeAfterValidity) {
-            self.release(&request, Answer::Accepted(receipt), reply.take());
+            self.release(owner, &request, Answer::Accepted(receipt), reply.take());
         }
         if !self.rules.keep(Rule::StepsStandInTheLog) {
-            sagas.iter().for_each(|event| self.driver.note(event, (owner.options.clock)()));
+            sagas.iter().for_each(|event| self.driver.note(&self.state, &owner.options, event));
         }
         let (offset, since) = (receipt.position.offset, Instant::now());
         self.sent.push_back(Sent { offset, request, receipt, reply, sagas, since });
@@ -267,9 +263,9 @@ impl Tenure {
         matches!(request.command, Command::Claim(_)).then(|| self.state.claim_version(&request.key)).flatten()
     }
 
-    fn hold(&mut self, request: Arc<Request>, answer: Answer, reply: Reply) {
+    fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, reply: Reply) {
         if !self.rules.keep(Rule::FenceRefusals) {
-            return self.release(&request, answer, reply);
+            return self.release(owner, &request, answer, reply);
         }
         let (decided_at, since) = (self.next, Instant::now());
         self.held.push_back(Held { request, answer, reply, decided_at, fence: None, since });
@@ -306,7 +302,7 @@ impl Tenure {
                 for held in self.held.iter_mut().take(covers) {
                     held.fence = Some(held.fence.map_or(end, |fence| fence.min(end)));
                 }
-                self.release_held();
+                self.release_held(owner);
                 Ok(())
             }
             Err(JournalError::Unavailable(error)) => {
@@ -334,39 +330,35 @@ impl Tenure {
         }
         self.meters.landed(sent.since);
         self.tell_sagas(owner, &sent);
-        self.release(&sent.request, Answer::Accepted(sent.receipt), sent.reply);
-        self.release_held();
+        self.release(owner, &sent.request, Answer::Accepted(sent.receipt), sent.reply);
+        self.release_held(owner);
         Ok(())
     }
 
     /// Acts upon what a valid commit says about sagas.
     fn tell_sagas(&mut self, owner: &Owner, sent: &Sent) {
         for event in &sent.sagas {
-            self.driver.note(event, (owner.options.clock)());
-            let id = saga_in(event);
-            if self.state.saga(id).is_some_and(|saga| saga.ended()) && ends(event) {
-                let ended = self.ended(id);
-                for waiter in self.waiters.remove(&id).unwrap_or_default() {
-                    answer(Some(waiter.reply), Answer::Ended(sent.receipt, ended.clone()));
-                }
+            self.driver.note(&self.state, &owner.options, event);
+        }
+        let Some(id) = sent.sagas.first().map(SagaEvent::saga) else { return };
+        if self.waiters.contains_key(&id)
+            && let Some(ended) = self.end_of(owner, id)
+        {
+            for waiter in self.waiters.remove(&id).unwrap_or_default() {
+                answer(Some(waiter.reply), ended.clone());
             }
         }
     }
 
-    fn ended(&self, id: SagaId) -> Ended {
-        let reason = || self.state.saga(id).and_then(|saga| saga.reason.clone()).unwrap_or_default();
-        match self.state.saga(id).map(|saga| saga.status) {
-            Some(SagaStatus::Completed) | None => Ended::Completed,
-            Some(SagaStatus::CompensationFailed) => Ended::Stuck { error: reason() },
-            Some(_) => {
-                let refused = self.state.saga(id).and_then(|saga| saga.refused.clone());
-                Ended::Compensated { refused, reason: reason() }
-            }
-        }
+    /// What can be told by now to whoever waits for a saga.
+    fn end_of(&self, owner: &Owner, id: SagaId) -> Option<Answer> {
+        let came_out = self.state.end_of(id, &owner.options.processes)?;
+        let is_true = came_out.last.position.offset < self.valid || !self.rules.keep(Rule::TellEndsThatAreValid);
+        is_true.then_some(Answer::Ended(came_out.acted, came_out.ended))
     }
 
     /// Lets go of every held answer that is known to be true by now. They become true in the order of deciding.
-    fn release_held(&mut self) {
+    fn release_held(&mut self, owner: &Owner) {
         let valid = self.valid;
         let known = |held: &Held| held.decided_at <= valid && held.fence.is_some_and(|fence| fence <= valid);
         while self.held.front().is_some_and(known) {
@@ -375,13 +367,13 @@ impl Tenure {
                     look.covers = look.covers.saturating_sub(1);
                 }
                 self.meters.released(held.since);
-                self.release(&held.request, held.answer, held.reply);
+                self.release(owner, &held.request, held.answer, held.reply);
             }
         }
     }
 
     /// Answers, or lets the asker wait for the end of the saga.
-    fn release(&mut self, request: &Request, given: Answer, reply: Reply) {
+    fn release(&mut self, owner: &Owner, request: &Request, given: Answer, reply: Reply) {
         let Some(reply) = reply else {
             if let Answer::Refused(refusal) = given {
                 warn!(saga = %request.correlation, "the outcome of a saga's step was refused: {refusal}");
@@ -396,24 +388,20 @@ impl Tenure {
             }
             _ => return answer(Some(reply), given),
         };
-        match self.state.saga_changed(waits_for) {
-            Some(last) if self.has_ended(waits_for) && self.may_tell(last) => {
-                answer(Some(reply), Answer::Ended(last, self.ended(waits_for)));
+        match self.end_of(owner, waits_for) {
+            Some(ended) => answer(Some(reply), ended),
+            // What it was wanted for was done before, and how is no longer known.
+            None if self.state.end_of(waits_for, &owner.options.processes).is_none()
+                && self.state.saga(waits_for).is_none() =>
+            {
+                answer(Some(reply), given);
             }
-            _ => {
+            None => {
                 let waiters = self.waiters.entry(waits_for).or_default();
                 waiters.retain(|waiter| !waiter.reply.is_closed());
                 waiters.push(Waiter { reply });
             }
         }
-    }
-
-    fn may_tell(&self, last: Receipt) -> bool {
-        last.position.offset < self.valid || !self.rules.keep(Rule::TellEndsThatAreValid)
-    }
-
-    fn has_ended(&self, id: SagaId) -> bool {
-        self.state.saga(id).is_some_and(|saga| saga.ended())
     }
 
     /// Puts what came of a saga's step to the saga.
@@ -466,10 +454,6 @@ async fn revoked(assignments: &mut watch::Receiver<Assignment>, partition: Parti
     if nobody_tells {
         std::future::pending::<()>().await;
     }
-}
-
-fn ends(event: &SagaEvent) -> bool {
-    matches!(event, SagaEvent::Completed(_) | SagaEvent::Compensated(_) | SagaEvent::CompensationFailed(_))
 }
 
 /// Whoever has gone away needs no answer.

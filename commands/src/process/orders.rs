@@ -4,9 +4,7 @@ use super::{Processes, Saga, SagaStatus, StepPhase};
 use crate::aggregates::Fact;
 use crate::answer::Refusal;
 use cqrs_es::event_sink::EventSink;
-use events::{
-    SagaCompensating, SagaCompensationOrdered, SagaEvent, SagaId, SagaRetryOrdered, StepRetried, Timestamp, UserId,
-};
+use events::{SagaCompensationOrdered, SagaEvent, SagaId, SagaRetryOrdered, StepRetried, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// What is to be done.
@@ -26,7 +24,7 @@ impl Saga {
         saga: SagaId,
         processes: &Processes,
         order: Order,
-        (by, reason): (UserId, String),
+        (by, reason): (Option<UserId>, String),
         now: Timestamp,
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
@@ -45,15 +43,13 @@ impl Saga {
                 }
             }
             Order::Compensate => {
-                let can_be_undone = |step| self.command(saga, processes, step, true).is_some();
+                let can_be_undone = |step| self.compensation(saga, processes, step).is_some();
                 if self.status != SagaStatus::Running || !self.steps.iter().all(|state| can_be_undone(&state.step)) {
                     return Err(Refusal::NoWayBack);
                 }
                 let ordered = SagaCompensationOrdered { saga, by, reason: reason.clone() };
                 sink.write(Fact(ordered.into()), self).await;
-                sink.write(Fact(SagaCompensating { saga, reason }.into()), self).await;
-                let undo = self.undo(saga, processes, now);
-                sink.write(Fact(undo), self).await;
+                self.turn_back(saga, processes, reason, now, sink).await;
             }
         }
         Ok(())
@@ -79,15 +75,18 @@ impl Saga {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{COMPENSATION_ATTEMPTS_MAX, Next, Outcome, Process, SagaCommand};
+    use super::super::attempts::COMPENSATION_ATTEMPTS_MAX;
+    use super::super::saga::Desk;
+    use super::super::{Action, Next, Outcome, Own, Process, SagaCommand};
     use super::*;
     use crate::aggregates::ClaimCommand;
     use crate::command::Command;
     use cqrs_es::test::TestFramework;
     use events::{
-        Digest, Event, Key, SagaCompensated, SagaCompensationFailed, SagaCompleted, SagaData, SagaStarted, Step,
-        StepCompleted, StepRefused, StepRequested, StepUndone,
+        Digest, Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
+        SagaStarted, Step, StepCompleted, StepRefused, StepRequested, StepUndone,
     };
+    use serde_json::Value;
     use uuid::Uuid;
 
     const FIRST: Step = Step::named("FIRST");
@@ -101,13 +100,18 @@ mod tests {
 
     impl Process for Errand {
         const NAME: &'static str = "ERRAND";
+        const STEPS: &'static [Step] = &[FIRST, LAST];
         type Data = ErrandData;
 
         fn key(&self, _: &ErrandData) -> Key {
             Key::User(OPERATOR)
         }
 
-        fn next(&self, _: &Saga, _: &ErrandData, event: &SagaEvent) -> Vec<Next> {
+        fn begin(&self, _: &ErrandData, _: &Value, _: &Own) -> Result<Option<Vec<Event>>, Refusal> {
+            Ok(Some(Vec::new()))
+        }
+
+        fn next(&self, _: &Saga, _: &ErrandData, event: &SagaEvent, _: &Own) -> Vec<Next> {
             match event {
                 SagaEvent::Started(_) => vec![Next::Request(FIRST)],
                 SagaEvent::StepCompleted(done) if done.step == FIRST => vec![Next::Request(LAST)],
@@ -116,12 +120,12 @@ mod tests {
             }
         }
 
-        fn effects(&self, _: &Saga, _: &ErrandData, _: &SagaEvent) -> Vec<Event> {
+        fn effects(&self, _: &Saga, _: &ErrandData, _: &SagaEvent, _: &Own) -> Vec<Event> {
             Vec::new()
         }
 
-        fn command(&self, id: SagaId, _: &ErrandData, _: &Step) -> (Key, Command) {
-            (Key::Email(Digest::default()), ClaimCommand::Confirm { saga: id }.into())
+        fn action(&self, id: SagaId, _: &ErrandData, _: &Step, _: &Own) -> Action {
+            Action::Command(Key::Email(Digest::default()), ClaimCommand::Confirm { saga: id }.into())
         }
 
         fn compensation(&self, id: SagaId, _: &ErrandData, step: &Step) -> Option<(Key, Command)> {
@@ -134,7 +138,7 @@ mod tests {
     struct ErrandData {}
 
     fn framework() -> TestFramework<Saga> {
-        TestFramework::with(Processes::default().with(Errand))
+        TestFramework::with(Desk { processes: Processes::default().with(Errand), own: Own::default() })
     }
 
     fn fact(event: impl Into<SagaEvent>) -> Fact<SagaEvent> {
@@ -154,11 +158,11 @@ mod tests {
     }
 
     fn order(order: Order) -> SagaCommand {
-        SagaCommand::Order { saga: SAGA, order, by: OPERATOR, reason: why(), now: NOW }
+        SagaCommand::Order { saga: SAGA, order, by: Some(OPERATOR), reason: why(), now: NOW }
     }
 
     fn retry_ordered() -> Fact<SagaEvent> {
-        fact(SagaRetryOrdered { saga: SAGA, by: OPERATOR, reason: why() })
+        fact(SagaRetryOrdered { saga: SAGA, by: Some(OPERATOR), reason: why() })
     }
 
     fn begun() -> Vec<Fact<SagaEvent>> {
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn what_can_be_undone_is_undone_on_order() {
         framework().given(begun()).when(order(Order::Compensate)).then_expect_events(vec![
-            fact(SagaCompensationOrdered { saga: SAGA, by: OPERATOR, reason: why() }),
+            fact(SagaCompensationOrdered { saga: SAGA, by: Some(OPERATOR), reason: why() }),
             fact(SagaCompensating { saga: SAGA, reason: why() }),
             requested(FIRST, true),
         ]);
