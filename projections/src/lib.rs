@@ -37,7 +37,7 @@ pub use posts::Posts;
 pub use projections::{Behind, Lag, ModelLag, ParkedKey, Projections, ProjectionsOptions, spawn};
 pub use read_model::{ApplyError, Batch, Entry, ReadModel};
 pub use runner::{Clock, RequestError, Runner, Stop, limits};
-//pub use sagas::Sagas;
+pub use sagas::Sagas;
 pub use sessions::Sessions;
 pub use text::Text;
 pub use users::Users;
