@@ -55,8 +55,7 @@ impl<V> Dated<V> {
     }
 
     pub(crate) fn oldest(&self, after: Option<Place>) -> impl Iterator<Item = Place> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.order.range((from, Bound::Unbounded)).copied()
+        oldest(&self.order, after)
     }
 }
 
@@ -70,4 +69,10 @@ impl<V> Default for Dated<V> {
 pub(crate) fn newest(order: &BTreeSet<Place>, after: Option<Place>) -> impl Iterator<Item = Place> {
     let to = after.map_or(Bound::Unbounded, Bound::Excluded);
     order.range((Bound::Unbounded, to)).rev().copied()
+}
+
+/// Oldest first, beginning after a place.
+pub(crate) fn oldest(order: &BTreeSet<Place>, after: Option<Place>) -> impl Iterator<Item = Place> {
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    order.range((from, Bound::Unbounded)).copied()
 }

@@ -1,8 +1,14 @@
-//! What those whom a person follows have posted, and what they posted themselves.
+//! What those whom a person follows have posted, and what they posted themselves: also their own posts in creation.
+//!
+//! A draft stands in the slot that its author's feed keeps for it, the post on its own key: the two come in any order, and
+//! where both are here the post counts.
 //!
 //! Merged when it is read, from one ordered set per author: nothing is copied per follower, so a follow, an unfollow or
 //! a delete is one small change, in whatever order it comes. A page costs one look into the set of each followed author;
 //! a store across the network would rather push to followers and pay when writing.
+
+#[cfg(test)]
+mod tests;
 
 use crate::checkpoint::Checkpoint;
 use crate::dated::Dated;
@@ -10,9 +16,9 @@ use crate::listing::{Listing, Page, Place};
 use crate::opener::Opener;
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
-use events::{Event, FollowEvent, PostEvent, PostId, SealError, Timestamp, UserId};
+use events::{Event, FeedSlotEvent, FollowEvent, PostEvent, PostId, SealError, Timestamp, UserEvent, UserId};
 use journal::Partition;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 
 /// The read model of feeds.
 #[derive(Default)]
@@ -29,7 +35,8 @@ impl Feed {
         Self { store: Store::with_generation(generation) }
     }
 
-    /// The published posts of `user` and of whom they follow, newest first by (created_at, id).
+    /// The published posts of `user` and of whom they follow, and the drafts of `user`, newest first by (created_at, id);
+    /// a draft's time is that of its slot. Each post is there once.
     pub fn latest(&self, user: UserId, page: Page) -> Listing<PostId> {
         let data = self.store.read();
         Listing::of(page, data.merged(user, page.after), |(_, id)| Some(PostId(id)))
@@ -65,6 +72,10 @@ impl ReadModel for Feed {
 struct Data {
     followees: HashMap<UserId, BTreeSet<UserId>>,
     posts: HashMap<UserId, Dated<()>>,
+    /// By author, the posts in creation that hold a slot.
+    slots: HashMap<UserId, Dated<()>>,
+    /// Drafts whose author's key is there, which are a post when they are published.
+    drafts: HashSet<PostId>,
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +85,15 @@ enum Change {
         author: UserId,
         at: Timestamp,
     },
-    /// Deleted, or its author's key is destroyed.
+    Drafted {
+        post: PostId,
+    },
+    DraftPublished {
+        post: PostId,
+        author: UserId,
+        at: Timestamp,
+    },
+    /// Deleted or dropped, or its author's key is destroyed.
     Gone {
         post: PostId,
         author: UserId,
@@ -87,26 +106,35 @@ enum Change {
         follower: UserId,
         followee: UserId,
     },
+    Reserved {
+        user: UserId,
+        post: PostId,
+        at: Timestamp,
+    },
+    /// Committed or released.
+    Vacated {
+        user: UserId,
+        post: PostId,
+    },
+    Disabled {
+        user: UserId,
+    },
 }
 
 impl Change {
     fn of(event: &Event, at: Timestamp, opener: &Opener) -> Result<Option<Self>, SealError> {
         Ok(match event {
-            Event::Post(PostEvent::Published(e)) if opener.is_destroyed(e.author) => {
-                Some(Self::Gone { post: e.post, author: e.author })
-            }
-            Event::Post(PostEvent::Published(e)) => Some(Self::Published { post: e.post, author: e.author, at }),
-            Event::Post(PostEvent::Edited(e)) if opener.is_destroyed(e.author) => {
-                Some(Self::Gone { post: e.post, author: e.author })
-            }
-            Event::Post(PostEvent::Edited(_)) => None,
-            Event::Post(PostEvent::Deleted(e)) => Some(Self::Gone { post: e.post, author: e.author }),
+            Event::Post(event) => Self::of_post(event, at, opener),
             Event::Follow(FollowEvent::Started(e)) => {
                 Some(Self::Followed { follower: e.follower, followee: e.followee })
             }
             Event::Follow(FollowEvent::Ended(e)) => {
                 Some(Self::Unfollowed { follower: e.follower, followee: e.followee })
             }
+            Event::FeedSlot(FeedSlotEvent::Reserved(e)) => Some(Self::Reserved { user: e.user, post: e.post, at }),
+            Event::FeedSlot(FeedSlotEvent::Committed(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
+            Event::FeedSlot(FeedSlotEvent::Released(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
+            Event::User(UserEvent::Disabled(e)) => Some(Self::Disabled { user: e.user }),
             Event::User(_)
             | Event::Session(_)
             | Event::Comment(_)
@@ -114,6 +142,23 @@ impl Change {
             | Event::Claim(_)
             | Event::Saga(_) => None,
         })
+    }
+
+    fn of_post(event: &PostEvent, at: Timestamp, opener: &Opener) -> Option<Self> {
+        match event {
+            PostEvent::Published(e) if opener.is_destroyed(e.author) => {
+                Some(Self::Gone { post: e.post, author: e.author })
+            }
+            PostEvent::Published(e) => Some(Self::Published { post: e.post, author: e.author, at }),
+            PostEvent::Drafted(e) => (!opener.is_destroyed(e.author)).then_some(Self::Drafted { post: e.post }),
+            PostEvent::DraftPublished(e) => Some(Self::DraftPublished { post: e.post, author: e.author, at }),
+            PostEvent::DraftDropped(e) => Some(Self::Gone { post: e.post, author: e.author }),
+            PostEvent::Edited(e) if opener.is_destroyed(e.author) => {
+                Some(Self::Gone { post: e.post, author: e.author })
+            }
+            PostEvent::Edited(_) => None,
+            PostEvent::Deleted(e) => Some(Self::Gone { post: e.post, author: e.author }),
+        }
     }
 }
 
@@ -123,13 +168,17 @@ impl Data {
             Change::Published { post, author, at } => {
                 self.posts.entry(author).or_default().insert(post.0, at, ());
             }
-            Change::Gone { post, author } => {
-                if let Some(posts) = self.posts.get_mut(&author) {
-                    posts.remove(post.0);
-                    if posts.is_empty() {
-                        self.posts.remove(&author);
-                    }
+            Change::Drafted { post } => {
+                self.drafts.insert(post);
+            }
+            Change::DraftPublished { post, author, at } => {
+                if self.drafts.remove(&post) {
+                    self.posts.entry(author).or_default().insert(post.0, at, ());
                 }
+            }
+            Change::Gone { post, author } => {
+                self.drafts.remove(&post);
+                take(&mut self.posts, author, post);
             }
             Change::Followed { follower, followee } => {
                 self.followees.entry(follower).or_default().insert(followee);
@@ -142,25 +191,47 @@ impl Data {
                     }
                 }
             }
+            Change::Reserved { user, post, at } => {
+                self.slots.entry(user).or_default().insert(post.0, at, ());
+            }
+            Change::Vacated { user, post } => take(&mut self.slots, user, post),
+            Change::Disabled { user } => {
+                self.slots.remove(&user);
+                self.followees.remove(&user);
+            }
         }
     }
 
-    /// The heap holds the newest place of each author that was not taken yet.
+    /// The heap holds the newest place of each source that was not taken yet.
     fn merged(&self, user: UserId, after: Option<Place>) -> impl Iterator<Item = Place> {
         let followees = self.followees.get(&user).into_iter().flatten().copied().filter(move |author| *author != user);
-        let mut sources = std::iter::once(user)
-            .chain(followees)
-            .filter_map(|author| self.posts.get(&author))
-            .map(|posts| posts.newest(after))
-            .collect::<Vec<_>>();
-        let mut heap = (0..)
-            .zip(&mut sources)
-            .filter_map(|(index, source)| source.next().map(|place| (place, index)))
-            .collect::<BinaryHeap<(Place, usize)>>();
+        let own = self.posts.get(&user);
+        let is_published = move |place: &Place| own.is_some_and(|own| own.contains(place.1));
+        let posts = std::iter::once(user).chain(followees).filter_map(|author| self.posts.get(&author));
+        let mut sources = posts.chain(self.slots.get(&user)).map(|posts| posts.newest(after)).collect::<Vec<_>>();
+        // A draft that is published by now is passed over.
+        let slots = self.slots.contains_key(&user).then(|| sources.len() - 1);
+        let count = sources.len();
+        let mut next = move |index: usize| {
+            sources[index]
+                .by_ref()
+                .find(|place| slots != Some(index) || !is_published(place))
+                .map(|place| (place, index))
+        };
+        let mut heap = (0..count).filter_map(&mut next).collect::<BinaryHeap<(Place, usize)>>();
         std::iter::from_fn(move || {
             let (place, index) = heap.pop()?;
-            heap.extend(sources[index].next().map(|next| (next, index)));
+            heap.extend(next(index));
             Some(place)
         })
+    }
+}
+
+fn take(all: &mut HashMap<UserId, Dated<()>>, user: UserId, post: PostId) {
+    if let Some(some) = all.get_mut(&user) {
+        some.remove(post.0);
+        if some.is_empty() {
+            all.remove(&user);
+        }
     }
 }

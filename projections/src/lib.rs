@@ -10,12 +10,19 @@ mod board;
 mod checkpoint;
 mod dated;
 pub mod feed;
+#[cfg(test)]
+mod given;
 mod listing;
+// One such log for these tests and the property tests.
+#[cfg(test)]
+#[path = "../../tests/properties/log.rs"]
+mod log;
 mod opener;
 pub mod posts;
 mod projections;
 mod read_model;
 mod runner;
+pub mod sagas;
 pub mod sessions;
 mod store;
 mod text;
@@ -30,6 +37,7 @@ pub use posts::Posts;
 pub use projections::{Behind, Lag, ModelLag, ParkedKey, Projections, ProjectionsOptions, spawn};
 pub use read_model::{ApplyError, Batch, Entry, ReadModel};
 pub use runner::{Clock, RequestError, Runner, Stop, limits};
+pub use sagas::Sagas;
 pub use sessions::Sessions;
 pub use text::Text;
 pub use users::Users;

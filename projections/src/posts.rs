@@ -1,9 +1,13 @@
 //! Posts with what lies under them: comments and likes.
 //!
 //! All of it is on the post's key, so it comes in order. What lies under a deleted post is gone with it. A post or
-//! comment whose author's key was destroyed counts as deleted.
+//! comment whose author's key was destroyed counts as deleted. A draft is there for its author alone, and in no list and
+//! no count.
 
+#[cfg(test)]
+mod tests;
 mod threads;
+mod traces;
 
 use crate::checkpoint::Checkpoint;
 use crate::dated;
@@ -22,7 +26,7 @@ pub struct Posts {
     store: Store<Threads>,
 }
 
-/// A published post.
+/// A post, or a draft of one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Post {
     /// Which.
@@ -35,7 +39,9 @@ pub struct Post {
     pub hashtags: Arc<[Text]>,
     /// Distinct, in the order of first appearance.
     pub mentions: Arc<[UserId]>,
-    /// When it was published.
+    /// Whether it is still being created, so that its author alone sees it.
+    pub draft: bool,
+    /// When it was published; of a draft when it was drafted.
     pub created_at: Timestamp,
     /// When its content was replaced last.
     pub edited_at: Option<Timestamp>,
@@ -71,6 +77,24 @@ pub struct Like {
     pub created_at: Timestamp,
 }
 
+/// What somebody has left behind.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Traces {
+    /// Their posts and drafts.
+    pub posts: Vec<PostId>,
+    /// Their comments under posts of others: those under their own posts go with the post.
+    pub comments: Vec<(PostId, CommentId)>,
+    /// The posts of others that they like.
+    pub likes: Vec<PostId>,
+}
+
+impl Traces {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.comments.is_empty() && self.likes.is_empty()
+    }
+}
+
 impl Posts {
     /// Its name.
     pub const NAME: &'static str = "posts";
@@ -80,15 +104,15 @@ impl Posts {
         Self { store: Store::with_generation(generation) }
     }
 
-    /// A post; `None` if there is none, or none any more.
-    pub fn post(&self, post: PostId) -> Option<Post> {
-        self.store.read().get(post).map(|thread| shown(post, thread))
+    /// A post; `None` if there is none that `viewer` may see, or none any more.
+    pub fn post(&self, post: PostId, viewer: Option<UserId>) -> Option<Post> {
+        self.store.read().seen(post, viewer).map(|thread| shown(post, thread))
     }
 
-    /// Those of `posts` that there are, in the order asked for.
-    pub fn posts(&self, posts: &[PostId]) -> Vec<Post> {
+    /// Those of `posts` that there are and that `viewer` may see, in the order asked for.
+    pub fn posts(&self, posts: &[PostId], viewer: Option<UserId>) -> Vec<Post> {
         let threads = self.store.read();
-        posts.iter().filter_map(|post| threads.get(*post).map(|thread| shown(*post, thread))).collect()
+        posts.iter().filter_map(|post| threads.seen(*post, viewer).map(|thread| shown(*post, thread))).collect()
     }
 
     /// Everybody's posts, or those of one author, newest first by (created_at, id).
@@ -135,6 +159,21 @@ impl Posts {
         let threads = self.store.read();
         posts.iter().map(|post| threads.get(*post).is_some_and(|thread| thread.likes.contains(user.0))).collect()
     }
+
+    /// At most `limit` things that `user` has left behind, for whoever deletes them; the posts come first.
+    pub fn traces(&self, user: UserId, limit: usize) -> Traces {
+        let threads = self.store.read();
+        let posts = threads.posts_of(user).take(limit).collect::<Vec<_>>();
+        let limit = limit - posts.len();
+        let comments = threads.traces.comments(user).take(limit).collect::<Vec<_>>();
+        let limit = limit - comments.len();
+        Traces { posts, comments, likes: threads.traces.likes(user).take(limit).collect() }
+    }
+
+    /// Whether `user` has left anything behind.
+    pub fn holds_trace(&self, user: UserId) -> bool {
+        !self.traces(user, 1).is_empty()
+    }
 }
 
 fn shown(id: PostId, thread: &Thread) -> Post {
@@ -144,6 +183,7 @@ fn shown(id: PostId, thread: &Thread) -> Post {
         content: thread.content.clone(),
         hashtags: Arc::clone(&thread.hashtags),
         mentions: Arc::clone(&thread.mentions),
+        draft: thread.draft,
         created_at: thread.created_at,
         edited_at: thread.edited_at,
         likes_count: thread.likes.len(),

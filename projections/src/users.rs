@@ -1,10 +1,13 @@
 //! Who has an account, who they are, how they sign in, and who follows whom.
 //!
-//! An account that is not here (not yet seen, or unreadable since its key was destroyed) is in no list and no count, so
-//! at every moment a list has exactly as many entries as its count says. A follow may be seen before the account that it
+//! An account that is not here (not yet seen, disabled, or unreadable since its key was destroyed) is in no list and no
+//! count, so at every moment a list has exactly as many entries as its count says. A follow may be seen before the account that it
 //! is of: it counts from the moment at which the account appears.
 
 mod directory;
+mod holders;
+#[cfg(test)]
+mod tests;
 
 use crate::checkpoint::Checkpoint;
 use crate::listing::{Listing, Page};
@@ -12,7 +15,7 @@ use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
 use crate::text::Text;
 use directory::{Account, Change, Directory};
-use events::{Digest, PasswordHash, Timestamp, UserId};
+use events::{Claimed, Digest, PasswordHash, Role, Timestamp, UserId};
 use journal::Partition;
 
 /// The read model of users.
@@ -82,6 +85,31 @@ pub struct Follow {
     pub created_at: Timestamp,
 }
 
+/// Under what an account is found now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claims {
+    /// Its address.
+    pub email: Claimed,
+    /// Its name.
+    pub username: Claimed,
+}
+
+/// Whom a deletion must part somebody from, whether or not they have an account here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Related {
+    /// Who follows them.
+    pub followers: Vec<UserId>,
+    /// Whom they follow.
+    pub following: Vec<UserId>,
+}
+
+impl Related {
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.followers.is_empty() && self.following.is_empty()
+    }
+}
+
 impl Users {
     /// Its name.
     pub const NAME: &'static str = "users";
@@ -117,7 +145,7 @@ impl Users {
         users.iter().filter_map(author).collect()
     }
 
-    /// Who signs in with this address. Of two accounts with one address it is the one with the newer claim.
+    /// Who signs in with this address now. Of two accounts with one address it is the one with the newer claim.
     pub fn credentials(&self, email_claim: Digest) -> Option<Credentials> {
         let directory = self.store.read();
         let user = directory.emails.holder(email_claim)?;
@@ -126,10 +154,14 @@ impl Users {
         Some(Credentials { user, password: password.clone(), version: *password_version })
     }
 
-    /// Who has this name, by the digest of its folded form. Of two accounts it is the one with the newer claim.
+    /// Who has this name now, by the digest of its folded form. Of two accounts it is the one with the newer claim.
     pub fn by_username(&self, username_claim: Digest) -> Option<UserId> {
-        let directory = self.store.read();
-        directory.usernames.holder(username_claim).filter(|user| directory.account(*user).is_some())
+        self.store.read().usernames.holder(username_claim)
+    }
+
+    /// What a person may do; [`Role::User`] where there is no account.
+    pub fn role(&self, user: UserId) -> Role {
+        self.store.read().account(user).map_or(Role::User, |(_, account)| account.role)
     }
 
     /// How `viewer` and `other` stand to each other.
@@ -148,6 +180,30 @@ impl Users {
     pub fn following(&self, user: UserId, page: Page) -> Listing<Follow> {
         let directory = self.store.read();
         directory.account(user).map(|(node, _)| directory.list(&node.following, page)).unwrap_or_default()
+    }
+
+    /// At most `limit` follows both ways, also of an account that is not here; the followers come first.
+    pub fn related(&self, user: UserId, limit: usize) -> Related {
+        let directory = self.store.read();
+        let Some(node) = directory.node(user) else { return Related::default() };
+        let followers = node.followers.some(limit);
+        let following = node.following.some(limit - followers.len());
+        Related { followers, following }
+    }
+
+    /// What an account claims, also of a disabled one until its key is destroyed; `None` if there was none.
+    pub fn claims(&self, user: UserId) -> Option<Claims> {
+        self.store.read().node(user)?.claims.as_deref().copied()
+    }
+
+    /// Whether the account was disabled, which is for good.
+    pub fn is_disabled(&self, user: UserId) -> bool {
+        self.store.read().is_disabled(user)
+    }
+
+    /// Whether anything is held that this person typed.
+    pub fn holds(&self, user: UserId) -> bool {
+        self.store.read().account(user).is_some()
     }
 }
 

@@ -1,5 +1,7 @@
-//! The data behind [`super::Posts`]: each post with its comments and likes, and the posts in their order.
+//! The data behind [`super::Posts`]: each post with its comments and likes, and the posts in their order. A draft
+//! is a thread that nothing can lie under and that is in no order.
 
+use super::traces::Traces;
 use crate::dated::Dated;
 use crate::listing::Place;
 use crate::opener::Opener;
@@ -10,17 +12,21 @@ use events::{
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use uuid::Uuid;
 
 #[derive(Default)]
 pub(super) struct Threads {
     posts: HashMap<PostId, Thread>,
     pub(super) latest: BTreeSet<Place>,
     pub(super) by_author: HashMap<UserId, BTreeSet<Place>>,
+    drafts: BTreeSet<(UserId, PostId)>,
+    pub(super) traces: Traces,
 }
 
-/// A post and what lies under it.
+/// A post or a draft, and what lies under it.
 pub(super) struct Thread {
     pub(super) author: UserId,
+    pub(super) draft: bool,
     pub(super) content: Text,
     pub(super) hashtags: Arc<[Text]>,
     pub(super) mentions: Arc<[UserId]>,
@@ -51,12 +57,22 @@ pub(super) enum Change {
         body: Body,
         at: Timestamp,
     },
+    Drafted {
+        post: PostId,
+        author: UserId,
+        body: Body,
+        at: Timestamp,
+    },
+    DraftPublished {
+        post: PostId,
+        at: Timestamp,
+    },
     Edited {
         post: PostId,
         body: Body,
         at: Timestamp,
     },
-    /// Deleted, or its author's key is destroyed.
+    /// Deleted or dropped, or its author's key is destroyed.
     Gone {
         post: PostId,
     },
@@ -90,6 +106,14 @@ impl Change {
                     None => Self::Gone { post: e.post },
                 }
             }
+            Event::Post(PostEvent::Drafted(e)) => {
+                match Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)? {
+                    Some(body) => Self::Drafted { post: e.post, author: e.author, body, at },
+                    None => Self::Gone { post: e.post },
+                }
+            }
+            Event::Post(PostEvent::DraftPublished(e)) => Self::DraftPublished { post: e.post, at },
+            Event::Post(PostEvent::DraftDropped(e)) => Self::Gone { post: e.post },
             Event::Post(PostEvent::Edited(e)) => {
                 match Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)? {
                     Some(body) => Self::Edited { post: e.post, body, at },
@@ -107,9 +131,12 @@ impl Change {
             Event::Comment(CommentEvent::Deleted(e)) => Self::Uncommented { post: e.post, comment: e.comment },
             Event::Like(LikeEvent::Added(e)) => Self::Liked { post: e.post, user: e.user, at },
             Event::Like(LikeEvent::Removed(e)) => Self::Unliked { post: e.post, user: e.user },
-            Event::User(_) | Event::Session(_) | Event::Follow(_) | Event::Claim(_) | Event::Saga(_) => {
-                return Ok(None);
-            }
+            Event::User(_)
+            | Event::Session(_)
+            | Event::Follow(_)
+            | Event::FeedSlot(_)
+            | Event::Claim(_)
+            | Event::Saga(_) => return Ok(None),
         };
         Ok(Some(change))
     }
@@ -135,13 +162,36 @@ impl Body {
 }
 
 impl Threads {
+    /// A published post; nobody but its author knows of a draft.
     pub(super) fn get(&self, post: PostId) -> Option<&Thread> {
-        self.posts.get(&post)
+        self.posts.get(&post).filter(|thread| !thread.draft)
+    }
+
+    /// A published post, or a draft of the viewer's own.
+    pub(super) fn seen(&self, post: PostId, viewer: Option<UserId>) -> Option<&Thread> {
+        self.posts.get(&post).filter(|thread| !thread.draft || viewer == Some(thread.author))
+    }
+
+    /// All posts and drafts of an author.
+    pub(super) fn posts_of(&self, author: UserId) -> impl Iterator<Item = PostId> {
+        let drafts = self.drafts.range((author, PostId(Uuid::nil()))..=(author, PostId(Uuid::max())));
+        let published = self.by_author.get(&author).into_iter().flatten();
+        published.map(|(_, id)| PostId(*id)).chain(drafts.map(|(_, post)| *post))
     }
 
     pub(super) fn apply(&mut self, change: Change) {
         match change {
-            Change::Published { post, author, body, at } => self.publish(post, author, body, at),
+            Change::Published { post, author, body, at } => {
+                if self.add(post, author, body, at, false) {
+                    self.list(post, author, at);
+                }
+            }
+            Change::Drafted { post, author, body, at } => {
+                if self.add(post, author, body, at, true) {
+                    self.drafts.insert((author, post));
+                }
+            }
+            Change::DraftPublished { post, at } => self.publish_draft(post, at),
             Change::Edited { post, body, at } => {
                 if let Some(thread) = self.posts.get_mut(&post) {
                     (thread.content, thread.hashtags, thread.mentions) = (body.content, body.hashtags, body.mentions);
@@ -150,42 +200,70 @@ impl Threads {
             }
             Change::Gone { post } => self.remove(post),
             Change::Commented { post, comment, remark, at } => {
-                if let Some(thread) = self.posts.get_mut(&post) {
-                    thread.comments.insert(comment.0, at, remark);
+                if let Some(thread) = published(&mut self.posts, post) {
+                    let by = remark.author;
+                    if thread.comments.insert(comment.0, at, remark) && by != thread.author {
+                        self.traces.commented(by, post, comment);
+                    }
                 }
             }
             Change::Uncommented { post, comment } => {
-                if let Some(thread) = self.posts.get_mut(&post) {
+                if let Some(thread) = published(&mut self.posts, post) {
+                    let by = thread.comments.get(comment.0).map(|(_, remark)| remark.author);
+                    by.into_iter().for_each(|by| self.traces.uncommented(by, post, comment));
                     thread.comments.remove(comment.0);
                 }
             }
             Change::Liked { post, user, at } => {
-                if let Some(thread) = self.posts.get_mut(&post) {
-                    thread.likes.insert(user.0, at, ());
+                if let Some(thread) = published(&mut self.posts, post)
+                    && thread.likes.insert(user.0, at, ())
+                    && user != thread.author
+                {
+                    self.traces.liked(user, post);
                 }
             }
             Change::Unliked { post, user } => {
-                if let Some(thread) = self.posts.get_mut(&post) {
+                if let Some(thread) = published(&mut self.posts, post) {
                     thread.likes.remove(user.0);
+                    self.traces.unliked(user, post);
                 }
             }
         }
     }
 
-    fn publish(&mut self, post: PostId, author: UserId, body: Body, at: Timestamp) {
+    /// Returns whether it was not there before.
+    fn add(&mut self, post: PostId, author: UserId, body: Body, created_at: Timestamp, draft: bool) -> bool {
         if self.posts.contains_key(&post) {
-            return;
+            return false;
         }
         let Body { content, hashtags, mentions } = body;
-        let (comments, likes) = (Dated::default(), Dated::default());
-        let thread = Thread { author, content, hashtags, mentions, created_at: at, edited_at: None, comments, likes };
+        let (comments, likes, edited_at) = (Dated::default(), Dated::default(), None);
+        let thread = Thread { author, draft, content, hashtags, mentions, created_at, edited_at, comments, likes };
         self.posts.insert(post, thread);
+        true
+    }
+
+    fn publish_draft(&mut self, post: PostId, at: Timestamp) {
+        let Some(thread) = self.posts.get_mut(&post).filter(|thread| thread.draft) else { return };
+        (thread.draft, thread.created_at) = (false, at);
+        let author = thread.author;
+        self.drafts.remove(&(author, post));
+        self.list(post, author, at);
+    }
+
+    fn list(&mut self, post: PostId, author: UserId, at: Timestamp) {
         self.latest.insert((at, post.0));
         self.by_author.entry(author).or_default().insert((at, post.0));
     }
 
     fn remove(&mut self, post: PostId) {
         let Some(thread) = self.posts.remove(&post) else { return };
+        for id in thread.comments.ids() {
+            let by = thread.comments.get(id).map(|(_, remark)| remark.author);
+            by.into_iter().for_each(|by| self.traces.uncommented(by, post, CommentId(id)));
+        }
+        thread.likes.ids().for_each(|user| self.traces.unliked(UserId(user), post));
+        self.drafts.remove(&(thread.author, post));
         let place = (thread.created_at, post.0);
         self.latest.remove(&place);
         if let Some(order) = self.by_author.get_mut(&thread.author) {
@@ -195,4 +273,9 @@ impl Threads {
             }
         }
     }
+}
+
+/// Nothing can lie under a draft.
+fn published(posts: &mut HashMap<PostId, Thread>, post: PostId) -> Option<&mut Thread> {
+    posts.get_mut(&post).filter(|thread| !thread.draft)
 }

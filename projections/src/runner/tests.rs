@@ -1,11 +1,8 @@
 //! The runner over a log in memory, with a read model that fails when it is told to.
 
-// One such log for these tests and the property tests.
-#[path = "../../../tests/properties/log.rs"]
-mod log;
-
 use super::*;
 use crate::board::Health;
+use crate::log::{MemoryKeys, MemoryLog, key_of};
 use crate::projections::{Projections, ProjectionsOptions, spawn};
 use crate::read_model::ApplyError;
 use crate::store::Store;
@@ -15,7 +12,6 @@ use events::{
     SessionClosed, SessionId, SessionOpened, UserId,
 };
 use journal::{Position, Rules};
-use log::{MemoryKeys, MemoryLog, key_of};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -538,7 +534,7 @@ async fn what_a_destroyed_key_sealed_counts_as_deleted() {
     }
     let page = Page { limit: 10, after: None };
     assert_eq!(posts.latest(None, page).items.len(), 1);
-    assert_eq!(posts.post(post).unwrap().comments_count, 0);
+    assert_eq!(posts.post(post, None).unwrap().comments_count, 0);
     assert!(feed.latest(gone, page).items.is_empty());
     assert_eq!(feed.latest(user(1), page).items, [post]);
 }

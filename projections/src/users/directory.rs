@@ -1,29 +1,35 @@
 //! The data behind [`super::Users`]: accounts, the follows between them, and who holds which address and name.
 //!
 //! Follows are kept on both sides, also those of accounts that are not here; each side counts how many of its entries
-//! are of such accounts, so that a count costs nothing.
+//! are of such accounts, so that a count costs nothing. Of a disabled account its claims are kept as well, until its key
+//! is destroyed: its deletion has to release them.
 
-use super::Follow;
+use super::holders::Holders;
+use super::{Claims, Follow};
 use crate::dated::Dated;
 use crate::listing::{Listing, Page};
 use crate::opener::Opener;
 use crate::text::Text;
 use events::{
-    BioChanged, Digest, Event, FollowEvent, PasswordHash, SealError, Timestamp, UserCreated, UserEvent, UserId,
+    BioChanged, Claimed, Event, FollowEvent, PasswordHash, Role, SealError, Timestamp, UserCreated, UserEvent, UserId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Default)]
 pub(super) struct Directory {
     nodes: HashMap<UserId, Node>,
-    pub(super) emails: Claims,
-    pub(super) usernames: Claims,
+    /// For good; most of them have no node any more.
+    disabled: HashSet<UserId>,
+    /// Of the accounts that are here.
+    pub(super) emails: Holders,
+    pub(super) usernames: Holders,
 }
 
 /// What is known of a user id, whether or not there is an account.
 #[derive(Default)]
 pub(super) struct Node {
     account: Option<Box<Account>>,
+    pub(super) claims: Option<Box<Claims>>,
     pub(super) followers: Follows,
     pub(super) following: Follows,
 }
@@ -34,6 +40,7 @@ pub(super) struct Account {
     pub(super) bio: Option<Text>,
     pub(super) password: PasswordHash,
     pub(super) password_version: u64,
+    pub(super) role: Role,
     pub(super) created_at: Timestamp,
 }
 
@@ -45,20 +52,34 @@ pub(super) struct Follows {
     hidden: usize,
 }
 
-/// Who holds which address or name: whoever came with the highest version.
-#[derive(Default)]
-pub(super) struct Claims(HashMap<Digest, (u64, UserId)>);
-
-/// What is claimed, and the claim's version.
-type Claim = (Digest, u64);
-
 /// What an event means here, opened.
 pub(super) enum Change {
     Created {
         user: UserId,
-        email: Claim,
-        username: Claim,
+        claims: Claims,
         account: Option<Box<Account>>,
+    },
+    /// Without the new text the user's key is destroyed.
+    Email {
+        user: UserId,
+        claimed: Claimed,
+        email: Option<Text>,
+    },
+    /// Without the new text the user's key is destroyed.
+    Username {
+        user: UserId,
+        claimed: Claimed,
+        username: Option<Text>,
+    },
+    Role {
+        user: UserId,
+        role: Role,
+    },
+    Disabled {
+        user: UserId,
+    },
+    KeyDestroyed {
+        user: UserId,
     },
     Bio {
         user: UserId,
@@ -84,21 +105,33 @@ impl Change {
         let change = match event {
             Event::User(UserEvent::Created(created)) => {
                 let account = Account::open(created, at, opener)?.map(Box::new);
-                let email = (created.email_claim, created.email_version);
-                let username = (created.username_claim, created.username_version);
-                Self::Created { user: created.user, email, username, account }
+                let email = Claimed { claim: created.email_claim, version: created.email_version };
+                let username = Claimed { claim: created.username_claim, version: created.username_version };
+                Self::Created { user: created.user, claims: Claims { email, username }, account }
             }
             Event::User(UserEvent::BioChanged(BioChanged { user, bio: Some(bio) })) => match opener.open(*user, bio)? {
                 Some(bio) => Self::Bio { user: *user, bio: Some(bio.as_str().into()) },
                 None => Self::Unreadable { user: *user },
             },
             Event::User(UserEvent::BioChanged(BioChanged { user, bio: None })) => Self::Bio { user: *user, bio: None },
+            Event::User(UserEvent::EmailChanged(e)) => {
+                let email = opener.open(e.user, &e.email)?.map(|email| email.as_str().into());
+                Self::Email { user: e.user, claimed: e.claimed, email }
+            }
+            Event::User(UserEvent::UsernameChanged(e)) => {
+                let username = opener.open(e.user, &e.username)?.map(|username| username.as_str().into());
+                Self::Username { user: e.user, claimed: e.claimed, username }
+            }
+            Event::User(UserEvent::RoleChanged(e)) => Self::Role { user: e.user, role: e.role },
+            Event::User(UserEvent::Disabled(e)) => Self::Disabled { user: e.user },
+            Event::User(UserEvent::KeyDestroyed(e)) => Self::KeyDestroyed { user: e.user },
             Event::Follow(FollowEvent::Started(e)) => Self::Followed { follower: e.follower, followee: e.followee, at },
             Event::Follow(FollowEvent::Ended(e)) => Self::Unfollowed { follower: e.follower, followee: e.followee },
             Event::Session(_)
             | Event::Post(_)
             | Event::Comment(_)
             | Event::Like(_)
+            | Event::FeedSlot(_)
             | Event::Claim(_)
             | Event::Saga(_) => return Ok(None),
         };
@@ -117,6 +150,7 @@ impl Account {
             bio: None,
             password,
             password_version: 1,
+            role: Role::default(),
             created_at,
         }))
     }
@@ -125,17 +159,33 @@ impl Account {
 impl Directory {
     pub(super) fn apply(&mut self, change: Change) {
         match change {
-            Change::Created { user, email, username, account } => {
-                self.emails.claim(email, user);
-                self.usernames.claim(username, user);
-                if let Some(account) = account {
-                    self.appear(user, account);
-                }
+            Change::Created { user, claims, account } => self.create(user, claims, account),
+            Change::Email { user, claimed, email: Some(email) } => {
+                self.claim(user, |claims| claims.email = claimed);
+                self.change(user, |account| account.email = email);
             }
-            Change::Bio { user, bio } => {
-                if let Some(account) = self.nodes.get_mut(&user).and_then(|node| node.account.as_mut()) {
-                    account.bio = bio;
-                }
+            Change::Username { user, claimed, username: Some(username) } => {
+                self.claim(user, |claims| claims.username = claimed);
+                self.change(user, |account| account.username = username);
+            }
+            Change::Email { user, claimed, email: None } => {
+                self.vanish(user);
+                self.claim(user, |claims| claims.email = claimed);
+            }
+            Change::Username { user, claimed, username: None } => {
+                self.vanish(user);
+                self.claim(user, |claims| claims.username = claimed);
+            }
+            Change::Bio { user, bio } => self.change(user, |account| account.bio = bio),
+            Change::Role { user, role } => self.change(user, |account| account.role = role),
+            Change::Disabled { user } => {
+                self.disabled.insert(user);
+                self.vanish(user);
+            }
+            Change::KeyDestroyed { user } => {
+                self.disabled.insert(user);
+                self.vanish(user);
+                self.forget_claims(user);
             }
             Change::Unreadable { user } => self.vanish(user),
             Change::Followed { follower, followee, at } => self.follow(follower, followee, at),
@@ -146,6 +196,15 @@ impl Directory {
     pub(super) fn account(&self, user: UserId) -> Option<(&Node, &Account)> {
         let node = self.nodes.get(&user)?;
         Some((node, node.account.as_deref()?))
+    }
+
+    /// What is known of a user id; of a disabled account too.
+    pub(super) fn node(&self, user: UserId) -> Option<&Node> {
+        self.nodes.get(&user)
+    }
+
+    pub(super) fn is_disabled(&self, user: UserId) -> bool {
+        self.disabled.contains(&user)
     }
 
     pub(super) fn follows(&self, follower: UserId, followee: UserId) -> bool {
@@ -165,17 +224,65 @@ impl Directory {
         self.account(user).is_some()
     }
 
-    fn appear(&mut self, user: UserId, account: Box<Account>) {
+    fn create(&mut self, user: UserId, claims: Claims, account: Option<Box<Account>>) {
         let node = self.nodes.entry(user).or_default();
-        if node.account.is_none() {
+        // Nobody comes back.
+        if node.claims.is_some() || self.disabled.contains(&user) {
+            return self.prune(user);
+        }
+        node.claims = Some(Box::new(claims));
+        if let Some(account) = account {
             node.account = Some(account);
+            self.emails.add(claims.email, user);
+            self.usernames.add(claims.username, user);
             self.recount(user, |hidden| hidden - 1);
         }
     }
 
+    fn change(&mut self, user: UserId, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.nodes.get_mut(&user).and_then(|node| node.account.as_mut()) {
+            change(account);
+        }
+    }
+
+    /// Changes what an account claims, whether or not it is here; only what is here is found by it.
+    fn claim(&mut self, user: UserId, change: impl FnOnce(&mut Claims)) {
+        let Some(node) = self.nodes.get_mut(&user) else { return };
+        let Some(claims) = &mut node.claims else { return };
+        let before = **claims;
+        change(claims);
+        if node.account.is_some() {
+            self.emails.replace(before.email, claims.email, user);
+            self.usernames.replace(before.username, claims.username, user);
+        }
+    }
+
     fn vanish(&mut self, user: UserId) {
-        if self.nodes.get_mut(&user).is_some_and(|node| node.account.take().is_some()) {
+        let Some(node) = self.nodes.get_mut(&user) else { return };
+        if node.account.take().is_some() {
+            if let Some(claims) = &node.claims {
+                self.emails.remove(claims.email, user);
+                self.usernames.remove(claims.username, user);
+            }
             self.recount(user, |hidden| hidden + 1);
+        }
+    }
+
+    fn forget_claims(&mut self, user: UserId) {
+        if let Some(node) = self.nodes.get_mut(&user) {
+            node.claims = None;
+        }
+        self.prune(user);
+    }
+
+    /// Nothing stays of those of whom nothing is known.
+    fn prune(&mut self, user: UserId) {
+        let known = |node: &Node| {
+            let follows = node.followers.users.len() + node.following.users.len();
+            node.account.is_some() || node.claims.is_some() || follows > 0
+        };
+        if self.nodes.get(&user).is_some_and(|node| !known(node)) {
+            self.nodes.remove(&user);
         }
     }
 
@@ -209,32 +316,26 @@ impl Directory {
     fn unfollow(&mut self, follower: UserId, followee: UserId) {
         let hidden = |here: bool| usize::from(!here);
         let (follower_hidden, followee_hidden) = (hidden(self.is_here(follower)), hidden(self.is_here(followee)));
-        let following = &mut self.nodes.entry(follower).or_default().following;
+        let Some(Node { following, .. }) = self.nodes.get_mut(&follower) else { return };
         if following.users.remove(followee.0) {
             following.hidden -= followee_hidden;
             let followers = &mut self.nodes.entry(followee).or_default().followers;
             followers.users.remove(follower.0);
             followers.hidden -= follower_hidden;
+            self.prune(follower);
+            self.prune(followee);
         }
     }
 }
 
 impl Follows {
+    /// At most this many of them, whether or not they have an account here.
+    pub(super) fn some(&self, limit: usize) -> Vec<UserId> {
+        self.users.ids().take(limit).map(UserId).collect()
+    }
+
     /// How many entries the list has.
     pub(super) fn visible(&self) -> usize {
         self.users.len() - self.hidden
-    }
-}
-
-impl Claims {
-    fn claim(&mut self, (digest, version): Claim, user: UserId) {
-        let held = self.0.entry(digest).or_insert((version, user));
-        if held.0 < version {
-            *held = (version, user);
-        }
-    }
-
-    pub(super) fn holder(&self, digest: Digest) -> Option<UserId> {
-        self.0.get(&digest).map(|(_, user)| *user)
     }
 }

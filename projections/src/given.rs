@@ -1,0 +1,64 @@
+//! What the tests of the read models tell them: commits, one by one, in any interleaving of keys.
+
+use crate::checkpoint::Checkpoint;
+use crate::log::{MemoryKeys, key_of};
+use crate::opener::Opener;
+use crate::read_model::{Batch, Entry, ReadModel};
+use events::{CommandId, Commit, Event, Incarnation, Key, Retention, Sealable, Sealed, Timestamp, UserId};
+use futures::FutureExt;
+use journal::{Partition, Position};
+use std::ops::Deref;
+use uuid::Uuid;
+
+/// A read model, the keys that open what it is told, and on whose behalf things happen.
+#[derive(Default)]
+pub(crate) struct Given<M> {
+    model: M,
+    pub(crate) keys: MemoryKeys,
+    pub(crate) actor: Option<UserId>,
+}
+
+impl<M: ReadModel> Given<M> {
+    /// A commit of these events; its position is how many came before it.
+    pub(crate) fn tell<E: Into<Event>>(&self, key: Key, time: Timestamp, events: impl IntoIterator<Item = E>) {
+        let partition = Partition(0);
+        let commit = Commit {
+            command: CommandId(Uuid::nil()),
+            ordinal: 0,
+            incarnation: Incarnation(Uuid::nil()),
+            time,
+            actor: self.actor,
+            correlation: Uuid::nil(),
+            causation: None,
+            retention: Retention::Short,
+            fingerprint: None,
+            undoes: None,
+            events: events.into_iter().map(Into::into).collect(),
+        };
+        let genesis = || Checkpoint::genesis(0, "given", partition);
+        let expected = self.model.checkpoint(partition).unwrap_or_else(genesis);
+        let position = Position { partition, offset: expected.revision };
+        let opener = Opener::fetch(&self.keys, [&commit]).now_or_never().unwrap().unwrap();
+        let batch = Batch { entries: vec![Entry { position, key, commit: &commit }], opener: &opener };
+        self.model.apply_batch(partition, &expected, &batch, expected.succeed(expected.at)).unwrap();
+    }
+}
+
+impl<M> Deref for Given<M> {
+    type Target = M;
+    fn deref(&self) -> &M {
+        &self.model
+    }
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+pub(crate) fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+pub(crate) fn seal<T: Sealable>(owner: UserId, value: &T) -> Sealed<T> {
+    Sealed::seal(value, &key_of(owner))
+}

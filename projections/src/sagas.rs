@@ -1,0 +1,214 @@
+//! Every saga that is not over, and the last of those that are: where it stands, what it waits for, what happened to it.
+//!
+//! All events of a saga are on its key, so they come in order. Of those that have ended only the newest of each process
+//! and partition are kept, so that memory does not grow with their number; the log has them all.
+
+mod history;
+mod ledger;
+mod saga;
+pub mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use history::{HISTORY_MAX, Happened, History};
+pub use ledger::ENDED_MAX;
+pub use saga::{SagaStatus, SagaView, StepPhase, StepView};
+
+use crate::checkpoint::Checkpoint;
+use crate::dated;
+use crate::listing::{Listing, Page, Place};
+use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::store::Store;
+use events::{Event, Key, SagaId, Timestamp, UserId};
+use journal::Partition;
+use ledger::Ledger;
+use std::sync::Arc;
+
+/// The read model of sagas.
+#[derive(Default)]
+pub struct Sagas {
+    store: Store<Ledger>,
+}
+
+/// Which sagas are asked for; what is `None` does not matter.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SagaFilter {
+    /// Where they stand.
+    pub status: Option<SagaStatus>,
+    /// Of which process.
+    pub process: Option<String>,
+    /// Whether they are [open](SagaStatus::is_open).
+    pub open: Option<bool>,
+    /// They began before this.
+    pub older_than: Option<Timestamp>,
+}
+
+/// A saga in a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SagaSummary {
+    /// Which.
+    pub id: SagaId,
+    /// Of which process.
+    pub process: Arc<str>,
+    /// The key that it is on.
+    pub key: Key,
+    /// On whose behalf it began; `None` for the system itself.
+    pub actor: Option<UserId>,
+    /// Where it stands.
+    pub status: SagaStatus,
+    /// Why it is being undone, or why that failed.
+    pub reason: Option<Arc<str>>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When it was completed or compensated.
+    pub ended_at: Option<Timestamp>,
+    /// What it waits for.
+    pub waiting: Vec<Waiting>,
+    /// The steps that were requested and have neither taken effect nor been undone.
+    pub remaining: Vec<Arc<str>>,
+    /// The steps of which nothing is left.
+    pub compensated: Vec<Arc<str>>,
+}
+
+/// A step, or its compensation, without an outcome.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Waiting {
+    /// The step.
+    pub step: Arc<str>,
+    /// Whether it is being undone.
+    pub compensation: bool,
+    /// When it was requested.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub due: Timestamp,
+}
+
+/// How many open sagas of a process stand where.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tally {
+    /// The process.
+    pub process: Arc<str>,
+    /// Where they stand.
+    pub status: SagaStatus,
+    /// How many.
+    pub count: usize,
+    /// When the oldest of them began.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Sagas {
+    /// Its name.
+    pub const NAME: &'static str = "sagas";
+
+    /// An empty read model of another build than the default one.
+    pub fn with_generation(generation: u64) -> Self {
+        Self { store: Store::with_generation(generation) }
+    }
+
+    /// A saga; `None` if there is none, or if it ended long ago (see [`ENDED_MAX`]).
+    pub fn saga(&self, saga: SagaId) -> Option<SagaView> {
+        self.store.read().get(saga).cloned()
+    }
+
+    /// The sagas that the filter names, oldest first by (started_at, id).
+    pub fn list(&self, filter: &SagaFilter, page: Page) -> Listing<SagaSummary> {
+        let ledger = self.store.read();
+        let of_open = filter.open == Some(true) || filter.status.is_some_and(SagaStatus::is_open);
+        let order = if of_open { &ledger.open } else { &ledger.all };
+        let places = dated::oldest(order, page.after);
+        let places = places.take_while(|(started_at, _)| filter.older_than.is_none_or(|time| *started_at < time));
+        let item = |(_, id): Place| ledger.get(SagaId(id)).filter(|saga| filter.names(saga)).map(SagaSummary::of);
+        Listing::of(page, places, item)
+    }
+
+    /// How many open sagas there are, by process and status.
+    pub fn tallies(&self) -> Vec<Tally> {
+        let ledger = self.store.read();
+        let tallies = ledger.tallied.iter().map(|((process, status), sagas)| Tally {
+            process: Arc::clone(process),
+            status: *status,
+            count: sagas.len(),
+            oldest: sagas.first().map(|(started_at, _)| *started_at),
+        });
+        tallies.collect()
+    }
+
+    /// The open sagas on the user's own key, and those that began on the user's behalf.
+    pub fn concerning(&self, user: UserId) -> Vec<SagaId> {
+        self.store.read().concerning(user).collect()
+    }
+}
+
+impl SagaFilter {
+    fn names(&self, saga: &SagaView) -> bool {
+        self.status.is_none_or(|status| status == saga.status)
+            && self.process.as_deref().is_none_or(|process| process == &*saga.process)
+            && self.open.is_none_or(|open| open == saga.status.is_open())
+    }
+}
+
+impl SagaSummary {
+    fn of(saga: &SagaView) -> Self {
+        let names = |phases: &[StepPhase]| {
+            let steps = saga.steps.iter().filter(|step| phases.contains(&step.phase));
+            steps.map(|step| Arc::clone(&step.name)).collect::<Vec<_>>()
+        };
+        Self {
+            id: saga.id,
+            process: Arc::clone(&saga.process),
+            key: saga.key,
+            actor: saga.actor,
+            status: saga.status,
+            reason: saga.reason.clone(),
+            started_at: saga.started_at,
+            updated_at: saga.updated_at,
+            ended_at: saga.ended_at,
+            waiting: saga.open_steps().map(Waiting::of).collect(),
+            remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
+            compensated: names(&[StepPhase::Undone]),
+        }
+    }
+}
+
+impl Waiting {
+    fn of(step: &StepView) -> Self {
+        let StepView { since, attempts, due, .. } = *step;
+        Self { step: Arc::clone(&step.name), compensation: step.phase == StepPhase::Undoing, since, attempts, due }
+    }
+}
+
+impl ReadModel for Sagas {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
+    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
+        self.store.checkpoint(partition)
+    }
+
+    fn apply_batch(
+        &self,
+        partition: Partition,
+        expected: &Checkpoint,
+        batch: &Batch<'_>,
+        new: Checkpoint,
+    ) -> Result<(), ApplyError> {
+        self.store.write(partition, expected, new, |ledger| {
+            for entry in &batch.entries {
+                for event in &entry.commit.events {
+                    if let Event::Saga(saga) = event {
+                        ledger.apply(partition, entry, saga, event.wire_name().0);
+                    }
+                }
+            }
+        })
+    }
+}
