@@ -159,7 +159,7 @@ async fn register(router: Router, keyring: Arc<dyn Keyring>, hash: Arc<PasswordH
         email_claim: secrets.claim("email", &email.folded()),
         username_claim: secrets.claim("username", &username.folded()),
     };
-    let command = SagaCommand::Start { saga: SagaId(Uuid::now_v7()), data: data.into() };
+    let command = SagaCommand::Start { saga: SagaId(Uuid::now_v7()), data: data.into(), with: serde_json::Value::Null };
     let start = Request { until_saga_ends: true, ..request(id, Key::User(id), command) };
     accept(&router, start).await.with_context(|| format!("registering {n}"))?;
     let bio = Sealed::seal(&Bio::parse(&format!("Writes about the harbour, number {n}"))?, &cipher);

@@ -9,7 +9,7 @@ use crate::tokens::AccessTokens;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::{Feed, Posts, Projections, Sessions, Users};
+use projections::{Feed, Posts, Projections, Sagas, Sessions, Users};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,11 +37,13 @@ pub(crate) struct Backend {
 }
 
 /// The read models.
+#[derive(Default)]
 pub(crate) struct Models {
     pub(crate) users: Arc<Users>,
     pub(crate) posts: Arc<Posts>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) feed: Arc<Feed>,
+    pub(crate) sagas: Arc<Sagas>,
 }
 
 /// How long things may take.

@@ -141,7 +141,7 @@ async fn list(
     let list = List { kind: "comments", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+    app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
     let Listing { items, next } = app.models.posts.comments(post, page);
     let comments = app.shape_comments(items).await?;
     let (next_cursor, link) = paging.next(&app, list, next);

@@ -8,6 +8,7 @@
 
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::prefer::preferences;
 use crate::recent::Recent;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponseParts, ResponseParts};
@@ -30,7 +31,6 @@ pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-consistency-toke
 const CONSISTENCY: HeaderName = HeaderName::from_static("x-consistency");
 /// How many records the stale answer lacks at most, where that is known.
 const LAG: HeaderName = HeaderName::from_static("x-consistency-lag");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 const STRICT: &str = "consistency=strict";
 
 /// Sessions whose positions are remembered.
@@ -65,8 +65,7 @@ impl<S: Sync> FromRequestParts<S> for Wanted {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let prefers = parts.headers.get_all(PREFER).into_iter().filter_map(|value| value.to_str().ok());
-        let strict = prefers.flat_map(|value| value.split([',', ';'])).any(|it| it.trim().eq_ignore_ascii_case(STRICT));
+        let strict = preferences(&parts.headers).any(|it| it.eq_ignore_ascii_case(STRICT));
         Ok(Self { token: parts.headers.get(TOKEN).cloned(), strict })
     }
 }

@@ -40,6 +40,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if !is_write && !is_plumbing {
         add_parameters(operation, schemas::consistency_parameters());
     }
+    if !operation["responses"]["202"].is_null() {
+        add_parameters(operation, json!([schemas::async_parameter()]));
+    }
     if !is_plumbing {
         add_error(operation, "400", "`InvalidRequest`");
         add_error(operation, "500", "`InternalError`: a bug of ours");
@@ -71,11 +74,14 @@ fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write
     if status == "401" {
         promise("WWW-Authenticate", true, "What is needed", text());
     }
-    if status == "503" || status == "409" {
+    if ["409", "429", "503"].contains(&status) {
         let seconds = json!({"type": "integer", "minimum": 0});
-        promise("Retry-After", status == "503", "When to ask again, in seconds", seconds);
+        promise("Retry-After", status != "409", "When to ask again, in seconds", seconds);
     }
-    if status == "201" && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got) {
+    if status == "202" {
+        promise("Preference-Applied", false, "`respond-async` if it was asked for", text());
+    }
+    if (status == "201" || status == "202") && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got) {
         promise("Location", true, "Where it can be read", text());
     }
     if is_list && status == "200" {

@@ -40,6 +40,8 @@ pub(crate) enum ErrorName {
     PayloadTooLarge,
     /// The body is not JSON by its content type.
     UnsupportedMediaType,
+    /// There is as much of it as may be at one time.
+    TooManyRequests,
     /// A bug of ours.
     InternalError,
     /// Not now; ask again.
@@ -58,6 +60,7 @@ impl ErrorName {
             Self::Conflict | Self::KeyReused | Self::InFlight => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -134,7 +137,7 @@ struct Inner {
 
 impl ApiError {
     pub(crate) fn new(name: ErrorName, message: impl Into<Cow<'static, str>>) -> Self {
-        let retry_after_s = matches!(name, ErrorName::Unavailable | ErrorName::InFlight).then_some(RETRY_AFTER_S);
+        let retry_after_s = matches!(name, ErrorName::Unavailable | ErrorName::InFlight | ErrorName::TooManyRequests).then_some(RETRY_AFTER_S);
         Self(Box::new(Inner {
             name,
             message: message.into(),

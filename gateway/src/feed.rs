@@ -77,7 +77,7 @@ impl Backend {
         let mut shown = Vec::with_capacity(page.limit);
         for _ in 0..REFILLS_MAX {
             let Listing { items, next } = self.models.feed.latest(user, page);
-            let posts = self.shape_posts(Some(user), self.models.posts.posts(&items)).await?;
+            let posts = self.shape_posts(Some(user), self.models.posts.posts(&items, Some(user))).await?;
             page = Page { limit: page.limit - posts.len(), after: next };
             shown.extend(posts);
             if page.limit == 0 || next.is_none() {

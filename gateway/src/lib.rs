@@ -29,6 +29,7 @@ mod owners;
 mod paging;
 mod passwords;
 mod posts;
+mod prefer;
 mod recent;
 mod registration;
 mod routes;

@@ -109,7 +109,7 @@ async fn list(
     let list = List { kind: "likes", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+    app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
     let Listing { items, next } = app.models.posts.likes(post, page);
     let faces = app.faces(items.iter().map(|like| like.user).collect()).await?;
     let likes = items.into_iter().filter_map(|like| {

@@ -3,7 +3,7 @@
 use crate::internal::{self, HttpLink};
 use crate::store::Store;
 use anyhow::{Context, Result};
-use commands::{Nodes, Owner, Router};
+use commands::{Nodes, Owner, Processes, Router};
 use events::Keyring;
 use journal::Ownership;
 use std::sync::Arc;
@@ -33,7 +33,14 @@ pub struct Entrance {
 impl Owners {
     /// Prepares this node's part among the nodes over a log that can have several. They are told `advertised`, or else the address of the
     /// listener; an embedded log needs none.
-    pub fn new(store: &Store, listener: Option<TcpListener>, advertised: Option<&str>) -> Result<Self> {
+    ///
+    /// Their sagas are those of `processes`.
+    pub fn new(
+        store: &Store,
+        processes: &Processes,
+        listener: Option<TcpListener>,
+        advertised: Option<&str>,
+    ) -> Result<Self> {
         let own_address = match (advertised, &listener) {
             (Some(advertised), _) => advertised.to_owned(),
             (None, Some(listener)) => listener.local_addr().context("the listener has no address")?.to_string(),
@@ -41,7 +48,7 @@ impl Owners {
         };
         let ownership = store.ownership(&own_address)?;
         let mut entrance = None;
-        let (router, owners) = Owner::of_all(&store.journal, &ownership, &sagas::processes(), |local| match listener {
+        let (router, owners) = Owner::of_all(&store.journal, &ownership, processes, |local| match listener {
             None => Arc::new(local),
             Some(listener) => {
                 let keyring = Arc::clone(&store.keyring);

@@ -6,20 +6,22 @@ use crate::across_keys::check_media;
 use crate::auth::{Caller, Viewer};
 use crate::backend::{App, Backend};
 use crate::consistency::Wanted;
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, Error, ErrorName};
 use crate::extract::{InPath, InQuery};
 use crate::hashtags::{hashtags, mentioned};
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::paging::{List, Paging};
-use crate::submit::How;
+use crate::prefer::RespondAsync;
+use crate::submit::{Course, Done, How, NewSaga, too_many_drafts};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use commands::PostCommand;
-use events::{CipherKey, Content, Hashtags, Key, Mentions, PostId, Sealed, TextError, Timestamp, UserId};
+use commands::{Ended, PostCommand, Process, Refusal};
+use events::{CipherKey, Content, Hashtags, Key, Mentions, PostDrafted, PostId, Sealed, TextError, Timestamp, UserId};
 use http::StatusCode;
 use projections::{Listing, Posts, Users, posts};
+use sagas::post_creation::{self, PostCreation, PostCreationData};
 use serde::{Deserialize, Serialize};
 pub(crate) use shape::Post;
 use utoipa::ToSchema;
@@ -110,6 +112,7 @@ impl Draft {
             mentions: self.mentions.0.as_slice().into(),
             created_at,
             edited_at: None,
+            draft: false,
             likes_count: 0,
             comments_count: 0,
         }
@@ -119,12 +122,15 @@ impl Draft {
 /// Publish a post
 #[utoipa::path(post, path = "/posts", tag = "posts", security(("bearer" = [])), request_body = NewPost,
     responses((status = 201, description = "The post", body = Post),
-        (status = 403, description = "The upload is somebody else's", body = Error),
-        (status = 404, description = "It was published with this key and is deleted", body = Error)))]
+        (status = 202, description = "The draft: it is still being created, and `Location` tells when it is done", body = Post),
+        (status = 403, description = "The upload is somebody else's, or the account is being deleted", body = Error),
+        (status = 404, description = "It was published with this key and is deleted", body = Error),
+        (status = 429, description = "Too many posts of the caller are being created", body = Error)))]
 async fn publish(
     State(app): State<App>,
     caller: Caller,
     key: IdempotencyKey,
+    prefer: RespondAsync,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
     let draft = Draft::of(&app, body.parse()?);
@@ -133,15 +139,42 @@ async fn publish(
     let post = PostId(intent.created);
     let cipher = app.key_of(caller.user).await?;
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
-    let command = PostCommand::Publish { post, author: caller.user, content, hashtags, mentions };
-    let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
-    let shown = if done.how != How::Now {
+    let drafted = PostDrafted { post, author: caller.user, content, hashtags, mentions };
+    let new = NewSaga {
+        saga: app.saga_of(PostCreation::NAME, post.0),
+        key: Key::Post(post),
+        data: PostCreationData { post, author: caller.user }.into(),
+        with: post_creation::opening(&drafted),
+    };
+    let (status, done) = match app.run_saga(&caller, &intent, new, prefer.wait()).await? {
+        Course::Ended(receipt, Ended::Completed) => (StatusCode::CREATED, Done { receipt, how: How::Now }),
+        Course::Ended(_, Ended::Compensated { reason, .. }) => return Err(not_created(&reason)),
+        Course::Ended(_, Ended::Stuck { error }) => return Err(ApiError::internal(error)),
+        // It was created so long ago that its saga is forgotten.
+        Course::UnderWay(done) if done.how == How::Already => (StatusCode::CREATED, done),
+        Course::UnderWay(done) => (StatusCode::ACCEPTED, done),
+    };
+    // What was sent before under this key may have become another post since.
+    let shown = if key.0.is_some() || done.how != How::Now {
         app.read_back(&caller, post).await?
     } else {
-        let published = draft.published(post, caller.user, done.receipt.time);
-        app.shape_post(Some(caller.user), published).await?
+        let mut shown = draft.published(post, caller.user, done.receipt.time);
+        shown.draft = status == StatusCode::ACCEPTED;
+        app.shape_post(Some(caller.user), shown).await?
     };
-    Ok(app.written_at(&format!("/posts/{post}"), StatusCode::CREATED, &done, shown))
+    let response = app.written_at(&format!("/posts/{post}"), status, &done, shown);
+    Ok(prefer.applied(response))
+}
+
+/// What a client is told whose post came to nothing.
+fn not_created(reason: &str) -> ApiError {
+    if reason == Refusal::TooManyDrafts.to_string() {
+        return too_many_drafts();
+    }
+    if reason == Refusal::Forbidden.to_string() || reason == Refusal::NotFound.to_string() {
+        return ApiError::new(ErrorName::Forbidden, "The account is being deleted");
+    }
+    ApiError::conflict("The post could not be created; try again with a new Idempotency-Key")
 }
 
 /// A post
@@ -156,7 +189,7 @@ async fn get(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let post = app.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+    let post = app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
     Ok((fresh, Json(app.shape_post(viewer.user(), post).await?)).into_response())
 }
 
@@ -202,7 +235,7 @@ async fn edit(
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
     let command = PostCommand::Edit { post, by: caller.user, content, hashtags, mentions };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
-    let shown = match app.models.posts.post(post) {
+    let shown = match app.models.posts.post(post, Some(caller.user)) {
         Some(before) if !done.is_repeated() => {
             let edited = posts::Post {
                 edited_at: Some(done.receipt.time),
@@ -241,7 +274,7 @@ impl Backend {
     /// A post as it is now, for the answer to a write that came before.
     async fn read_back(&self, caller: &Caller, post: PostId) -> Result<Post, ApiError> {
         self.visible(caller, &MODELS).await?;
-        let post = self.models.posts.post(post).ok_or_else(|| ApiError::not_found("post"))?;
+        let post = self.models.posts.post(post, Some(caller.user)).ok_or_else(|| ApiError::not_found("post"))?;
         self.shape_post(Some(caller.user), post).await
     }
 }

@@ -13,14 +13,15 @@ use crate::passwords::Password;
 use crate::sessions::Session;
 use axum::extract::State;
 use axum::response::Response;
-use commands::{Answer, Ended, Receipt, Request, SagaCommand};
+use commands::{Answer, Ended, Process, Receipt, Request, SagaCommand};
 use events::{
     CipherKey, Digest, Email, Key, PasswordHash, SagaData, SagaId, Sealed, Step, Timestamp, UserId, Username,
 };
 use http::StatusCode;
 use projections::Users;
-use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
+use sagas::registration::{self, CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -130,7 +131,7 @@ impl Registration {
             let said = said.map(str::as_bytes);
             intent.fingerprint = Some(fingerprint(&secrets.fingerprint(&[ROUTE, said[0], said[1], said[2]])));
         }
-        let saga = SagaId(secrets.id(&[b"saga", b"USER_REGISTRATION", user.0.as_bytes()]));
+        let saga = app.saga_of(registration::Registration::NAME, user.0);
         Ok(Self { applicant, email_claim, username_claim, user, saga, password, intent })
     }
 
@@ -148,7 +149,7 @@ impl Registration {
         // Durable before the first commit that is sealed under it.
         let key = app.keyring.create(self.user.into()).await;
         let key = key.map_err(|_| ApiError::unavailable("The keyring does not answer; nothing was done, ask again"))?;
-        let command = SagaCommand::Start { saga: self.saga, data: self.data(&key) };
+        let command = SagaCommand::Start { saga: self.saga, data: self.data(&key), with: Value::Null };
         let Intent { command: id, retention, fingerprint, .. } = self.intent;
         Ok(Request {
             correlation: self.saga.0,

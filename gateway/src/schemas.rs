@@ -111,6 +111,14 @@ pub(crate) fn idempotency_parameter() -> Value {
     })
 }
 
+/// What a write takes in its headers that may take a while.
+pub(crate) fn async_parameter() -> Value {
+    json!({
+        "name": "Prefer", "in": "header", "required": false,
+        "description": "`respond-async`: answer 202 as soon as it has begun", "schema": {"type": "string"},
+    })
+}
+
 /// What every read takes in its headers.
 pub(crate) fn consistency_parameters() -> Value {
     json!([

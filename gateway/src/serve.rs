@@ -20,11 +20,11 @@ use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
-use commands::{Owner, Phase};
+use commands::{Owner, Phase, Processes};
 use events::Timestamp;
 use journal::{Journal, JournalError, Partition, Rules};
 use metrics::gauge;
-use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
+use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Stop, Users};
 use recovery::{Partitions, recover};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<(Result<()>, Running)> {
     let begun = Instant::now();
-    let owners = Owners::new(store, internal, config.internal_advertise.as_deref())?;
+    let owners = Owners::new(store, &processes(config), internal, config.internal_advertise.as_deref())?;
     let parts = assemble(config, store, owners, metrics, stage.subscribe())?;
     let mut running = Running {
         app: Arc::clone(&parts.app),
@@ -184,6 +184,16 @@ async fn serve(
         () = upkeep(metrics, &app) => Ok(()),
     };
     Ok((outcome, running))
+}
+
+/// How long a request may be on its way to be decided, give or take what clocks differ by.
+const DECIDED_WITHIN: Duration = Duration::from_secs(15);
+
+/// The sagas that run here. On a log that others are on too, a node that is behind may let somebody in for a while whose
+/// account was disabled.
+fn processes(config: &Config) -> Processes {
+    let elsewhere = if config.store.is_shared() { config.session_lag_max_ms } else { 0 };
+    sagas::processes(DECIDED_WITHIN + Duration::from_millis(elsewhere))
 }
 
 fn limits(config: &Config) -> ConnectionLimits {
@@ -234,8 +244,7 @@ fn assemble(
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
     let Owners { router, owners, ownership, entrance } = owners;
-    let models =
-        Models { users: Arc::default(), posts: Arc::default(), sessions: Arc::default(), feed: Arc::default() };
+    let models = Models::default();
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),
@@ -272,10 +281,11 @@ fn assemble(
 
 /// Every read model that is fed. A new one is a line here.
 fn registered(models: &Models) -> Vec<Arc<dyn ReadModel>> {
-    let Models { users, posts, sessions, feed } = models;
+    let Models { users, posts, sessions, feed, sagas } = models;
     let (users, posts): (Arc<Users>, Arc<Posts>) = (Arc::clone(users), Arc::clone(posts));
     let (sessions, feed): (Arc<Sessions>, Arc<Feed>) = (Arc::clone(sessions), Arc::clone(feed));
-    vec![users, posts, sessions, feed]
+    let sagas: Arc<Sagas> = Arc::clone(sagas);
+    vec![users, posts, sessions, feed, sagas]
 }
 
 impl Running {

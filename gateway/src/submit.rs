@@ -8,11 +8,13 @@ use crate::error::{ApiError, ErrorName};
 use crate::intent::Intent;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use commands::{Answer, Command, Receipt, Refusal, Request};
-use events::{Key, Timestamp};
+use commands::{Answer, Command, Ended, POSTS_IN_CREATION_MAX, Receipt, Refusal, Request, SagaCommand};
+use events::{Key, SagaData, SagaId, Timestamp};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A write that holds.
@@ -45,7 +47,74 @@ impl Done {
     }
 }
 
+/// How long to ask whether a saga has begun, when it was not seen to end.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// A saga that a request begins.
+pub(crate) struct NewSaga {
+    pub(crate) saga: SagaId,
+    pub(crate) key: Key,
+    pub(crate) data: SagaData,
+    /// What only its first commit needs.
+    pub(crate) with: Value,
+}
+
+/// What became of a saga that a request began.
+pub(crate) enum Course {
+    /// It has ended, or has done what it was wanted for.
+    Ended(Receipt, Ended),
+    /// It has begun.
+    UnderWay(Done),
+}
+
+/// Whether the answer waits for the saga.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As long as a write may take.
+    ForTheEnd,
+    /// Not at all.
+    No,
+}
+
 impl Backend {
+    /// The saga of a kind that creates, or acts for, what has this id: the same for a request that is sent again.
+    pub(crate) fn saga_of(&self, process: &str, id: uuid::Uuid) -> SagaId {
+        SagaId(self.secrets().id(&[b"saga", process.as_bytes(), id.as_bytes()]))
+    }
+
+    /// Has a signed-in user's saga carried out. One that was not seen to end in time, but has begun, is under way.
+    pub(crate) async fn run_saga(
+        &self,
+        caller: &Caller,
+        intent: &Intent,
+        new: NewSaga,
+        wait: Wait,
+    ) -> Result<Course, ApiError> {
+        let begin = |within: Duration, until_saga_ends: bool| {
+            let command = SagaCommand::Start { saga: new.saga, data: new.data.clone(), with: new.with.clone() };
+            let request = Request {
+                actor: Some(caller.user),
+                correlation: caller.correlation,
+                retention: intent.retention,
+                fingerprint: intent.fingerprint,
+                until_saga_ends,
+                ..Request::new(intent.command, new.key, command, Timestamp::now(), Instant::now() + within)
+            };
+            self.router.submit(request)
+        };
+        let mut answer = begin(self.limits.write_deadline, wait == Wait::ForTheEnd).await;
+        if wait == Wait::ForTheEnd && answer == Answer::Unknown {
+            answer = begin(PROBE, false).await;
+        }
+        if let Answer::Ended(receipt, ended) = answer {
+            self.consistency.wrote(caller.session, receipt.position);
+            return Ok(Course::Ended(receipt, ended));
+        }
+        let done = done(answer);
+        self.remember(caller, &done);
+        done.map(Course::UnderWay)
+    }
+
     /// Has a signed-in user's command carried out.
     pub(crate) async fn submit(
         &self,
@@ -63,12 +132,17 @@ impl Backend {
             ..Request::new(intent.command, key, command, Timestamp::now(), deadline)
         };
         let done = done(self.router.submit(request).await);
-        match &done {
+        self.remember(caller, &done);
+        done
+    }
+
+    /// Notes what a session has written, for its next read.
+    fn remember(&self, caller: &Caller, done: &Result<Done, ApiError>) {
+        match done {
             Ok(done) => self.consistency.wrote(caller.session, done.receipt.position),
             Err(error) if error.name() == ErrorName::Unavailable => self.consistency.lost_track(caller.session),
             Err(_) => {}
         }
-        done
     }
 
     /// Waits until all that the caller has written can be read, for an answer that is read back.
@@ -121,6 +195,11 @@ pub(crate) fn done(answer: Answer) -> Result<Done, ApiError> {
     }
 }
 
+pub(crate) fn too_many_drafts() -> ApiError {
+    let message = format!("{POSTS_IN_CREATION_MAX} posts of yours are being created; wait for one of them");
+    ApiError::new(ErrorName::TooManyRequests, message)
+}
+
 fn refused(refusal: &Refusal) -> ApiError {
     match refusal {
         Refusal::NotFound => ApiError::new(ErrorName::NotFound, "It does not exist, or not any more"),
@@ -128,6 +207,8 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::SelfFollow => ApiError::conflict("One cannot follow oneself"),
         Refusal::Taken => ApiError::conflict("It is taken"),
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
+        Refusal::Stale => ApiError::conflict("It was changed meanwhile; ask again"),
+        Refusal::TooManyDrafts => too_many_drafts(),
         Refusal::KeyReused => ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request"),
         Refusal::Undone => ApiError::conflict("It was undone before it came"),
         Refusal::SagaEnded => ApiError::conflict("This process has ended"),

@@ -53,6 +53,8 @@ pub(crate) struct Post {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum PostStatus {
+    /// It is being created; only its author can see it.
+    Draft,
     /// Everybody can see it.
     Published,
 }
@@ -88,7 +90,7 @@ impl Post {
             media_url: None,
             hashtags: post.hashtags,
             mentions: post.mentions.iter().filter_map(|user| faces.of(*user)).collect(),
-            status: PostStatus::Published,
+            status: if post.draft { PostStatus::Draft } else { PostStatus::Published },
             likes_count: post.likes_count,
             comments_count: post.comments_count,
             liked_by_me,

@@ -174,7 +174,7 @@ fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
 /// Whoever was told that nothing happened was told the truth: at some moment between question and answer the log was
 /// such that a sound owner would have said the same.
 fn refusals(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
-    let processes = sagas::processes();
+    let processes = sagas::processes(Duration::ZERO);
     let mut waiting: Vec<&Asked> = asked
         .iter()
         .copied()

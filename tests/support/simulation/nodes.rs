@@ -199,7 +199,7 @@ impl Cluster {
                 assignment: Arc::clone(&assignment),
             }),
             router: self.router(),
-            processes: sagas::processes().with_rules(self.rules),
+            processes: sagas::processes(Duration::ZERO).with_rules(self.rules),
             clock: Arc::clone(&self.clock),
             random,
             rules: self.rules,
