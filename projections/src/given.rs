@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// A read model, the keys that open what it is told, and on whose behalf things happen.
 #[derive(Default)]
 pub(crate) struct Given<M> {
-    model: M,
+    pub(crate) model: M,
     pub(crate) keys: MemoryKeys,
     pub(crate) actor: Option<UserId>,
 }

@@ -1,20 +1,23 @@
 //! Every question that can be put to the read models, with its whole answer.
 
-use crate::history::{CLAIMS, COMMENTS, POSTS, SESSIONS, USERS, claim, comment, post, session, user};
-use events::{CommentId, PostId, SessionId, Timestamp, UserId};
+use crate::history::{CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, USERS, claim, comment, post, saga, session, user};
+use events::{Claimed, CommentId, PostId, Role, SagaId, SessionId, Timestamp, UserId};
+use projections::posts::Traces;
+use projections::sagas::SagaFilter;
 use projections::sessions::SessionState;
-use projections::users::{Follow, Relation};
-use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sessions, Users};
+use projections::users::{Follow, Related, Relation};
+use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Users};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The four read models.
+/// The five read models.
 #[derive(Clone, Default)]
 pub(crate) struct Models {
     pub(crate) users: Arc<Users>,
     pub(crate) posts: Arc<Posts>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) feed: Arc<Feed>,
+    pub(crate) sagas: Arc<Sagas>,
 }
 
 #[derive(Default, PartialEq, Debug)]
@@ -34,6 +37,39 @@ pub(crate) struct Answers {
     pub(crate) liked: BTreeMap<UserId, Vec<PostId>>,
     pub(crate) sessions: BTreeMap<SessionId, SessionState>,
     pub(crate) feeds: BTreeMap<UserId, Vec<PostId>>,
+    /// Whose, since when, and what they say.
+    pub(crate) drafts: BTreeMap<PostId, (UserId, Timestamp, String)>,
+    /// In the order of the ids.
+    pub(crate) traces: BTreeMap<UserId, Traces>,
+    pub(crate) standings: BTreeMap<UserId, Standing>,
+    pub(crate) sagas: BTreeMap<SagaId, SagaAnswer>,
+    pub(crate) open_sagas: Vec<SagaId>,
+    /// Process, status, how many, and when the oldest began.
+    pub(crate) tallies: Vec<(String, String, usize, Option<Timestamp>)>,
+    pub(crate) concerning: BTreeMap<UserId, Vec<SagaId>>,
+}
+
+/// What a deletion and a permission ask of an account.
+#[derive(PartialEq, Debug)]
+pub(crate) struct Standing {
+    pub(crate) role: Role,
+    pub(crate) is_disabled: bool,
+    pub(crate) holds: bool,
+    pub(crate) claims: Option<(Claimed, Claimed)>,
+    pub(crate) related: Related,
+}
+
+#[derive(PartialEq, Debug, Default)]
+pub(crate) struct SagaAnswer {
+    pub(crate) process: String,
+    pub(crate) status: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    /// Name, phase, attempts, parts, next attempt.
+    pub(crate) steps: Vec<(String, String, u32, u32, Timestamp)>,
+    pub(crate) history: Vec<(Timestamp, &'static str)>,
 }
 
 #[derive(PartialEq, Debug)]
@@ -72,12 +108,13 @@ impl Answers {
 }
 
 impl Models {
-    pub(crate) fn all(&self) -> [Arc<dyn ReadModel>; 4] {
+    pub(crate) fn all(&self) -> [Arc<dyn ReadModel>; 5] {
         [
             Arc::clone(&self.users) as _,
             Arc::clone(&self.posts) as _,
             Arc::clone(&self.sessions) as _,
             Arc::clone(&self.feed) as _,
+            Arc::clone(&self.sagas) as _,
         ]
     }
 
@@ -97,6 +134,7 @@ impl Models {
         for post in (0..POSTS).map(post) {
             self.answers_on_post(post, limit, &mut all);
         }
+        self.answers_on_sagas(limit, &mut all);
         all.sessions = (0..SESSIONS).map(session).map(|session| (session, self.sessions.state(session))).collect();
         all
     }
@@ -130,22 +168,64 @@ impl Models {
         let posts = self.posts_of(Some(id), limit);
         assert_eq!(self.posts.count_of(id), posts.len());
         all.latest_of.insert(id, posts);
-        let feed = walk(limit, |page| self.feed.latest(id, page), |post| self.place_of(*post));
+        let feed = walk(limit, |page| self.feed.latest(id, page), |post| self.place_of(*post, id));
         all.feeds.insert(id, feed);
         let posts = (0..POSTS).map(post).collect::<Vec<_>>();
         let liked = self.posts.liked(id, &posts).into_iter().zip(posts);
         all.liked.insert(id, liked.filter(|(liked, _)| *liked).map(|(_, post)| post).collect());
+        let mut traces = self.posts.traces(id, 1_000);
+        assert_eq!(self.posts.holds_trace(id), !traces.is_empty());
+        traces.posts.sort();
+        all.traces.insert(id, traces);
+        let standing = Standing {
+            role: self.users.role(id),
+            is_disabled: self.users.is_disabled(id),
+            holds: self.users.holds(id),
+            claims: self.users.claims(id).map(|claims| (claims.email, claims.username)),
+            related: self.users.related(id, 1_000),
+        };
+        all.standings.insert(id, standing);
     }
 
-    /// What the feed knows of a post is not shown; where the posts are behind, no place can be compared.
-    fn place_of(&self, post: PostId) -> Place {
-        self.posts.post(post).map(|post| (post.created_at, post.id.0)).unwrap_or_default()
+    /// What the feed knows of a post is not shown; where the posts are behind, or the reader's own post may still stand
+    /// there as a draft, no place can be compared.
+    fn place_of(&self, post: PostId, reader: UserId) -> Place {
+        let post = self.posts.post(post, None).filter(|post| post.author != reader);
+        post.map(|post| (post.created_at, post.id.0)).unwrap_or_default()
+    }
+
+    fn answers_on_sagas(&self, limit: usize, all: &mut Answers) {
+        for id in (0..SAGAS).map(saga) {
+            let Some(saga) = self.sagas.saga(id) else { continue };
+            let step = |step: &projections::sagas::StepView| {
+                (step.name.to_string(), format!("{:?}", step.phase), step.attempts, step.parts, step.due)
+            };
+            let answer = SagaAnswer {
+                process: saga.process.to_string(),
+                status: saga.status.to_string(),
+                reason: saga.reason.as_deref().map(str::to_owned),
+                started_at: saga.started_at,
+                updated_at: saga.updated_at,
+                ended_at: saga.ended_at,
+                steps: saga.steps.iter().map(step).collect(),
+                history: saga.history.iter().map(|happened| (happened.at, happened.event)).collect(),
+            };
+            all.sagas.insert(id, answer);
+        }
+        let open = SagaFilter { open: Some(true), ..SagaFilter::default() };
+        let open = walk(limit, |page| self.sagas.list(&open, page), |saga| (saga.started_at, saga.id.0));
+        all.open_sagas = open.into_iter().map(|saga| saga.id).collect();
+        let tallies = self.sagas.tallies().into_iter();
+        let tally = |it: projections::sagas::Tally| (it.process.to_string(), it.status.to_string(), it.count, it.oldest);
+        all.tallies = tallies.map(tally).collect();
+        all.tallies.sort();
+        all.concerning = (0..USERS).map(user).map(|user| (user, self.sagas.concerning(user))).collect();
     }
 
     fn posts_of(&self, author: Option<UserId>, limit: usize) -> Vec<PostId> {
         let walked = walk(limit, |page| self.posts.latest(author, page), |post| (post.created_at, post.id.0));
         let ids = walked.iter().map(|post| post.id).collect::<Vec<_>>();
-        assert_eq!(self.posts.posts(&ids), walked);
+        assert_eq!(self.posts.posts(&ids, None), walked);
         ids
     }
 
@@ -159,7 +239,13 @@ impl Models {
         all.comments.insert(id, comments.into_iter().map(comment).collect());
         let likes = walk(limit, |page| self.posts.likes(id, page), |like| (like.created_at, like.user.0));
         all.likes.insert(id, likes.into_iter().map(|like| (like.created_at, like.user)).collect());
-        let Some(post) = self.posts.post(id) else { return };
+        for viewer in (0..USERS).map(user) {
+            if let Some(post) = self.posts.post(id, Some(viewer)).filter(|post| post.draft) {
+                assert_eq!(post.author, viewer, "nobody but its author sees a draft");
+                all.drafts.insert(id, (viewer, post.created_at, post.content.to_string()));
+            }
+        }
+        let Some(post) = self.posts.post(id, None) else { return };
         let answer = PostAnswer {
             author: post.author,
             content: post.content.to_string(),

@@ -1,23 +1,32 @@
 //! The plain fold that the read models are compared with: key by key over the whole history, slow and short.
 
-use crate::answers::{Answers, PostAnswer, ProfileAnswer};
+mod sagas;
+
+use crate::answers::{Answers, PostAnswer, ProfileAnswer, Standing};
 use crate::history::{CLAIMS, Decision, POSTS, SESSIONS, USERS, claim, post, session, user};
 use crate::log::key_of;
 use events::{
-    CommentEvent, CommentId, Event, FollowEvent, Key, LikeEvent, PostEvent, PostId, Sealable, Sealed, SessionEvent,
-    SessionId, Timestamp, UserCreated, UserEvent, UserId,
+    Claimed, CommentEvent, CommentId, Content, Email, Event, FeedSlotEvent, FollowEvent, Hashtags, Key, LikeEvent,
+    Mentions, PasswordHash, PostEvent, PostId, Role, SagaEvent, SagaId, Sealable, Sealed, SessionEvent, SessionId,
+    Timestamp, UserEvent, UserId, Username,
 };
 use journal::{Partition, partition_of};
+use projections::posts::Traces;
 use projections::sessions::{CLOSED_KEPT, SessionState};
+use projections::users::Related;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 struct Fold<'a> {
     destroyed: BTreeSet<UserId>,
-    /// When, what, bio.
-    created: BTreeMap<UserId, (Timestamp, &'a UserCreated, Option<String>)>,
+    created: BTreeMap<UserId, Person<'a>>,
+    disabled: BTreeSet<UserId>,
     follows: BTreeMap<(UserId, UserId), Timestamp>,
+    /// As the feed has them, which knows no accounts but forgets whom a disabled one followed.
+    followed: BTreeSet<(UserId, UserId)>,
+    slots: BTreeMap<(UserId, PostId), Timestamp>,
+    drafts: BTreeMap<PostId, PostAnswer>,
     posts: BTreeMap<PostId, PostAnswer>,
     comments: BTreeMap<(PostId, CommentId), (Timestamp, UserId, String)>,
     likes: BTreeMap<(PostId, UserId), Timestamp>,
@@ -25,6 +34,19 @@ struct Fold<'a> {
     sessions: BTreeMap<SessionId, (UserId, Option<Timestamp>)>,
     /// The newest commit of each partition.
     now: BTreeMap<Partition, Timestamp>,
+    sagas: BTreeMap<SagaId, (Key, Vec<(Timestamp, &'a SagaEvent, &'static str)>)>,
+}
+
+/// An account, whether or not it can still be read.
+struct Person<'a> {
+    created_at: Timestamp,
+    email: &'a Sealed<Email>,
+    username: &'a Sealed<Username>,
+    password: &'a Sealed<PasswordHash>,
+    bio: Option<String>,
+    role: Role,
+    /// Until the log says that the key is destroyed.
+    claims: Option<(Claimed, Claimed)>,
 }
 
 /// The answers after the whole history.
@@ -38,7 +60,13 @@ pub(crate) fn fold(history: &[Decision], destroyed: &BTreeSet<UserId>, partition
         let now = fold.now.entry(partition_of(&key, partitions)).or_default();
         *now = decisions.iter().map(|decision| decision.time).chain([*now]).max().unwrap();
         for decision in decisions {
-            decision.events.iter().for_each(|event| fold.apply(event, decision.time));
+            for event in &decision.events {
+                fold.apply(event, decision.time);
+                if let Event::Saga(saga) = event {
+                    let events = &mut fold.sagas.entry(saga.saga()).or_insert((key, Vec::new())).1;
+                    events.push((decision.time, saga, event.wire_name().0));
+                }
+            }
         }
     }
     fold.answers(partitions)
@@ -51,35 +79,38 @@ impl<'a> Fold<'a> {
 
     fn apply(&mut self, event: &'a Event, at: Timestamp) {
         match event {
-            Event::User(UserEvent::Created(e)) => {
-                self.created.insert(e.user, (at, e, None));
-            }
-            Event::User(UserEvent::BioChanged(e)) => {
-                let bio = e.bio.as_ref().and_then(|bio| self.open(e.user, bio));
-                self.created.get_mut(&e.user).unwrap().2 = bio.map(|bio| bio.as_str().to_owned());
-            }
+            Event::User(event) => self.apply_to_user(event, at),
             Event::Follow(FollowEvent::Started(e)) => {
                 self.follows.insert((e.follower, e.followee), at);
+                self.followed.insert((e.follower, e.followee));
             }
             Event::Follow(FollowEvent::Ended(e)) => {
                 self.follows.remove(&(e.follower, e.followee));
+                self.followed.remove(&(e.follower, e.followee));
             }
             Event::Post(PostEvent::Published(e)) => {
-                if let Some(content) = self.open(e.author, &e.content) {
-                    let tags = e.hashtags.as_ref().and_then(|it| self.open(e.author, it)).unwrap_or_default();
-                    let mentions = e.mentions.as_ref().and_then(|it| self.open(e.author, it)).unwrap_or_default();
-                    let post = PostAnswer {
-                        author: e.author,
-                        content: content.as_str().to_owned(),
-                        hashtags: tags.0,
-                        mentions: mentions.0,
-                        created_at: at,
-                        edited_at: None,
-                        likes: 0,
-                        comments: 0,
-                    };
-                    self.posts.insert(e.post, post);
-                }
+                let post = self.post(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
+                self.posts.extend(post.map(|post| (e.post, post)));
+            }
+            Event::Post(PostEvent::Drafted(e)) => {
+                let post = self.post(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
+                self.drafts.extend(post.map(|post| (e.post, post)));
+            }
+            Event::Post(PostEvent::DraftPublished(e)) => {
+                let post = self.drafts.remove(&e.post);
+                self.posts.extend(post.map(|post| (e.post, PostAnswer { created_at: at, ..post })));
+            }
+            Event::Post(PostEvent::DraftDropped(e)) => {
+                self.drafts.remove(&e.post);
+            }
+            Event::FeedSlot(FeedSlotEvent::Reserved(e)) => {
+                self.slots.insert((e.user, e.post), at);
+            }
+            Event::FeedSlot(FeedSlotEvent::Committed(e)) => {
+                self.slots.remove(&(e.user, e.post));
+            }
+            Event::FeedSlot(FeedSlotEvent::Released(e)) => {
+                self.slots.remove(&(e.user, e.post));
             }
             Event::Post(PostEvent::Edited(e)) => {
                 if let Some(content) = self.open(e.author, &e.content) {
@@ -115,27 +146,102 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn answers(mut self, partitions: u32) -> Answers {
-        let mut all = Answers::default();
-        // The feed knows no accounts.
-        let followed = self.follows.keys().copied().collect::<Vec<_>>();
-        let is_here = |user: &UserId| self.created.contains_key(user) && !self.destroyed.contains(user);
-        self.follows.retain(|(follower, followee), _| is_here(follower) && is_here(followee));
-        for id in (0..USERS).map(user) {
-            self.answers_on_user(id, &mut all);
-            let authors = followed.iter().filter(|(follower, _)| *follower == id).map(|(_, followee)| *followee);
-            all.feeds.insert(id, self.posts_of(&authors.chain([id]).collect::<Vec<_>>()));
-        }
-        for n in 0..CLAIMS {
-            let holder = self.created.values().filter(|(_, e, _)| e.email_claim == claim(n));
-            let holder = holder.max_by_key(|(_, e, _)| e.email_version).map(|(_, e, _)| *e);
-            if let Some(e) = holder
-                && let Some(password) = self.open(e.user, &e.password)
-            {
-                all.credentials.insert(n, (e.user, password.as_str().to_owned()));
-                all.usernames.insert(n, e.user);
+    fn apply_to_user(&mut self, event: &'a UserEvent, at: Timestamp) {
+        match event {
+            UserEvent::Created(e) => {
+                let email = Claimed { claim: e.email_claim, version: e.email_version };
+                let username = Claimed { claim: e.username_claim, version: e.username_version };
+                let person = Person {
+                    created_at: at,
+                    email: &e.email,
+                    username: &e.username,
+                    password: &e.password,
+                    bio: None,
+                    role: Role::User,
+                    claims: Some((email, username)),
+                };
+                self.created.insert(e.user, person);
+            }
+            UserEvent::BioChanged(e) => {
+                let bio = e.bio.as_ref().and_then(|bio| self.open(e.user, bio));
+                self.created.get_mut(&e.user).unwrap().bio = bio.map(|bio| bio.as_str().to_owned());
+            }
+            UserEvent::EmailChanged(e) => {
+                let person = self.created.get_mut(&e.user).unwrap();
+                person.email = &e.email;
+                person.claims = person.claims.map(|(_, username)| (e.claimed, username));
+            }
+            UserEvent::UsernameChanged(e) => {
+                let person = self.created.get_mut(&e.user).unwrap();
+                person.username = &e.username;
+                person.claims = person.claims.map(|(email, _)| (email, e.claimed));
+            }
+            UserEvent::RoleChanged(e) => self.created.get_mut(&e.user).unwrap().role = e.role,
+            UserEvent::Disabled(e) => {
+                self.disabled.insert(e.user);
+                self.followed.retain(|(follower, _)| *follower != e.user);
+                self.slots.retain(|(user, _), _| *user != e.user);
+                let open = self.sessions.values_mut().filter(|(user, closed)| *user == e.user && closed.is_none());
+                open.for_each(|(_, closed)| *closed = Some(at));
+            }
+            UserEvent::KeyDestroyed(e) => {
+                self.disabled.insert(e.user);
+                self.created.get_mut(&e.user).unwrap().claims = None;
             }
         }
+    }
+
+    /// What can be read of a post or a draft.
+    fn post(
+        &self,
+        author: UserId,
+        content: &Sealed<Content>,
+        hashtags: Option<&Sealed<Hashtags>>,
+        mentions: Option<&Sealed<Mentions>>,
+        created_at: Timestamp,
+    ) -> Option<PostAnswer> {
+        Some(PostAnswer {
+            author,
+            content: self.open(author, content)?.as_str().to_owned(),
+            hashtags: hashtags.and_then(|it| self.open(author, it)).unwrap_or_default().0,
+            mentions: mentions.and_then(|it| self.open(author, it)).unwrap_or_default().0,
+            created_at,
+            edited_at: None,
+            likes: 0,
+            comments: 0,
+        })
+    }
+
+    fn is_here(&self, user: UserId) -> bool {
+        self.created.contains_key(&user) && !self.destroyed.contains(&user) && !self.disabled.contains(&user)
+    }
+
+    fn answers(mut self, partitions: u32) -> Answers {
+        let mut all = Answers::default();
+        for id in (0..USERS).map(user) {
+            all.standings.insert(id, self.standing(id));
+            all.traces.insert(id, self.traces(id));
+            all.feeds.insert(id, self.feed(id));
+        }
+        let here = (0..USERS).map(user).filter(|user| self.is_here(*user)).collect::<BTreeSet<_>>();
+        self.follows.retain(|(follower, followee), _| here.contains(follower) && here.contains(followee));
+        for id in (0..USERS).map(user) {
+            self.answers_on_user(id, &mut all);
+        }
+        for n in 0..CLAIMS {
+            let holder = |which: fn(&(Claimed, Claimed)) -> Claimed| {
+                let claims = here.iter().map(|id| (which(&self.created[id].claims.unwrap()), *id));
+                claims.filter(|(it, _)| it.claim == claim(n)).max_by_key(|(it, id)| (it.version, *id)).map(|(_, id)| id)
+            };
+            if let Some(id) = holder(|(email, _)| *email) {
+                let password = self.open(id, self.created[&id].password).unwrap();
+                all.credentials.insert(n, (id, password.as_str().to_owned()));
+            }
+            all.usernames.extend(holder(|(_, username)| *username).map(|id| (n, id)));
+        }
+        let drafts = self.drafts.iter();
+        all.drafts = drafts.map(|(id, it)| (*id, (it.author, it.created_at, it.content.clone()))).collect();
+        sagas::answers(&self.sagas, &mut all);
         for id in (0..POSTS).map(post) {
             self.answers_on_post(id, &mut all);
         }
@@ -166,14 +272,13 @@ impl<'a> Fold<'a> {
         let mut following = follows.filter(|((a, _), _)| *a == id).map(|((_, b), at)| (*at, *b)).collect::<Vec<_>>();
         followers.sort_by_key(|it| Reverse(*it));
         following.sort_by_key(|it| Reverse(*it));
-        if let Some((created_at, e, bio)) = self.created.get(&id)
-            && let Some(email) = self.open(id, &e.email)
-        {
+        if self.is_here(id) {
+            let person = &self.created[&id];
             let profile = ProfileAnswer {
-                email: email.as_str().to_owned(),
-                username: self.open(id, &e.username).unwrap().as_str().to_owned(),
-                bio: bio.clone(),
-                created_at: *created_at,
+                email: self.open(id, person.email).unwrap().as_str().to_owned(),
+                username: self.open(id, person.username).unwrap().as_str().to_owned(),
+                bio: person.bio.clone(),
+                created_at: person.created_at,
                 followers: followers.len(),
                 following: following.len(),
             };
@@ -193,6 +298,42 @@ impl<'a> Fold<'a> {
             }
         }
         all.liked.insert(id, liked);
+    }
+
+    fn standing(&self, id: UserId) -> Standing {
+        let person = self.created.get(&id);
+        let follows = self.follows.keys();
+        Standing {
+            role: person.filter(|_| self.is_here(id)).map_or(Role::User, |person| person.role),
+            is_disabled: self.disabled.contains(&id),
+            holds: self.is_here(id),
+            claims: person.and_then(|person| person.claims),
+            related: Related {
+                followers: follows.clone().filter(|(_, b)| *b == id).map(|(a, _)| *a).collect(),
+                following: follows.filter(|(a, _)| *a == id).map(|(_, b)| *b).collect(),
+            },
+        }
+    }
+
+    fn traces(&self, id: UserId) -> Traces {
+        let of_another = |post: &PostId| self.posts.get(post).is_some_and(|post| post.author != id);
+        let posts = self.posts.iter().chain(&self.drafts).filter(|(_, post)| post.author == id);
+        let posts = posts.map(|(post, _)| *post).collect::<BTreeSet<_>>();
+        let comments = self.comments.iter().filter(|((post, _), (_, author, _))| of_another(post) && *author == id);
+        let likes = self.likes.keys().filter(|(post, user)| of_another(post) && *user == id);
+        Traces {
+            posts: posts.into_iter().collect(),
+            comments: comments.map(|(place, _)| *place).collect(),
+            likes: likes.map(|(post, _)| *post).collect(),
+        }
+    }
+
+    /// Posts of theirs and of whom they follow, and drafts of theirs that are not among these.
+    fn feed(&self, id: UserId) -> Vec<PostId> {
+        let is_shown = |author: UserId| author == id || self.followed.contains(&(id, author));
+        let posts = self.posts.iter().filter(|(_, post)| is_shown(post.author)).map(|(id, it)| (it.created_at, *id));
+        let slots = self.slots.iter().filter(|((user, post), _)| *user == id && !self.posts.contains_key(post));
+        newest(posts.chain(slots.map(|((_, post), at)| (*at, *post))))
     }
 
     fn posts_of(&self, authors: &[UserId]) -> Vec<PostId> {

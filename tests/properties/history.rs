@@ -1,10 +1,16 @@
 //! Random histories as the write side could have written them, and the logs that hold them.
 
+mod sagas;
+
+pub(crate) use sagas::SAGAS;
+
 use crate::log::{MemoryLog, key_of};
 use events::{
-    Bio, BioChanged, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Digest, Email, Event, FollowEnded,
-    FollowStarted, Hashtags, Key, LikeAdded, LikeRemoved, Mentions, PasswordHash, PostDeleted, PostEdited, PostId,
-    PostPublished, Sealed, SessionClosed, SessionId, SessionOpened, Timestamp, UserCreated, UserId, Username,
+    Bio, BioChanged, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Digest, Email,
+    EmailChanged, Event, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Hashtags,
+    Key, LikeAdded, LikeRemoved, Mentions, PasswordHash, PostDeleted, PostDraftDropped, PostDraftPublished,
+    PostDrafted, PostEdited, PostId, PostPublished, Role, RoleChanged, SagaId, Sealed, SessionClosed, SessionId,
+    SessionOpened, Timestamp, UserCreated, UserDisabled, UserId, UserKeyDestroyed, Username, UsernameChanged,
 };
 use journal::{Journal, Partition, Position};
 use proptest::prelude::*;
@@ -52,13 +58,17 @@ pub(crate) fn session(n: u8) -> SessionId {
     SessionId(id(4, n % SESSIONS))
 }
 
+pub(crate) fn saga(n: u8) -> SagaId {
+    SagaId(id(5, n % SAGAS))
+}
+
 pub(crate) fn claim(n: u8) -> Digest {
     Digest([n % CLAIMS; 32])
 }
 
 /// A history of about `length` decisions.
 pub(crate) fn histories(length: usize) -> impl Strategy<Value = Vec<Decision>> {
-    let wish = (0..14_u8, any::<u8>(), any::<u8>(), any::<u8>());
+    let wish = (0..22_u8, any::<u8>(), any::<u8>(), any::<u8>());
     prop::collection::vec(wish, 0..length).prop_map(|wishes| {
         let mut writer = Writer::default();
         wishes.into_iter().filter_map(|wish| writer.decide(wish)).collect()
@@ -70,12 +80,19 @@ pub(crate) fn histories(length: usize) -> impl Strategy<Value = Vec<Decision>> {
 struct Writer {
     time: Timestamp,
     accounts: BTreeSet<UserId>,
+    disabled: BTreeSet<UserId>,
+    /// How often an address or a name was claimed anew.
+    renames: u64,
     follows: BTreeSet<(UserId, UserId)>,
     /// The author, and whether it is still there.
     posts: BTreeMap<PostId, (UserId, bool)>,
+    drafts: BTreeSet<PostId>,
+    /// Slots that were reserved, and whether they still are.
+    slots: BTreeMap<PostId, bool>,
     comments: BTreeMap<(PostId, CommentId), (UserId, bool)>,
     likes: BTreeSet<(PostId, UserId)>,
     sessions: BTreeSet<SessionId>,
+    sagas: sagas::Course,
 }
 
 impl Writer {
@@ -86,6 +103,7 @@ impl Writer {
         let (person, other) = (user(a), user(b));
         let (thread, remark) = (post(b), comment(c));
         let alive = self.posts.get(&thread).filter(|(_, alive)| *alive).map(|(author, _)| *author);
+        let alive = alive.filter(|_| !self.drafts.contains(&thread));
         let (key, events): (Key, Vec<Event>) = match what {
             0 | 1 => {
                 // The last user never registers.
@@ -99,7 +117,9 @@ impl Writer {
                 let events = vec![created(n).into(), opened.into()];
                 (Key::User(person), events)
             }
-            _ if !self.accounts.contains(&person) => return None,
+            18 | 19 => self.sagas.go_on(b, c)?,
+            20 if self.disabled.contains(&person) => (Key::User(person), vec![UserKeyDestroyed { user: person }.into()]),
+            _ if !self.accounts.contains(&person) || self.disabled.contains(&person) => return None,
             2 => {
                 let bio = (b > 60).then(|| seal(person, &Bio::parse(&format!("bio {b}")).unwrap()));
                 (Key::User(person), vec![BioChanged { user: person, bio }.into()])
@@ -168,10 +188,22 @@ impl Writer {
                     (Key::Post(thread), vec![LikeAdded { post: thread, user: person }.into()])
                 }
             }
+            14 => (Key::Post(thread), self.draft(person, other, thread, c)?),
+            15 | 16 => (Key::User(person), vec![self.slot(person, thread, c)?]),
+            17 => (Key::User(person), vec![self.rename(person, b, c)]),
+            20 if c < 40 => {
+                self.disabled.insert(person);
+                (Key::User(person), vec![UserDisabled { user: person }.into()])
+            }
+            20 => {
+                let role = if b % 2 == 0 { Role::Operator } else { Role::User };
+                let changed = RoleChanged { user: person, role, by: None, reason: "a test".to_owned() };
+                (Key::User(person), vec![changed.into()])
+            }
             _ => {
                 // A session never changes hands.
                 let (session, user) = (session(b), user(b % SESSIONS % (USERS - 1)));
-                if !self.accounts.contains(&user) {
+                if !self.accounts.contains(&user) || self.disabled.contains(&user) {
                     return None;
                 }
                 if self.sessions.remove(&session) {
@@ -183,6 +215,66 @@ impl Writer {
             }
         };
         Some(Decision { key, time: self.time, events, noise: c / 16 })
+    }
+
+    /// Drafts a post, or publishes or drops the draft.
+    fn draft(&mut self, person: UserId, other: UserId, post: PostId, c: u8) -> Option<Vec<Event>> {
+        if self.drafts.remove(&post) {
+            let (author, alive) = self.posts.get_mut(&post)?;
+            let author = *author;
+            *alive = c % 3 > 0;
+            return Some(vec![match *alive {
+                true => PostDraftPublished { post, author }.into(),
+                false => PostDraftDropped { post, author }.into(),
+            }]);
+        }
+        if self.posts.contains_key(&post) {
+            return None;
+        }
+        self.posts.insert(post, (person, true));
+        self.drafts.insert(post);
+        let content = seal(person, &Content::parse(&format!("draft {c}")).unwrap());
+        let mentions = (c % 3 == 0).then(|| seal(person, &Mentions(vec![other])));
+        Some(vec![PostDrafted { post, author: person, content, hashtags: None, mentions }.into()])
+    }
+
+    /// Reserves the slot of a post, commits or releases it; now and then one is released that never was reserved.
+    fn slot(&mut self, user: UserId, post: PostId, c: u8) -> Option<Event> {
+        let (author, _) = self.posts.get(&post)?;
+        if *author != user {
+            return None;
+        }
+        let saga = SagaId(Uuid::nil());
+        match self.slots.get(&post) {
+            None if c < 16 => {
+                self.slots.insert(post, false);
+                Some(FeedSlotReleased { user, post, saga }.into())
+            }
+            None => {
+                self.slots.insert(post, true);
+                Some(FeedSlotReserved { user, post, saga }.into())
+            }
+            Some(true) => {
+                self.slots.insert(post, false);
+                Some(match c % 2 {
+                    0 => FeedSlotCommitted { user, post, saga }.into(),
+                    _ => FeedSlotReleased { user, post, saga }.into(),
+                })
+            }
+            Some(false) => None,
+        }
+    }
+
+    /// Whatever is claimed anew is claimed by a higher version than all before.
+    fn rename(&mut self, user: UserId, b: u8, c: u8) -> Event {
+        self.renames += 1;
+        let claimed = Claimed { claim: claim(b), version: u64::from(u8::MAX) + self.renames };
+        if c % 2 == 0 {
+            let email = seal(user, &Email::parse(&format!("u{b}@example.org")).unwrap());
+            return EmailChanged { user, email, claimed }.into();
+        }
+        let username = seal(user, &Username::parse(&format!("renamed_{b}")).unwrap());
+        UsernameChanged { user, username, claimed }.into()
     }
 }
 

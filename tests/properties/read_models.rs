@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const PARTITIONS: u32 = 3;
-const MODELS: usize = 4;
+const MODELS: usize = 5;
 
 /// Something that happens to the workers.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let apply = (0..PARTITIONS as u8, 0..6_usize, 0..16_u8);
+    let apply = (0..PARTITIONS as u8, 0..6_usize, 0..32_u8);
     let step = prop_oneof![
         6 => apply.prop_map(|(partition, commits, models)| Step::Apply { partition, commits, models }),
         2 => any::<prop::sample::Index>().prop_map(|call| Step::Stale { call }),
@@ -121,7 +121,8 @@ impl Workers {
             0 => self.models.users = Arc::default(),
             1 => self.models.posts = Arc::default(),
             2 => self.models.sessions = Arc::default(),
-            _ => self.models.feed = Arc::default(),
+            3 => self.models.feed = Arc::default(),
+            _ => self.models.sagas = Arc::default(),
         }
         self.held[model].truncate(writes);
         for call in &self.held[model] {
