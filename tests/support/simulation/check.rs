@@ -11,6 +11,7 @@ use events::{
 use journal::{DecodedCommit, Offset, Partition, Position, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a client asked and was told.
 pub struct Asked {
@@ -154,21 +155,27 @@ fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
                     Command::Saga(SagaCommand::Start { saga, .. }) => Some(*saga),
                     _ => None,
                 };
-                let ending = at.get(&position.offset).is_some_and(|found| {
-                    found.commit.events.iter().any(|event| match event {
-                        Event::Saga(SagaEvent::Completed(e)) => Some(e.saga) == saga && *ended == Ended::Completed,
-                        Event::Saga(SagaEvent::Compensated(e)) => {
-                            Some(e.saga) == saga && matches!(ended, Ended::Compensated { .. })
-                        }
-                        _ => false,
-                    })
+                // The position is where it changed its own key last, which may be before its end.
+                let acted = at.get(&position.offset).is_some_and(|found| sagas_of(found).any(|e| Some(e.saga()) == saga));
+                let ending = commits.iter().flat_map(sagas_of).any(|event| match event {
+                    SagaEvent::Completed(e) => Some(e.saga) == saga && *ended == Ended::Completed,
+                    SagaEvent::Compensated(e) => Some(e.saga) == saga && matches!(ended, Ended::Compensated { .. }),
+                    _ => false,
                 });
-                (!ending).then(|| format!("{id} was told {ended:?} at {position}, where the saga did not end so"))
+                (!acted || !ending)
+                    .then(|| format!("{id} was told {ended:?} at {position}, where the saga did not act, or not so"))
             }
             _ => None,
         }
     };
     asked.iter().filter_map(missing).collect()
+}
+
+fn sagas_of(decoded: &DecodedCommit) -> impl Iterator<Item = &SagaEvent> {
+    decoded.commit.events.iter().filter_map(|event| match event {
+        Event::Saga(event) => Some(event),
+        _ => None,
+    })
 }
 
 /// Whoever was told that nothing happened was told the truth: at some moment between question and answer the log was

@@ -2,7 +2,7 @@
 
 use super::Network;
 use async_trait::async_trait;
-use commands::{Clock, MAILBOX_MAX, Mailbox, Owner, OwnerOptions, Router};
+use commands::{Clock, MAILBOX_MAX, Mailbox, NoEffects, Owner, OwnerOptions, Router};
 use events::Incarnation;
 use journal::{Announcements, Assignment, Journal, JournalError, Ownership, Partition, Rules};
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -200,6 +201,7 @@ impl Cluster {
             }),
             router: self.router(),
             processes: sagas::processes(Duration::ZERO).with_rules(self.rules),
+            effects: Arc::new(NoEffects),
             clock: Arc::clone(&self.clock),
             random,
             rules: self.rules,

@@ -76,7 +76,7 @@ impl Models {
     pub fn show(&self, thing: Thing) -> bool {
         match thing {
             Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
-            Thing::Post(post) => self.posts.post(post).is_some(),
+            Thing::Post(post) => self.posts.post(post, None).is_some(),
             Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
             Thing::Session(session) => matches!(self.sessions.state(session), SessionState::Open { .. }),
         }
@@ -94,7 +94,7 @@ impl Models {
             lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
         }
         for post in posts {
-            lines.push(format!("{:?}", self.posts.post(*post)));
+            lines.push(format!("{:?}", self.posts.post(*post, None)));
             lines.push(format!("{:?}", self.posts.comments(*post, page())));
             lines.push(format!("{:?}", self.posts.likes(*post, page())));
         }
