@@ -118,7 +118,9 @@ impl Writer {
                 (Key::User(person), events)
             }
             18 | 19 => self.sagas.go_on(b, c)?,
-            20 if self.disabled.contains(&person) => (Key::User(person), vec![UserKeyDestroyed { user: person }.into()]),
+            20 if self.disabled.contains(&person) => {
+                (Key::User(person), vec![UserKeyDestroyed { user: person }.into()])
+            }
             _ if !self.accounts.contains(&person) || self.disabled.contains(&person) => return None,
             2 => {
                 let bio = (b > 60).then(|| seal(person, &Bio::parse(&format!("bio {b}")).unwrap()));

@@ -72,10 +72,7 @@ fn answer(events: &[Happened<'_>]) -> SagaAnswer {
     saga
 }
 
-fn step<'a>(
-    saga: &'a mut SagaAnswer,
-    step: &events::Step,
-) -> &'a mut (String, String, u32, u32, Timestamp) {
+fn step<'a>(saga: &'a mut SagaAnswer, step: &events::Step) -> &'a mut (String, String, u32, u32, Timestamp) {
     saga.steps.iter_mut().find(|(name, ..)| *name == *step.0).unwrap()
 }
 
