@@ -224,7 +224,7 @@ impl Writer {
         if self.drafts.remove(&post) {
             let (author, alive) = self.posts.get_mut(&post)?;
             let author = *author;
-            *alive = c % 3 > 0;
+            *alive = !c.is_multiple_of(3);
             return Some(vec![match *alive {
                 true => PostDraftPublished { post, author }.into(),
                 false => PostDraftDropped { post, author }.into(),
@@ -236,7 +236,7 @@ impl Writer {
         self.posts.insert(post, (person, true));
         self.drafts.insert(post);
         let content = seal(person, &Content::parse(&format!("draft {c}")).unwrap());
-        let mentions = (c % 3 == 0).then(|| seal(person, &Mentions(vec![other])));
+        let mentions = c.is_multiple_of(3).then(|| seal(person, &Mentions(vec![other])));
         Some(vec![PostDrafted { post, author: person, content, hashtags: None, mentions }.into()])
     }
 
@@ -271,7 +271,7 @@ impl Writer {
     fn rename(&mut self, user: UserId, b: u8, c: u8) -> Event {
         self.renames += 1;
         let claimed = Claimed { claim: claim(b), version: u64::from(u8::MAX) + self.renames };
-        if c % 2 == 0 {
+        if c.is_multiple_of(2) {
             let email = seal(user, &Email::parse(&format!("u{b}@example.org")).unwrap());
             return EmailChanged { user, email, claimed }.into();
         }

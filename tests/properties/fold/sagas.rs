@@ -5,7 +5,8 @@ use crate::history::{USERS, user};
 use events::{Key, SagaEvent, SagaId, Timestamp};
 use std::collections::BTreeMap;
 
-type Happened<'a> = (Timestamp, &'a SagaEvent, &'static str);
+/// When what happened to a saga, and its wire name.
+pub(super) type Happened<'a> = (Timestamp, &'a SagaEvent, &'static str);
 
 pub(super) fn answers(sagas: &BTreeMap<SagaId, (Key, Vec<Happened<'_>>)>, all: &mut Answers) {
     all.sagas = sagas.iter().map(|(id, (_, events))| (*id, answer(events))).collect();
