@@ -216,7 +216,8 @@ impl Models {
         let open = walk(limit, |page| self.sagas.list(&open, page), |saga| (saga.started_at, saga.id.0));
         all.open_sagas = open.into_iter().map(|saga| saga.id).collect();
         let tallies = self.sagas.tallies().into_iter();
-        let tally = |it: projections::sagas::Tally| (it.process.to_string(), it.status.to_string(), it.count, it.oldest);
+        let tally =
+            |it: projections::sagas::Tally| (it.process.to_string(), it.status.to_string(), it.count, it.oldest);
         all.tallies = tallies.map(tally).collect();
         all.tallies.sort();
         all.concerning = (0..USERS).map(user).map(|user| (user, self.sagas.concerning(user))).collect();

@@ -7,13 +7,14 @@ use crate::history::{CLAIMS, Decision, POSTS, SESSIONS, USERS, claim, post, sess
 use crate::log::key_of;
 use events::{
     Claimed, CommentEvent, CommentId, Content, Email, Event, FeedSlotEvent, FollowEvent, Hashtags, Key, LikeEvent,
-    Mentions, PasswordHash, PostEvent, PostId, Role, SagaEvent, SagaId, Sealable, Sealed, SessionEvent, SessionId,
-    Timestamp, UserEvent, UserId, Username,
+    Mentions, PasswordHash, PostEvent, PostId, Role, SagaId, Sealable, Sealed, SessionEvent, SessionId, Timestamp,
+    UserEvent, UserId, Username,
 };
 use journal::{Partition, partition_of};
 use projections::posts::Traces;
 use projections::sessions::{CLOSED_KEPT, SessionState};
 use projections::users::Related;
+use sagas::Happened;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,8 @@ struct Fold<'a> {
     sessions: BTreeMap<SessionId, (UserId, Option<Timestamp>)>,
     /// The newest commit of each partition.
     now: BTreeMap<Partition, Timestamp>,
-    sagas: BTreeMap<SagaId, (Key, Vec<(Timestamp, &'a SagaEvent, &'static str)>)>,
+    /// On which key, and what happened.
+    sagas: BTreeMap<SagaId, (Key, Vec<Happened<'a>>)>,
 }
 
 /// An account, whether or not it can still be read.

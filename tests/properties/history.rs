@@ -118,7 +118,9 @@ impl Writer {
                 (Key::User(person), events)
             }
             18 | 19 => self.sagas.go_on(b, c)?,
-            20 if self.disabled.contains(&person) => (Key::User(person), vec![UserKeyDestroyed { user: person }.into()]),
+            20 if self.disabled.contains(&person) => {
+                (Key::User(person), vec![UserKeyDestroyed { user: person }.into()])
+            }
             _ if !self.accounts.contains(&person) || self.disabled.contains(&person) => return None,
             2 => {
                 let bio = (b > 60).then(|| seal(person, &Bio::parse(&format!("bio {b}")).unwrap()));
@@ -222,7 +224,7 @@ impl Writer {
         if self.drafts.remove(&post) {
             let (author, alive) = self.posts.get_mut(&post)?;
             let author = *author;
-            *alive = c % 3 > 0;
+            *alive = !c.is_multiple_of(3);
             return Some(vec![match *alive {
                 true => PostDraftPublished { post, author }.into(),
                 false => PostDraftDropped { post, author }.into(),
@@ -234,7 +236,7 @@ impl Writer {
         self.posts.insert(post, (person, true));
         self.drafts.insert(post);
         let content = seal(person, &Content::parse(&format!("draft {c}")).unwrap());
-        let mentions = (c % 3 == 0).then(|| seal(person, &Mentions(vec![other])));
+        let mentions = c.is_multiple_of(3).then(|| seal(person, &Mentions(vec![other])));
         Some(vec![PostDrafted { post, author: person, content, hashtags: None, mentions }.into()])
     }
 
@@ -269,7 +271,7 @@ impl Writer {
     fn rename(&mut self, user: UserId, b: u8, c: u8) -> Event {
         self.renames += 1;
         let claimed = Claimed { claim: claim(b), version: u64::from(u8::MAX) + self.renames };
-        if c % 2 == 0 {
+        if c.is_multiple_of(2) {
             let email = seal(user, &Email::parse(&format!("u{b}@example.org")).unwrap());
             return EmailChanged { user, email, claimed }.into();
         }

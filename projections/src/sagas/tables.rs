@@ -1,7 +1,7 @@
 //! Sagas as the tables and keys of the TDD have them (3.3.1, 3.3.2, 3.3.4 and 3.3.6).
 //!
 //! Pure functions of a [`SagaView`], for whoever writes the rows. The names that the TDD gives to the steps of a process
-//! stand in [`named`]; other steps go by their own.
+//! stand in `named`; other steps go by their own.
 
 use super::saga::{SagaStatus, SagaView, StepPhase, StepView};
 use events::{Key, PostId, SagaId, UserId};

@@ -5,7 +5,8 @@ use crate::history::{USERS, user};
 use events::{Key, SagaEvent, SagaId, Timestamp};
 use std::collections::BTreeMap;
 
-type Happened<'a> = (Timestamp, &'a SagaEvent, &'static str);
+/// When what happened to a saga, and its wire name.
+pub(super) type Happened<'a> = (Timestamp, &'a SagaEvent, &'static str);
 
 pub(super) fn answers(sagas: &BTreeMap<SagaId, (Key, Vec<Happened<'_>>)>, all: &mut Answers) {
     all.sagas = sagas.iter().map(|(id, (_, events))| (*id, answer(events))).collect();
@@ -72,10 +73,7 @@ fn answer(events: &[Happened<'_>]) -> SagaAnswer {
     saga
 }
 
-fn step<'a>(
-    saga: &'a mut SagaAnswer,
-    step: &events::Step,
-) -> &'a mut (String, String, u32, u32, Timestamp) {
+fn step<'a>(saga: &'a mut SagaAnswer, step: &events::Step) -> &'a mut (String, String, u32, u32, Timestamp) {
     saga.steps.iter_mut().find(|(name, ..)| *name == *step.0).unwrap()
 }
 

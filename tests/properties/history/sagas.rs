@@ -41,7 +41,7 @@ impl Course {
             Some(State::Ended) => return None,
         };
         self.0.insert(id, state);
-        let key = if n % 2 == 0 { Key::User(user(n)) } else { Key::Post(post(n)) };
+        let key = if n.is_multiple_of(2) { Key::User(user(n)) } else { Key::Post(post(n)) };
         Some((key, events.into_iter().map(Event::Saga).collect()))
     }
 }
