@@ -63,7 +63,8 @@ impl Node {
             Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
             None => None,
         };
-        let Owners { router, owners, ownership, entrance } = Owners::new(&store, &sagas::processes(Duration::ZERO), listener, None)?;
+        let Owners { router, owners, ownership, entrance } =
+            Owners::new(&store, &sagas::processes(Duration::ZERO), listener, None)?;
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
         let status = owners.iter().map(Owner::status).collect();

@@ -81,7 +81,9 @@ fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write
     if status == "202" {
         promise("Preference-Applied", false, "`respond-async` if it was asked for", text());
     }
-    if (status == "201" || status == "202") && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got) {
+    if (status == "201" || status == "202")
+        && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got)
+    {
         promise("Location", true, "Where it can be read", text());
     }
     if is_list && status == "200" {

@@ -137,7 +137,8 @@ struct Inner {
 
 impl ApiError {
     pub(crate) fn new(name: ErrorName, message: impl Into<Cow<'static, str>>) -> Self {
-        let retry_after_s = matches!(name, ErrorName::Unavailable | ErrorName::InFlight | ErrorName::TooManyRequests).then_some(RETRY_AFTER_S);
+        let retry_after_s = matches!(name, ErrorName::Unavailable | ErrorName::InFlight | ErrorName::TooManyRequests)
+            .then_some(RETRY_AFTER_S);
         Self(Box::new(Inner {
             name,
             message: message.into(),

@@ -8,6 +8,7 @@
 mod backoff;
 mod board;
 mod checkpoint;
+mod concerning;
 mod dated;
 pub mod feed;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Opening what people's keys seal, without waiting: the keys of a batch are fetched before the batch is applied.
 //!
-//! Keys are fetched anew for every batch and forgotten with it, so that a key which was destroyed opens nothing later.
+//! Keys are fetched anew for every batch and forgotten with it, so that a key which was destroyed opens nothing later. That a
+//! key was destroyed stands in the log too: a keyring that was restored from before has it again, and reading the log
+//! destroys it anew.
 
 use crate::runner::limits;
-use events::{CipherKey, Commit, KeyId, Keyring, KeyringError, SealError, Sealable, Sealed, UserId};
+use events::{CipherKey, Commit, Event, KeyId, Keyring, KeyringError, SealError, Sealable, Sealed, UserEvent, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,8 +22,18 @@ impl Opener {
         keyring: &dyn Keyring,
         commits: impl IntoIterator<Item = &Commit>,
     ) -> Result<Self, KeyringError> {
-        let events = commits.into_iter().flat_map(|commit| &commit.events);
-        let ids = events.filter_map(|event| event.sealed_under()).collect::<BTreeSet<_>>();
+        let (mut ids, mut destroyed) = (BTreeSet::new(), BTreeSet::new());
+        for event in commits.into_iter().flat_map(|commit| &commit.events) {
+            ids.extend(event.sealed_under());
+            if let Event::User(UserEvent::KeyDestroyed(gone)) = event {
+                destroyed.insert(KeyId::from(gone.user));
+            }
+        }
+        for id in destroyed {
+            if keyring.find(id).await.is_ok_and(|key| key.is_some()) {
+                keyring.destroy(id).await?;
+            }
+        }
         let found = stream::iter(ids)
             .map(|id| async move {
                 match keyring.find(id).await {

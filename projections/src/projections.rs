@@ -138,6 +138,23 @@ impl Projections {
         (Self { journal, models, clock, boards, rules }, runners)
     }
 
+    /// The names of all read models.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.models.iter().map(|model| model.name())
+    }
+
+    pub(crate) fn models(&self) -> impl Iterator<Item = &Arc<dyn ReadModel>> {
+        self.models.iter()
+    }
+
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.journal.partitions()).map(Partition)
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
     /// How far a read model is in a partition, as it changes; `None` if there is no such read model or partition.
     pub fn progress(&self, model: &str, partition: Partition) -> Option<watch::Receiver<Progress>> {
         let model = self.index(model)?;
@@ -308,7 +325,7 @@ impl Projections {
 }
 
 impl ParkedKey {
-    fn of(model: &'static str, partition: Partition, key: Key, parked: Parked) -> Self {
+    pub(crate) fn of(model: &'static str, partition: Partition, key: Key, parked: Parked) -> Self {
         let Parked { error, since, offsets } = parked;
         let offset = offsets.first().copied().unwrap_or_default();
         Self { model, key, position: Position { partition, offset }, error, since, commits: offsets.len() }

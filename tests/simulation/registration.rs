@@ -51,7 +51,11 @@ async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &st
         email_claim: keyring.secrets().claim("email", address),
         username_claim: keyring.secrets().claim("username", name),
     };
-    let start = SagaCommand::Start { saga: SagaId(Uuid::from_u128(n + 1_000)), data: data.into(), with: serde_json::Value::Null };
+    let start = SagaCommand::Start {
+        saga: SagaId(Uuid::from_u128(n + 1_000)),
+        data: data.into(),
+        with: serde_json::Value::Null,
+    };
     let id = CommandId(Uuid::from_u128(n + 2_000));
     let deadline = Instant::now() + Duration::from_secs(5);
     let request = Request::new(id, Key::User(user), start, Timestamp(1_000), deadline);

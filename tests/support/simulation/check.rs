@@ -156,7 +156,8 @@ fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
                     _ => None,
                 };
                 // The position is where it changed its own key last, which may be before its end.
-                let acted = at.get(&position.offset).is_some_and(|found| sagas_of(found).any(|e| Some(e.saga()) == saga));
+                let acted =
+                    at.get(&position.offset).is_some_and(|found| sagas_of(found).any(|e| Some(e.saga()) == saga));
                 let ending = commits.iter().flat_map(sagas_of).any(|event| match event {
                     SagaEvent::Completed(e) => Some(e.saga) == saga && *ended == Ended::Completed,
                     SagaEvent::Compensated(e) => Some(e.saga) == saga && matches!(ended, Ended::Compensated { .. }),

@@ -319,7 +319,10 @@ impl World {
             username_claim: secrets.claim("username", name),
         };
         let saga = SagaId(self.dice.uuid());
-        let mut request = self.request(Key::User(user), SagaCommand::Start { saga, data: data.into(), with: serde_json::Value::Null }.into());
+        let mut request = self.request(
+            Key::User(user),
+            SagaCommand::Start { saga, data: data.into(), with: serde_json::Value::Null }.into(),
+        );
         request.until_saga_ends = true;
         (user, request)
     }

@@ -1,0 +1,70 @@
+//! What is left of a person, found in the read models, and the command that deletes each of it.
+
+use commands::{Command, CommentCommand, FollowCommand, LikeCommand, PostCommand};
+use events::{CommentId, Key, PostId, SagaId, UserId};
+use projections::{Posts, Sagas, Users};
+use std::sync::Arc;
+
+/// Looks for what is left.
+pub struct Footprint {
+    /// Who follows whom.
+    pub users: Arc<Users>,
+    /// Posts, comments and likes.
+    pub posts: Arc<Posts>,
+    /// What is under way.
+    pub sagas: Arc<Sagas>,
+}
+
+/// Something that a person left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// A post of theirs, with all that lies under it; also a draft.
+    Post(PostId),
+    /// A comment of theirs under somebody's post.
+    Comment(PostId, CommentId),
+    /// A like of theirs of somebody's post.
+    Like(PostId),
+    /// Somebody who follows them.
+    Follower(UserId),
+    /// Somebody whom they follow.
+    Followee(UserId),
+}
+
+impl Footprint {
+    /// At most so many traces of a person.
+    pub fn traces(&self, user: UserId, limit: usize) -> Vec<Trace> {
+        let left = self.posts.traces(user, limit);
+        let mut traces: Vec<Trace> = left.posts.into_iter().map(Trace::Post).collect();
+        traces.extend(left.comments.into_iter().map(|(post, comment)| Trace::Comment(post, comment)));
+        traces.extend(left.likes.into_iter().map(Trace::Like));
+        let related = self.users.related(user, limit - traces.len());
+        traces.extend(related.followers.into_iter().map(Trace::Follower));
+        traces.extend(related.following.into_iter().map(Trace::Followee));
+        traces
+    }
+
+    /// Whether nothing is left, and nothing that they typed is shown.
+    pub fn is_empty(&self, user: UserId) -> bool {
+        self.traces(user, 1).is_empty() && !self.users.holds(user)
+    }
+
+    /// The sagas that are under way on their key or on their behalf.
+    pub fn sagas_of(&self, user: UserId) -> Vec<SagaId> {
+        self.sagas.concerning(user)
+    }
+}
+
+impl Trace {
+    /// What deletes it, as its owner would.
+    pub(super) fn deletion(self, user: UserId) -> (Key, Command) {
+        match self {
+            Self::Post(post) => (Key::Post(post), PostCommand::Delete { post, by: user }.into()),
+            Self::Comment(post, comment) => {
+                (Key::Post(post), CommentCommand::Delete { comment, post, by: user }.into())
+            }
+            Self::Like(post) => (Key::Post(post), LikeCommand::Remove { post, user }.into()),
+            Self::Follower(follower) => (Key::User(follower), FollowCommand::End { follower, followee: user }.into()),
+            Self::Followee(followee) => (Key::User(user), FollowCommand::End { follower: user, followee }.into()),
+        }
+    }
+}
