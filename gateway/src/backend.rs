@@ -1,6 +1,7 @@
 //! What every handler works with: the way to the owners, the read models, the keys, and what stands before them.
 
 use crate::consistency::Consistency;
+use crate::effects::Footprint;
 use crate::error::ApiError;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
@@ -44,6 +45,14 @@ pub(crate) struct Models {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) sagas: Arc<Sagas>,
+}
+
+impl Models {
+    /// What finds out what is left of somebody.
+    pub(crate) fn footprint(&self) -> Footprint {
+        let (users, posts, sagas) = (Arc::clone(&self.users), Arc::clone(&self.posts), Arc::clone(&self.sagas));
+        Footprint { users, posts, sagas }
+    }
 }
 
 /// How long things may take.

@@ -33,7 +33,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if is_list {
         add_parameters(operation, schemas::paging_parameters());
     }
-    if is_write && path != "/users/auth/login" {
+    // What ends the account that a key would belong to needs none: said again it is 401.
+    let repeatable = path != "/users/auth/login" && (path, method) != ("/users/me", "delete");
+    if is_write && repeatable {
         add_parameters(operation, json!([schemas::idempotency_parameter()]));
         add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
     }
@@ -66,7 +68,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
 fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write: bool, is_plumbing: bool) {
     let is_error = status.starts_with(['4', '5']);
     let text = || json!({"type": "string"});
-    let mut headers = Map::new();
+    // What a handler says of a header itself is a promise too.
+    let mut headers = response["headers"].as_object().cloned().unwrap_or_default();
+    headers.values_mut().for_each(|header| header["required"] = true.into());
     let mut promise = |name: &str, required: bool, description: &str, schema: Value| {
         headers.insert(name.to_owned(), json!({"description": description, "required": required, "schema": schema}));
     };

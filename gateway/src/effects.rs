@@ -5,11 +5,12 @@
 //! says what is to be deleted. Since it may be behind, the last word is a sweep that ends at a place of the log which every
 //! read model has passed.
 
-pub(crate) mod footprint;
+mod footprint;
+
+pub use footprint::{Footprint, Trace};
 
 use commands::{Answer, Effect, EffectFuture, Effects, Outcome, Refusal, Request, Router};
 use events::{CommandId, Keyring, SagaId, Timestamp, UserId};
-use footprint::{Footprint, Trace};
 use futures::{StreamExt, stream};
 use journal::{JournalError, Offset, Partition, Position};
 use projections::Projections;
@@ -107,8 +108,11 @@ impl Parts {
     /// delete.
     async fn delete(&self, user: UserId) -> Result<usize, Waits> {
         let traces = self.footprint.traces(user, PART_MAX);
-        let answers: Vec<Answer> =
-            stream::iter(traces).map(|trace| self.delete_one(user, trace)).buffer_unordered(DELETING_MAX).collect().await;
+        let answers: Vec<Answer> = stream::iter(traces)
+            .map(|trace| self.delete_one(user, trace))
+            .buffer_unordered(DELETING_MAX)
+            .collect()
+            .await;
         let mut positions = BTreeMap::new();
         let (mut deleted, mut unanswered) = (0, None);
         for answer in answers {
@@ -141,9 +145,9 @@ impl Parts {
 
     /// Waits until every read model has passed all that lies before these ends.
     async fn pass(&self, ends: &BTreeMap<Partition, Offset>) -> Result<(), Waits> {
-        let last = ends.iter().filter_map(|(partition, end)| {
-            end.checked_sub(1).map(|offset| Position { partition: *partition, offset })
-        });
+        let last = ends
+            .iter()
+            .filter_map(|(partition, end)| end.checked_sub(1).map(|offset| Position { partition: *partition, offset }));
         let last: Vec<_> = last.collect();
         let names = self.projections.names().collect::<Vec<_>>();
         match self.projections.wait_for(&names, &last, Instant::now() + PASS_WITHIN).await {

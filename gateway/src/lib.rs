@@ -10,8 +10,10 @@ mod backend;
 mod comments;
 mod config;
 mod consistency;
+mod deletion;
 mod document;
 mod edge;
+mod effects;
 mod error;
 mod extract;
 mod faces;
@@ -43,6 +45,7 @@ mod tokens;
 mod users;
 
 pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
+pub use effects::{Footprint, Parts, ServerEffects, Trace};
 pub use owners::{Entrance, Owners};
 pub use routes::openapi;
 pub use serve::Server;

@@ -2,7 +2,7 @@
 
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
-use crate::{comments, document, edge, feed, follows, health, likes, posts, registration, sessions, users};
+use crate::{comments, deletion, document, edge, feed, follows, health, likes, posts, registration, sessions, users};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
@@ -36,6 +36,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(registration::router())
         .merge(sessions::router())
         .merge(users::router())
+        .merge(deletion::router())
         .merge(follows::router())
         .merge(posts::router())
         .merge(comments::router())

@@ -9,6 +9,7 @@ mod recovery;
 use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
+use crate::effects::{self, ServerEffects};
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::listener::{ConnectionLimits, listen};
@@ -20,7 +21,7 @@ use crate::telemetry::Metrics;
 use crate::tokens::AccessTokens;
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
-use commands::{Owner, Phase, Processes};
+use commands::{Effects, Owner, Phase, Processes};
 use events::Timestamp;
 use journal::{Journal, JournalError, Partition, Rules};
 use metrics::gauge;
@@ -186,14 +187,12 @@ async fn serve(
     Ok((outcome, running))
 }
 
-/// How long a request may be on its way to be decided, give or take what clocks differ by.
-const DECIDED_WITHIN: Duration = Duration::from_secs(15);
-
-/// The sagas that run here. On a log that others are on too, a node that is behind may let somebody in for a while whose
-/// account was disabled.
+/// The sagas that run here.
 fn processes(config: &Config) -> Processes {
-    let elsewhere = if config.store.is_shared() { config.session_lag_max_ms } else { 0 };
-    sagas::processes(DECIDED_WITHIN + Duration::from_millis(elsewhere))
+    // Who was let in a moment before the account was disabled may take as long as a request may to say what they want, and
+    // then it may take as long to be decided as a write may. A node that is behind lets them in for longer.
+    let elsewhere_ms = if config.store.is_shared() { config.session_lag_max_ms } else { 0 };
+    sagas::processes(Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms + elsewhere_ms))
 }
 
 fn limits(config: &Config) -> ConnectionLimits {
@@ -243,7 +242,7 @@ fn assemble(
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
-    let Owners { router, owners, ownership, entrance } = owners;
+    let Owners { router, mut owners, ownership, entrance } = owners;
     let models = Models::default();
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
@@ -253,6 +252,13 @@ fn assemble(
         rules: Rules::default(),
     });
     let projections = Arc::new(projections);
+    let effects: Arc<dyn Effects> = Arc::new(ServerEffects::new(effects::Parts {
+        router: router.clone(),
+        keyring: Arc::clone(keyring),
+        projections: Arc::clone(&projections),
+        footprint: models.footprint(),
+    }));
+    owners = owners.into_iter().map(|owner| owner.with_effects(Arc::clone(&effects))).collect();
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
     let app = Arc::new(Backend {

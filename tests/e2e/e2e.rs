@@ -1,6 +1,7 @@
 //! Everything over HTTP, as a client sees it. Each answer is held against `openapi.json` by the harness.
 
 mod bad_input;
+mod deletion;
 mod document;
 mod feed;
 mod follows;

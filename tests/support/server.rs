@@ -8,23 +8,28 @@ mod document;
 use anyhow::{Context, Result, anyhow, ensure};
 use commands::State;
 use document::Document;
+use futures::future::try_join_all;
 use gateway::telemetry::Metrics;
 use gateway::{Config, LogFormat, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use journal::{Journal, Partition, Reader};
+use journal::{DecodedCommit, Journal, Partition, Reader};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Few, so that different keys meet on one.
 const PARTITIONS: u32 = 4;
+/// How long a saga may take to end.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -110,7 +115,14 @@ impl TestServer {
 
     /// A server over what stands in a directory.
     pub async fn over(directory: TempDir) -> Result<Self> {
-        let server = gateway::Server::open(config(&directory.path().join("data")), Metrics::detached()?).await?;
+        Self::over_with(directory, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub async fn over_with(directory: TempDir, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        let mut config = config(&directory.path().join("data"));
+        change(&mut config);
+        let server = gateway::Server::open(config, Metrics::detached()?).await?;
         let (address, journal, ready) = (server.address(), server.journal(), server.ready());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
@@ -143,8 +155,34 @@ impl TestServer {
         Self::over(self.stop().await?).await
     }
 
+    /// Waits until every saga that has begun has ended. An error if one does not.
+    pub async fn settle(&self) -> Result<()> {
+        let journal = self.journal.as_ref().context("the server has stopped")?;
+        let all = (0..journal.partitions()).map(|n| settled(Arc::clone(journal), Partition(n)));
+        timeout(SETTLED_WITHIN, try_join_all(all)).await.context("a saga does not end")??;
+        Ok(())
+    }
+
+    /// Every commit of the log, with its key.
+    pub async fn commits(&self) -> Result<Vec<DecodedCommit>> {
+        let journal = self.journal.as_ref().context("the server has stopped")?;
+        let mut all = Vec::new();
+        for partition in (0..journal.partitions()).map(Partition) {
+            let mut reader = Reader::from_start(Arc::clone(journal), partition).await?;
+            loop {
+                let commits = reader.commits().await?;
+                if commits.is_empty() {
+                    break;
+                }
+                all.extend(commits);
+            }
+        }
+        Ok(all)
+    }
+
     /// Stops it. An error if something was left behind.
     pub async fn close(self) -> Result<()> {
+        self.settle().await?;
         let ready = self.get("/readyz").send().await?;
         ensure!(ready.body["parked"] == json!([]), "parked events are left behind: {}", ready.body);
         let directory = self.stop().await?;
@@ -153,8 +191,9 @@ impl TestServer {
         Ok(())
     }
 
-    /// How many records the log holds.
+    /// How many records the log holds, when every saga that has begun has ended.
     pub async fn records(&self) -> Result<u64> {
+        self.settle().await?;
         let journal = self.journal.as_ref().context("the server has stopped")?;
         let mut records = 0;
         for partition in (0..journal.partitions()).map(Partition) {
@@ -282,6 +321,22 @@ impl Answer {
     /// Status and name of an error, to compare with.
     pub fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.body["error"].as_str().unwrap_or_default())
+    }
+}
+
+/// Returns when no saga of the partition is open, at an end of the log.
+async fn settled(journal: Arc<dyn Journal>, partition: Partition) -> Result<()> {
+    let mut state = State::default();
+    let mut reader = Reader::from_start(Arc::clone(&journal), partition).await?;
+    loop {
+        let commits = reader.commits().await?;
+        commits.iter().for_each(|it| state.apply(&it.key, it.position, &it.commit));
+        if commits.is_empty() {
+            if state.open_sagas().next().is_none() {
+                return Ok(());
+            }
+            reader.wait().await?;
+        }
     }
 }
 
