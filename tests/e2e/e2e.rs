@@ -3,6 +3,7 @@
 mod bad_input;
 mod deletion;
 mod document;
+mod erasure;
 mod feed;
 mod follows;
 mod idempotency;
