@@ -4,7 +4,7 @@ use crate::answers::Models;
 use crate::fold::fold;
 use crate::history::{Decision, USERS, append, histories, user};
 use crate::log::{MemoryKeys, MemoryLog};
-use events::{Timestamp, UserId};
+use events::{Event, Timestamp, UserEvent, UserId};
 use futures::FutureExt;
 use journal::{DecodedCommit, Partition, Position, Reader, Rules};
 use parking_lot::Mutex;
@@ -163,6 +163,16 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
 
+/// A key is destroyed before the log says so: whoever reads it says "destroyed" from the beginning.
+fn with_those_in_the_log(destroyed: BTreeSet<UserId>, history: &[Decision]) -> BTreeSet<UserId> {
+    let events = history.iter().flat_map(|decision| &decision.events);
+    let gone = events.filter_map(|event| match event {
+        Event::User(UserEvent::KeyDestroyed(gone)) => Some(gone.user),
+        _ => None,
+    });
+    destroyed.into_iter().chain(gone).collect()
+}
+
 fn destroyed_users() -> impl Strategy<Value = BTreeSet<UserId>> {
     prop::collection::btree_set((0..USERS).prop_map(user), 0..2)
 }
@@ -186,6 +196,7 @@ proptest! {
         for decision in &history {
             append(&log, decision);
         }
+        let destroyed = with_those_in_the_log(destroyed, &history);
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         let mut workers = Workers::new(&log, &keys);
         for step in &steps {
@@ -320,6 +331,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let models = Models::default();
+        let destroyed = with_those_in_the_log(destroyed, &history);
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         runtime.block_on(run_parts(&history, parts, keys, &models));
         models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));

@@ -158,7 +158,9 @@ fn acceptances(commits: &[DecodedCommit], asked: &[&Asked]) -> Vec<String> {
                 // The position is where it changed its own key last, which may be before its end.
                 let acted =
                     at.get(&position.offset).is_some_and(|found| sagas_of(found).any(|e| Some(e.saga()) == saga));
-                let ending = commits.iter().flat_map(sagas_of).any(|event| match event {
+                // Nobody is told an end that has not landed by then.
+                let landed = commits.iter().filter(|decoded| decoded.position.offset < asked.to);
+                let ending = landed.flat_map(sagas_of).any(|event| match event {
                     SagaEvent::Completed(e) => Some(e.saga) == saga && *ended == Ended::Completed,
                     SagaEvent::Compensated(e) => Some(e.saga) == saga && matches!(ended, Ended::Compensated { .. }),
                     _ => false,
