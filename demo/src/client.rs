@@ -1,7 +1,8 @@
 //! The HTTP client: one request at a time for its caller, repeated as it stands (with the same `Idempotency-Key`) until
 //! it is answered, and given up loudly at a limit.
 //!
-//! Repeated are lost connections, timeouts, 429, 503, 409 `InFlight`, and reads that the server itself marks as stale.
+//! Repeated are lost connections, timeouts, 429, 503, 409 `InFlight`, 202 (it has begun, and the same request is told
+//! when it is done), and reads that the server itself marks as stale.
 //! Every other answer is the caller's to judge.
 
 use std::fmt;
@@ -264,7 +265,7 @@ impl Silence {
 fn retry(call: &Call, answer: &Answer) -> Option<(String, Option<Duration>)> {
     let in_flight = answer.status == 409 && answer.body["error"] == "InFlight";
     let stale = call.method == Method::GET && answer.headers.get("x-consistency").is_some_and(|value| value == "stale");
-    if !in_flight && !stale && !matches!(answer.status, 429 | 503) {
+    if !in_flight && !stale && !matches!(answer.status, 202 | 429 | 503) {
         return None;
     }
     let asked = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

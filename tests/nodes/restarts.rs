@@ -166,6 +166,7 @@ impl Person {
         while retries.len() < RETRIES_MAX {
             let why = match self.client.send(method.clone(), path, body, &headers).await {
                 Ok((status, _)) if status == expected => return Ok((retries, begun)),
+                Ok((StatusCode::ACCEPTED, _)) => format!("{method} {path}: it has begun"),
                 Ok((StatusCode::SERVICE_UNAVAILABLE, body)) => format!("{method} {path}: {}", body["message"]),
                 Ok((StatusCode::CONFLICT, body)) if body["error"] == "InFlight" => format!("{method} {path}: InFlight"),
                 Ok((status, body)) => anyhow::bail!("{method} {path}: {status} {body}"),

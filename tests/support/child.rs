@@ -285,8 +285,8 @@ impl HttpClient {
         Ok((body, token.to_str()?.to_owned()))
     }
 
-    /// Asks with the same headers (and so the same `Idempotency-Key`) until there is an answer: no connection, 503 and
-    /// `InFlight` are none.
+    /// Asks with the same headers (and so the same `Idempotency-Key`) until there is an answer: no connection, 503,
+    /// `InFlight` and 202, which says that it has begun, are none.
     pub async fn until_answered(
         &self,
         method: Method,
@@ -311,6 +311,7 @@ impl HttpClient {
         loop {
             let last_sent = Timestamp::now();
             match self.send(method.clone(), path, body, headers).await {
+                Ok((StatusCode::ACCEPTED, _)) => {}
                 Ok((status, body)) if status != StatusCode::SERVICE_UNAVAILABLE && body["error"] != "InFlight" => {
                     return Ok(Answered { status, body, doubts, told_unknown, last_sent });
                 }

@@ -145,7 +145,10 @@ impl Client {
         let reply = self.http.send(method.clone(), &path, body.as_ref(), &headers).await;
         let ended = Some(self.scene.now());
         match reply {
-            Ok((status, body)) if status != StatusCode::SERVICE_UNAVAILABLE && body["error"] != "InFlight" => {
+            Ok((status, body))
+                if ![StatusCode::ACCEPTED, StatusCode::SERVICE_UNAVAILABLE].contains(&status)
+                    && body["error"] != "InFlight" =>
+            {
                 return Ok(Asked { call: Call { ended, ..call }, reply: Some((status, body)), resent: false });
             }
             _ => self.back().await?,
