@@ -5,6 +5,7 @@
 //! shape.
 
 mod across_keys;
+mod admin;
 mod auth;
 mod backend;
 mod comments;
@@ -27,6 +28,7 @@ mod internal;
 mod json;
 mod likes;
 mod listener;
+mod operator;
 mod owners;
 mod paging;
 mod passwords;

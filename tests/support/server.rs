@@ -102,6 +102,7 @@ pub fn config(data: &Path) -> Config {
         read_wait_ms: 5_000,
         session_lag_max_ms: 60_000,
         request_timeout_ms: 25_000,
+        saga_stuck_s: 300,
         notice_ms: 0,
         drain_timeout_ms: 10_000,
     }
