@@ -48,6 +48,7 @@ mod users;
 
 pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
 pub use effects::{Footprint, Parts, ServerEffects, Trace};
+pub use operator::AdminToken;
 pub use owners::{Entrance, Owners};
 pub use routes::openapi;
 pub use serve::Server;

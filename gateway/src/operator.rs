@@ -25,7 +25,7 @@ const TOKEN_BYTES: usize = 32;
 const MODE: u32 = 0o600;
 
 /// The installation's admin token.
-pub(crate) struct AdminToken(String);
+pub struct AdminToken(String);
 
 /// Who operates; `by` is `None` for whoever holds the admin token.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +35,12 @@ pub(crate) struct Operator {
 
 impl AdminToken {
     /// Where it is, below the data directory.
-    pub(crate) fn path(data: &Path) -> PathBuf {
+    pub fn path(data: &Path) -> PathBuf {
         data.join(FILE)
     }
 
     /// The one of this data directory, made now if there is none. One that others can read is refused.
-    pub(crate) fn of(data: &Path) -> Result<Self> {
+    pub fn of(data: &Path) -> Result<Self> {
         let path = Self::path(data);
         match Self::read(&path) {
             Err(error) if is_missing(&error) => {
@@ -52,7 +52,7 @@ impl AdminToken {
     }
 
     /// What stands in a file.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let name = path.display();
         let metadata = fs::metadata(path).with_context(|| format!("cannot read {name}"))?;
         let mode = metadata.permissions().mode() & 0o777;
@@ -79,7 +79,7 @@ impl AdminToken {
     }
 
     /// For `Authorization: Bearer`.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.0
     }
 
