@@ -92,6 +92,7 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let list = List { kind: "sagas", of: b"" };
     let page = paging.page(&app, list)?;
+    app.look_closely().await;
     let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page);
     let (next_cursor, link) = paging.next(&app, list, next);
     let sagas = items.into_iter().map(|summary| Saga::of(summary, &app.plans)).collect();
@@ -105,6 +106,7 @@ async fn list(
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "There is no such saga, or it ended long ago", body = Error)))]
 async fn show(State(app): State<App>, _: Operator, InPath(saga): InPath<SagaId>) -> Result<Json<SagaDetail>, ApiError> {
+    app.look_closely().await;
     Ok(Json(SagaDetail::of(&app.saga(saga).await?, &app.plans)))
 }
 
@@ -141,6 +143,11 @@ async fn compensate(
 }
 
 impl Backend {
+    /// Waits until what has happened by now is seen, if that comes in time: operators look most of all when it does not.
+    async fn look_closely(&self) {
+        let _ = self.consistency.caught_up(&[Sagas::NAME]).await;
+    }
+
     /// A saga; one that may have begun a moment ago is waited for.
     async fn saga(&self, saga: SagaId) -> Result<SagaView, ApiError> {
         if let Some(view) = self.models.sagas.saga(saga) {
