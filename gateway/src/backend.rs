@@ -1,13 +1,15 @@
 //! What every handler works with: the way to the owners, the read models, the keys, and what stands before them.
 
+use crate::admin::SagaMeters;
 use crate::consistency::Consistency;
 use crate::effects::Footprint;
 use crate::error::ApiError;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
+use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
-use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
+use events::{CipherKey, Keyring, KeyringError, Secrets, Step, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Feed, Posts, Projections, Sagas, Sessions, Users};
@@ -28,7 +30,13 @@ pub(crate) struct Backend {
     pub(crate) consistency: Consistency,
     pub(crate) hearsay: Hearsay,
     pub(crate) tokens: AccessTokens,
+    pub(crate) admin_token: AdminToken,
+    /// Each kind of saga with all its steps.
+    pub(crate) plans: Vec<(&'static str, &'static [Step])>,
+    /// A saga that has been open for longer is stuck.
+    pub(crate) saga_stuck: Duration,
     pub(crate) passwords: Passwords,
+    pub(crate) saga_meters: SagaMeters,
     pub(crate) limits: Limits,
     pub(crate) stage: watch::Receiver<Stage>,
     pub(crate) owners: Vec<commands::OwnerStatus>,

@@ -72,6 +72,10 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_REQUEST_TIMEOUT_MS", default_value_t = 25_000)]
     pub request_timeout_ms: u64,
 
+    /// A saga that has been open for so long is called stuck, by /readyz and by a metric, in seconds
+    #[arg(long, env = "TIDINGS_SAGA_STUCK_S", default_value_t = 300)]
+    pub saga_stuck_s: u64,
+
     /// How long a node that was told to stop still serves while it says that it is not ready, so that load balancers
     /// send nobody any more when it stops, in milliseconds
     #[arg(long, env = "TIDINGS_NOTICE_MS", default_value_t = 0)]

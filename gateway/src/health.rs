@@ -58,6 +58,10 @@ pub(crate) struct Ready {
     without_owner: Vec<u32>,
     /// Keys that stopped in a read model because of an event that cannot be applied.
     parked: Vec<Parked>,
+    /// `stuck` if a saga has been open for too long, or a person must look at it.
+    sagas: SagasStatus,
+    /// Those sagas, the oldest first; not all, if they are very many.
+    stuck_sagas: Vec<StuckSaga>,
     /// When each partition's runner last moved.
     heartbeats: Vec<Heartbeat>,
 }
@@ -68,6 +72,30 @@ pub(crate) struct Ready {
 pub(crate) enum ReadyStatus {
     /// It does.
     Ready,
+}
+
+/// Whether sagas get on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SagasStatus {
+    /// They do.
+    Ok,
+    /// Some do not.
+    Stuck,
+}
+
+/// A saga that does not get on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StuckSaga {
+    /// Which.
+    id: String,
+    /// Of which process.
+    r#type: String,
+    /// Where it stands.
+    status: String,
+    /// When it began.
+    #[schema(schema_with = crate::schemas::time)]
+    since: Timestamp,
 }
 
 /// How far a read model is behind.
@@ -130,7 +158,16 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     let lags = app.projections.lag().await;
     let lags = lags.map_err(|error| ApiError::unavailable(format!("How far the log is cannot be told: {error}")))?;
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
+    let stuck = app.stuck_sagas().into_iter().map(|it| StuckSaga {
+        id: it.saga.to_string(),
+        r#type: it.process.to_string(),
+        status: it.status.to_string(),
+        since: it.since,
+    });
+    let stuck_sagas = stuck.collect::<Vec<_>>();
     Ok(Json(Ready {
+        sagas: if stuck_sagas.is_empty() { SagasStatus::Ok } else { SagasStatus::Stuck },
+        stuck_sagas,
         status: ReadyStatus::Ready,
         owns: app.owned().collect(),
         without_owner: app.without_owner().map(|(partition, _)| partition).collect(),

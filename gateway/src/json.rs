@@ -5,7 +5,6 @@
 use crate::error::{ApiError, ErrorName, FieldError};
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use events::TextError;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -169,11 +168,11 @@ impl Fields {
     }
 
     /// The value of a field that must be there.
-    pub(crate) fn required<T>(
+    pub(crate) fn required<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
         field: &Field,
-        parse: impl FnOnce(&str) -> Result<T, TextError>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         match field {
             Field::Absent => {
@@ -189,11 +188,11 @@ impl Fields {
     }
 
     /// The value of a field that may be absent, or null.
-    pub(crate) fn nullable<T>(
+    pub(crate) fn nullable<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
         field: &Field,
-        parse: impl FnOnce(&str) -> Result<T, TextError>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         match field {
             Field::Absent | Field::Null => None,

@@ -5,6 +5,7 @@
 //! shape.
 
 mod across_keys;
+mod admin;
 mod auth;
 mod backend;
 mod comments;
@@ -27,6 +28,7 @@ mod internal;
 mod json;
 mod likes;
 mod listener;
+mod operator;
 mod owners;
 mod paging;
 mod passwords;
@@ -46,6 +48,7 @@ mod users;
 
 pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
 pub use effects::{Footprint, Parts, ServerEffects, Trace};
+pub use operator::AdminToken;
 pub use owners::{Entrance, Owners};
 pub use routes::openapi;
 pub use serve::Server;

@@ -2,6 +2,7 @@
 
 mod demo;
 mod keyring;
+mod operate;
 mod tail;
 mod verify;
 
@@ -42,6 +43,20 @@ enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// Sagas of a running server: where they stand, and what to do about those that do not get on
+    Sagas {
+        #[command(subcommand)]
+        command: operate::SagasCommand,
+        #[command(flatten)]
+        connection: operate::Connection,
+    },
+    /// People of a running server
+    Users {
+        #[command(subcommand)]
+        command: operate::UsersCommand,
+        #[command(flatten)]
+        connection: operate::Connection,
+    },
     /// The keys: people's, and the server's own
     Keyring {
         #[command(subcommand)]
@@ -80,6 +95,8 @@ fn main() -> ExitCode {
         Command::Log { command: LogCommand::Verify(arguments) } => verify::verify(&arguments),
         Command::Log { command: LogCommand::Stats(store) } => verify::stats(&store),
         Command::Events { command: EventsCommand::Tail(arguments) } => tail::run(&arguments),
+        Command::Sagas { command, connection } => operate::sagas(&connection, command),
+        Command::Users { command, connection } => operate::users(&connection, command),
         Command::Keyring { command: KeyringCommand::Show(store) } => keyring::show(&store),
         Command::Keyring { command: KeyringCommand::Rotate(store) } => keyring::rotate(&store),
         Command::Openapi => print_document(),
@@ -147,6 +164,10 @@ mod tests {
             "tidings log verify --data d",
             "tidings log stats --data d",
             "tidings events tail --data d --from-start --type post. --count 3",
+            "tidings sagas list --open --server http://127.0.0.1:1 --data d",
+            "tidings sagas show 00000000-0000-0000-0000-000000000001",
+            "tidings sagas retry 00000000-0000-0000-0000-000000000001 --reason r",
+            "tidings users role ada operator --reason r",
             "tidings keyring show --data d",
             "tidings keyring rotate --data d",
             "tidings openapi",

@@ -2,7 +2,9 @@
 
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
-use crate::{comments, deletion, document, edge, feed, follows, health, likes, posts, registration, sessions, users};
+use crate::{
+    admin, comments, deletion, document, edge, feed, follows, health, likes, posts, registration, sessions, users,
+};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
@@ -26,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "comments", description = "Comments under posts"),
         (name = "likes", description = "Likes of posts"),
         (name = "feed", description = "What those whom one follows have posted"),
+        (name = "operators", description = "What operators see and do"),
         (name = "plumbing", description = "For operators")
     )
 )]
@@ -42,6 +45,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(comments::router())
         .merge(likes::router())
         .merge(feed::router())
+        .merge(admin::router())
         .merge(health::router())
 }
 

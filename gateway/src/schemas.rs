@@ -1,5 +1,6 @@
 //! The schemas of single values in the document, from the constants that the handlers check against.
 
+use crate::admin::REASON_CHARS_MAX;
 use crate::intent::KEY_PATTERN;
 use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
@@ -100,6 +101,16 @@ pub(crate) fn paging_parameters() -> Value {
             "schema": {"type": "string", "pattern": CURSOR_PATTERN},
         },
     ])
+}
+
+/// Why an operator steps in.
+pub(crate) fn reason() -> Object {
+    prose(REASON_CHARS_MAX).build()
+}
+
+/// What a person may do besides using the service.
+pub(crate) fn role() -> Object {
+    string().enum_values(Some(["user", "operator"])).build()
 }
 
 /// What every repeatable write takes in its header.

@@ -6,6 +6,7 @@
 
 mod recovery;
 
+use crate::admin::SagaMeters;
 use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
@@ -13,6 +14,7 @@ use crate::effects::{self, ServerEffects};
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::listener::{ConnectionLimits, listen};
+use crate::operator::AdminToken;
 use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
 use crate::routes;
@@ -209,6 +211,7 @@ async fn upkeep(metrics: &Metrics, app: &App) {
     loop {
         ticks.tick().await;
         metrics.0.run_upkeep();
+        app.measure_sagas();
         let asked = Instant::now();
         match app.projections.lag().await {
             Ok(lags) => {
@@ -271,11 +274,15 @@ fn assemble(
         ),
         hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
         tokens: AccessTokens::new(Arc::clone(keyring))?,
+        admin_token: AdminToken::of(&config.store.data)?,
+        plans: processes(config).plans().collect(),
+        saga_stuck: Duration::from_secs(config.saga_stuck_s),
         keyring: Arc::clone(keyring),
         ownership,
         projections,
         models,
         passwords: Passwords::new(config.hashers())?,
+        saga_meters: SagaMeters::default(),
         limits,
         stage,
         owners: owners.iter().map(Owner::status).collect(),

@@ -68,6 +68,8 @@ pub struct SagaSummary {
     pub waiting: Vec<Waiting>,
     /// The steps that were requested and have neither taken effect nor been undone.
     pub remaining: Vec<Arc<str>>,
+    /// The steps that took effect, and of which something is left.
+    pub done: Vec<Arc<str>>,
     /// The steps of which nothing is left.
     pub compensated: Vec<Arc<str>>,
 }
@@ -152,7 +154,8 @@ impl SagaFilter {
 }
 
 impl SagaSummary {
-    fn of(saga: &SagaView) -> Self {
+    /// A saga in short.
+    pub fn of(saga: &SagaView) -> Self {
         let names = |phases: &[StepPhase]| {
             let steps = saga.steps.iter().filter(|step| phases.contains(&step.phase));
             steps.map(|step| Arc::clone(&step.name)).collect::<Vec<_>>()
@@ -169,6 +172,7 @@ impl SagaSummary {
             ended_at: saga.ended_at,
             waiting: saga.open_steps().map(Waiting::of).collect(),
             remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
+            done: names(&[StepPhase::Done]),
             compensated: names(&[StepPhase::Undone]),
         }
     }

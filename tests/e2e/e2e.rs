@@ -1,5 +1,6 @@
 //! Everything over HTTP, as a client sees it. Each answer is held against `openapi.json` by the harness.
 
+mod admin;
 mod bad_input;
 mod deletion;
 mod document;

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use journal::{DecodedCommit, Journal, Partition, Reader};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -102,6 +102,7 @@ pub fn config(data: &Path) -> Config {
         read_wait_ms: 5_000,
         session_lag_max_ms: 60_000,
         request_timeout_ms: 25_000,
+        saga_stuck_s: 300,
         notice_ms: 0,
         drain_timeout_ms: 10_000,
     }
@@ -135,6 +136,16 @@ impl TestServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Its admin token.
+    pub fn admin_token(&self) -> Result<String> {
+        Ok(gateway::AdminToken::read(&gateway::AdminToken::path(&self.data()))?.text().to_owned())
     }
 
     /// Tells it to stop, without waiting.

@@ -1,0 +1,178 @@
+//! Sagas: where each stands, what it waits for, what happened to it, and what an operator can order.
+
+mod shape;
+
+use crate::admin::required_reason;
+use crate::backend::{App, Backend};
+use crate::error::{ApiError, Error};
+use crate::extract::{InPath, InQuery};
+use crate::json::{Field, JsonBody};
+use crate::operator::Operator;
+use crate::paging::{List, Paging};
+use crate::submit::done;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use commands::{Order, Request, SagaCommand};
+use events::{CommandId, SagaId, Timestamp};
+use projections::sagas::{SagaFilter, SagaStatus, SagaView};
+use projections::{Listing, Sagas};
+use serde::{Deserialize, Serialize};
+use shape::{Saga, SagaDetail};
+use std::time::Duration;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(retry)).routes(routes!(compensate))
+}
+
+/// A page of sagas.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SagaList {
+    /// The sagas.
+    sagas: Vec<Saga>,
+    /// The cursor of the next page; null exactly at the end.
+    #[schema(schema_with = crate::schemas::next_cursor, required = true)]
+    next_cursor: Option<String>,
+}
+
+/// Why an operator steps in.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Reason {
+    /// In the operator's words; it stands in the log.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::reason, required = true)]
+    reason: Field,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    status: Option<String>,
+    r#type: Option<String>,
+    open: Option<bool>,
+    older_than_s: Option<u64>,
+}
+
+impl Filter {
+    fn parse(self, app: &Backend) -> Result<SagaFilter, ApiError> {
+        let status = self.status.map(|name| {
+            SagaStatus::named(&name).ok_or_else(|| ApiError::invalid(format!("There is no status {name:?}")))
+        });
+        if let Some(process) = &self.r#type
+            && !app.plans.iter().any(|(name, _)| name == process)
+        {
+            return Err(ApiError::invalid(format!("There is no type {process:?}")));
+        }
+        let older_than = self.older_than_s.map(|seconds| {
+            let micros = Duration::from_secs(seconds).as_micros();
+            Timestamp(Timestamp::now().0.saturating_sub(i64::try_from(micros).unwrap_or(i64::MAX)))
+        });
+        Ok(SagaFilter { status: status.transpose()?, process: self.r#type, open: self.open, older_than })
+    }
+}
+
+/// Sagas, oldest first
+#[utoipa::path(get, path = "/admin/sagas", tag = "operators", security(("bearer" = [])),
+    params(("status" = Option<String>, Query, description = "Only those that stand there, such as `RUNNING`"),
+        ("type" = Option<String>, Query, description = "Only those of this process, such as `POST_CREATION`"),
+        ("open" = Option<bool>, Query, description = "Only those that have, or have not, something left to do"),
+        ("older_than_s" = Option<u64>, Query, description = "Only those that began so many seconds ago, or earlier")),
+    responses((status = 200, description = "A page of sagas", body = SagaList),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "There is no such cursor", body = Error)))]
+async fn list(
+    State(app): State<App>,
+    _: Operator,
+    InQuery(filter): InQuery<Filter>,
+    paging: Paging,
+) -> Result<Response, ApiError> {
+    let list = List { kind: "sagas", of: b"" };
+    let page = paging.page(&app, list)?;
+    app.look_closely().await;
+    let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page);
+    let (next_cursor, link) = paging.next(&app, list, next);
+    let sagas = items.into_iter().map(|summary| Saga::of(summary, &app.plans)).collect();
+    Ok((link, Json(SagaList { sagas, next_cursor })).into_response())
+}
+
+/// A saga with all that happened to it
+#[utoipa::path(get, path = "/admin/sagas/{saga_id}", tag = "operators", security(("bearer" = [])),
+    params(("saga_id" = Uuid, Path, description = "Which")),
+    responses((status = 200, description = "The saga", body = SagaDetail),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "There is no such saga, or it ended long ago", body = Error)))]
+async fn show(State(app): State<App>, _: Operator, InPath(saga): InPath<SagaId>) -> Result<Json<SagaDetail>, ApiError> {
+    app.look_closely().await;
+    Ok(Json(SagaDetail::of(&app.saga(saga).await?, &app.plans)))
+}
+
+/// Try at once what a saga waits for, also a compensation that was given up
+#[utoipa::path(post, path = "/admin/sagas/{saga_id}/retry", tag = "operators", security(("bearer" = [])),
+    request_body = Reason, params(("saga_id" = Uuid, Path, description = "Which")),
+    responses((status = 200, description = "The saga as it is now", body = SagaDetail),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "There is no such saga", body = Error),
+        (status = 409, description = "It has ended", body = Error)))]
+async fn retry(
+    State(app): State<App>,
+    operator: Operator,
+    InPath(saga): InPath<SagaId>,
+    JsonBody(body): JsonBody<Reason>,
+) -> Result<Json<SagaDetail>, ApiError> {
+    app.order(saga, operator, Order::Retry, required_reason(&body.reason)?).await
+}
+
+/// Undo what a saga has done
+#[utoipa::path(post, path = "/admin/sagas/{saga_id}/compensate", tag = "operators", security(("bearer" = [])),
+    request_body = Reason, params(("saga_id" = Uuid, Path, description = "Which")),
+    responses((status = 200, description = "The saga as it is now", body = SagaDetail),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "There is no such saga", body = Error),
+        (status = 409, description = "It has ended, or has done what cannot be undone", body = Error)))]
+async fn compensate(
+    State(app): State<App>,
+    operator: Operator,
+    InPath(saga): InPath<SagaId>,
+    JsonBody(body): JsonBody<Reason>,
+) -> Result<Json<SagaDetail>, ApiError> {
+    app.order(saga, operator, Order::Compensate, required_reason(&body.reason)?).await
+}
+
+impl Backend {
+    /// Waits until what has happened by now is seen, if that comes in time: operators look most of all when it does not.
+    async fn look_closely(&self) {
+        let _ = self.consistency.caught_up(&[Sagas::NAME]).await;
+    }
+
+    /// A saga; one that may have begun a moment ago is waited for.
+    async fn saga(&self, saga: SagaId) -> Result<SagaView, ApiError> {
+        if let Some(view) = self.models.sagas.saga(saga) {
+            return Ok(view);
+        }
+        self.consistency.caught_up(&[Sagas::NAME]).await?;
+        self.models.sagas.saga(saga).ok_or_else(|| ApiError::not_found("saga"))
+    }
+
+    /// Has an order carried out; the saga afterwards.
+    async fn order(
+        &self,
+        saga: SagaId,
+        Operator { by }: Operator,
+        order: Order,
+        reason: String,
+    ) -> Result<Json<SagaDetail>, ApiError> {
+        let key = self.saga(saga).await?.key;
+        let now = Timestamp::now();
+        let command = SagaCommand::Order { saga, order, by, reason, now };
+        let deadline = Instant::now() + self.limits.write_deadline;
+        let request = Request { actor: by, ..Request::new(CommandId(Uuid::now_v7()), key, command, now, deadline) };
+        let done = done(self.router.submit(request).await)?;
+        let passed = self.consistency.passed(&[done.receipt.position], &[Sagas::NAME]).await;
+        passed.map_err(|_| ApiError::outcome_unknown())?;
+        Ok(Json(SagaDetail::of(&self.saga(saga).await?, &self.plans)))
+    }
+}
