@@ -6,6 +6,7 @@ mod linearizability;
 mod owner;
 mod registration;
 mod rules;
+mod sagas;
 mod seeds;
 
 use journal::Rules;

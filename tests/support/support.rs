@@ -10,6 +10,7 @@ pub mod linearizability;
 pub mod load;
 pub mod owner_contract;
 pub mod proxy;
+pub mod sagas;
 pub mod server;
 pub mod services;
 pub mod settings;

@@ -2,7 +2,7 @@
 
 use super::Network;
 use async_trait::async_trait;
-use commands::{Clock, MAILBOX_MAX, Mailbox, NoEffects, Owner, OwnerOptions, Router};
+use commands::{Clock, Effects, MAILBOX_MAX, Mailbox, NoEffects, Owner, OwnerOptions, Router, Transport};
 use events::Incarnation;
 use journal::{Announcements, Assignment, Journal, JournalError, Ownership, Partition, Rules};
 use parking_lot::Mutex;
@@ -132,6 +132,10 @@ pub struct Cluster {
     pub dice: super::Dice,
     /// Requests that may wait for an owner.
     pub mailbox_max: usize,
+    /// Who stands between everybody and the network, if anybody does.
+    pub meddler: Option<Arc<dyn Transport>>,
+    /// Carries out what sagas do outside the log.
+    pub effects: Arc<dyn Effects>,
     assignments: Assignments,
     nodes: Arc<Mutex<usize>>,
     /// Which node has drawn which random id.
@@ -163,6 +167,8 @@ impl Cluster {
             rules,
             dice,
             mailbox_max: MAILBOX_MAX,
+            meddler: None,
+            effects: Arc::new(NoEffects),
             assignments: Assignments::default(),
             nodes: Arc::default(),
             drawn: Arc::default(),
@@ -171,7 +177,8 @@ impl Cluster {
 
     /// The way to the owners.
     pub fn router(&self) -> Router {
-        Router::new(Arc::new(self.network.clone()), self.journal.partitions()).with_rules(self.rules)
+        let network = || Arc::new(self.network.clone()) as Arc<dyn Transport>;
+        Router::new(self.meddler.clone().unwrap_or_else(network), self.journal.partitions()).with_rules(self.rules)
     }
 
     /// Starts a node, assigns the partition to it and sends requests there. Whoever owned it is not told.
@@ -201,7 +208,7 @@ impl Cluster {
             }),
             router: self.router(),
             processes: sagas::processes(Duration::ZERO).with_rules(self.rules),
-            effects: Arc::new(NoEffects),
+            effects: Arc::clone(&self.effects),
             clock: Arc::clone(&self.clock),
             random,
             rules: self.rules,
