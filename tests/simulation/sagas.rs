@@ -38,5 +38,6 @@ async fn without_a_rule_that_sagas_rely_on_something_is_left() {
         let table = run(Rules::without(rule)).await;
         println!("without {rule:?}: {} leftovers", table.leftovers.len());
         assert!(!table.leftovers.is_empty(), "the kit does not miss {rule:?}");
+        table.leftovers.iter().take(3).for_each(|left| println!("  {left}"));
     }
 }

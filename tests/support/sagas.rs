@@ -103,6 +103,8 @@ impl Stand {
         }
         let ended = self.until_ended(saga).await;
         let met = failure.step.is_none() && met_blow || failure.step.is_some() && self.meddler.has_happened();
+        self.meddler.deliver_late().await;
+        self.look().await;
         self.meddler.plan(None);
         let completed = self.count(saga, "saga.completed") == 1;
         let mut leftovers = if ended { Vec::new() } else { vec![format!("saga {saga} has not ended")] };
@@ -120,7 +122,10 @@ impl Stand {
         completed: bool,
     ) -> Vec<String> {
         let mut left = Vec::new();
-        let refused = matches!(failure.step, Some((_, false, Wrong::Refused | Wrong::Overtaken | Wrong::Fails(8..))));
+        let refused = matches!(
+            failure.step,
+            Some((_, false, Wrong::Refused | Wrong::Overtaken | Wrong::Fails(8..) | Wrong::AnswersLost(8..)))
+        );
         let can_undo = |step: &Step| scenario.steps.iter().any(|(it, can)| it == step && *can);
         let undone = !scenario.undone.is_empty() || refused && failure.step.as_ref().is_some_and(|it| can_undo(&it.0));
         if completed == undone {
@@ -279,9 +284,10 @@ pub struct Extent {
 /// Every failure of a scenario.
 pub fn failures(scenario: &Scenario, extent: Extent) -> Vec<Failure> {
     let late = if extent.at_length { Duration::from_secs(7) } else { Duration::from_millis(60) };
-    let mut wrongs = vec![Wrong::Twice, Wrong::Fails(2), Wrong::AnswerLost, Wrong::AnswerLate(late), Wrong::Refused];
+    let mut wrongs =
+        vec![Wrong::Twice, Wrong::Fails(2), Wrong::AnswersLost(1), Wrong::AnswerLate(late), Wrong::Refused];
     if extent.at_length {
-        wrongs.push(Wrong::Fails(9));
+        wrongs.extend([Wrong::Fails(9), Wrong::AnswersLost(9)]);
     }
     let mut all = vec![Failure::default()];
     let of = |step: &Step, compensation, wrong| {

@@ -20,8 +20,8 @@ pub enum Wrong {
     Twice,
     /// The first attempts fail without being delivered, in so many times.
     Fails(u32),
-    /// It is delivered, and the first answer is lost.
-    AnswerLost,
+    /// It is delivered each time, and so many answers are lost.
+    AnswersLost(u32),
     /// It is delivered, and the answer takes so long.
     AnswerLate(Duration),
     /// It is refused, without being delivered.
@@ -80,6 +80,14 @@ impl Meddler {
         self.state.lock().times > 0
     }
 
+    /// Delivers what was held back and nothing has overtaken: a network may keep it until the saga has ended.
+    pub async fn deliver_late(&self) {
+        let held = self.state.lock().held.take();
+        if let Some((partition, held)) = held {
+            self.inner.send(partition, late(&held)).await;
+        }
+    }
+
     /// Whose keys are destroyed.
     pub fn destroyed(&self) -> BTreeSet<UserId> {
         self.state.lock().destroyed.clone()
@@ -116,7 +124,7 @@ impl Transport for Meddler {
                     one
                 }
                 Some((Wrong::Fails(times), before)) if before < times => Answer::Refused(Refusal::Fault(FAULT.into())),
-                Some((Wrong::AnswerLost, 0)) => {
+                Some((Wrong::AnswersLost(times), before)) if before < times => {
                     send(&request).await;
                     Answer::Refused(Refusal::Fault(FAULT.into()))
                 }
@@ -133,9 +141,7 @@ impl Transport for Meddler {
                 _ => {
                     let answer = send(&request).await;
                     if let Some((partition, held)) = meddler.overtaken(request.id) {
-                        let deadline = Instant::now() + Duration::from_secs(5);
-                        let late = Arc::new(Request { deadline, ..(*held).clone() });
-                        meddler.inner.send(partition, late).await;
+                        meddler.inner.send(partition, late(&held)).await;
                     }
                     answer
                 }
@@ -143,6 +149,10 @@ impl Transport for Meddler {
         }
         .boxed()
     }
+}
+
+fn late(request: &Request) -> Arc<Request> {
+    Arc::new(Request { deadline: Instant::now() + Duration::from_secs(5), ..request.clone() })
 }
 
 impl Effects for Meddler {
@@ -167,7 +177,7 @@ impl Effects for Meddler {
                 state.destroyed.insert(user);
             }
             match met {
-                Some((Wrong::AnswerLost, 0)) => Outcome::Unknown(FAULT.into()),
+                Some((Wrong::AnswersLost(times), before)) if before < times => Outcome::Unknown(FAULT.into()),
                 // An erasure goes in parts.
                 _ if step == ERASE && state.begun.insert(user) => Outcome::Progress("a part".into()),
                 _ => Outcome::Done { version: None },
