@@ -148,6 +148,8 @@ impl Journal for MemoryLog {
 /// A keyring that knows everybody's key, but for those it is told about.
 pub(crate) struct MemoryKeys {
     pub(crate) destroyed: BTreeSet<UserId>,
+    /// Destroyed since, by whoever read in the log that they were.
+    pub(crate) destroyed_since: Mutex<BTreeSet<UserId>>,
     pub(crate) unknown: BTreeSet<UserId>,
     /// How many look-ups from now on find no answer.
     pub(crate) unavailable: AtomicU32,
@@ -158,6 +160,7 @@ impl Default for MemoryKeys {
     fn default() -> Self {
         Self {
             destroyed: BTreeSet::new(),
+            destroyed_since: Mutex::default(),
             unknown: BTreeSet::new(),
             unavailable: AtomicU32::new(0),
             secrets: Secrets::derive(&[1; 32]),
@@ -187,12 +190,14 @@ impl Keyring for MemoryKeys {
             if self.unknown.contains(&user) {
                 return Err(KeyringError::Unknown(id));
             }
-            Ok((!self.destroyed.contains(&user)).then(|| Arc::new(key_of(user))))
+            let is_destroyed = self.destroyed.contains(&user) || self.destroyed_since.lock().contains(&user);
+            Ok((!is_destroyed).then(|| Arc::new(key_of(user))))
         })
     }
 
     fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
-        Box::pin(async move { Err(KeyringError::Unavailable(format!("{id} is destroyed before, or never"))) })
+        self.destroyed_since.lock().insert(UserId(id.0));
+        Box::pin(async { Ok(()) })
     }
 
     fn secrets(&self) -> &Secrets {
