@@ -163,6 +163,7 @@ pub async fn a_quiet_owner_answers_refusals_without_writing(journal: Arc<dyn Jou
 }
 
 /// Every saga, with every step going wrong and owners dying between records, ends with nothing left.
+#[expect(clippy::print_stdout, reason = "the table is what somebody looks for who runs it by itself")]
 pub async fn every_saga_ends_whatever_goes_wrong_with_a_step(journal: Arc<dyn Journal>) {
     let table = sagas::run_all(cluster(journal), Extent { at_length: false, every_record: true }).await;
     println!("{table}");
