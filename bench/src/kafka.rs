@@ -6,6 +6,7 @@
 mod bare;
 pub(crate) mod handover;
 
+use crate::creation;
 use crate::http::start_on;
 use crate::in_process::{COLUMNS, compare};
 use crate::node::Node;
@@ -63,6 +64,15 @@ pub(crate) async fn settle(scale: &Scale, options: &Options) -> Result<(StoreCon
     node.share(PARTITIONS_DEFAULT as usize).await?;
     let people = People::settle(&node, scale.users, scale.posts).await?;
     Ok((config, node, people))
+}
+
+/// Posts by their saga, beside one plain commit.
+pub(crate) async fn posts(scale: &Scale, options: &Options) -> Result<(Section, Vec<Floor>)> {
+    let (config, node, people) = settle(scale, options).await?;
+    let measured = creation::run_on_kafka(scale, &node, &people).await?;
+    node.close().await?;
+    Store::open(&config).await?.delete().await?;
+    Ok(measured)
 }
 
 /// Topic and keyring of a log that nobody has.

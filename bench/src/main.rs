@@ -4,6 +4,7 @@
 
 mod appends;
 mod closed_loop;
+mod creation;
 mod flamegraph;
 mod http;
 mod in_process;
@@ -56,6 +57,10 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         let report = Report { cores: available_parallelism()?.get(), sections: vec![section], floors: Vec::new() };
         return finish(options, &report);
     }
+    if options.kafka && options.posts {
+        let (section, floors) = runtime.block_on(kafka::posts(&scale, options)).context("posts on Kafka")?;
+        return finish(options, &Report { cores: available_parallelism()?.get(), sections: vec![section], floors });
+    }
     if options.kafka {
         let (sections, floors) = runtime.block_on(kafka::run(&scale, options, data)).context("commands on Kafka")?;
         return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
@@ -65,6 +70,11 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
     let mut report = Report { cores, sections: Vec::new(), floors: Vec::new() };
     if is_wanted(Part::Commands) {
         let (sections, floors) = runtime.block_on(in_process::run(&scale, data)).context("commands")?;
+        report.sections.extend(sections);
+        report.floors.extend(floors);
+    }
+    if is_wanted(Part::Posts) {
+        let (sections, floors) = runtime.block_on(creation::run(&scale, data)).context("posts")?;
         report.sections.extend(sections);
         report.floors.extend(floors);
     }

@@ -5,7 +5,7 @@ use commands::{Answer, Owner, OwnerStatus, Phase, Request, Router};
 use events::{Keyring, Timestamp};
 use gateway::{Owners, Store, StoreConfig};
 use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
-use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sessions, Stop, Users};
+use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sagas, Sessions, Stop, Users};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
@@ -22,7 +22,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 const SHARE_MAX: Duration = Duration::from_secs(60);
 /// How often a load is looked at: rarely enough that asking a broker for the ends costs nothing to speak of.
 const LOOK: Duration = Duration::from_millis(100);
-const MODELS: [&str; 4] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME];
+const MODELS: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 
 /// See the module.
 pub(crate) struct Node {
@@ -32,6 +32,7 @@ pub(crate) struct Node {
     ownership: Arc<dyn Ownership>,
     status: Vec<OwnerStatus>,
     projections: Projections,
+    sagas: Arc<Sagas>,
     stop: CancellationToken,
     owners: JoinSet<Result<(), JournalError>>,
     runners: JoinSet<(Partition, Result<(), Stop>)>,
@@ -58,13 +59,14 @@ impl Node {
     pub(crate) async fn open(config: &StoreConfig, reading: bool) -> Result<Self> {
         let store = Store::open(config).await?;
         let (journal, keyring) = (Arc::clone(&store.journal), Arc::clone(&store.keyring));
-        let (projections, runners) = read_models(&journal, &keyring);
+        let sagas = Arc::<Sagas>::default();
+        let (projections, runners) = read_models(&journal, &keyring, &sagas);
         let listener = match config.kafka_brokers {
             Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
             None => None,
         };
         let Owners { router, owners, ownership, entrance } =
-            Owners::new(&store, &sagas::processes(Duration::ZERO), listener, None)?;
+            Owners::new(&store, &::sagas::processes(Duration::ZERO), listener, None)?;
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
         let status = owners.iter().map(Owner::status).collect();
@@ -77,7 +79,20 @@ impl Node {
         }
         let (owners, entrance) = (running, entering);
         ownership.enter();
-        Ok(Self { router, journal, keyring, ownership, status, projections, stop, owners, runners, entrance, store })
+        Ok(Self {
+            router,
+            journal,
+            keyring,
+            ownership,
+            status,
+            projections,
+            sagas,
+            stop,
+            owners,
+            runners,
+            entrance,
+            store,
+        })
     }
 
     /// Waits until this node owns so many partitions, and every other one is announced by another.
@@ -133,6 +148,17 @@ impl Node {
         Ok(behind)
     }
 
+    /// Sagas without an end, as the read model knows.
+    pub(crate) fn sagas_open(&self) -> usize {
+        self.sagas.tallies().iter().map(|tally| tally.count).sum()
+    }
+
+    /// How long the oldest of them has been open.
+    pub(crate) fn oldest_saga(&self) -> Duration {
+        let oldest = self.sagas.tallies().iter().filter_map(|tally| tally.oldest).min();
+        oldest.map(|oldest| Timestamp::now().since(oldest)).unwrap_or_default()
+    }
+
     /// How many records the log holds.
     pub(crate) async fn records(&self) -> Result<u64> {
         Ok(self.projections.ends().await?.values().sum())
@@ -157,9 +183,19 @@ impl Node {
 }
 
 /// Empty read models over a log, and the runners that feed them.
-pub(crate) fn read_models(journal: &Arc<dyn Journal>, keyring: &Arc<dyn Keyring>) -> (Projections, Vec<Runner>) {
-    let models: Vec<Arc<dyn ReadModel>> =
-        vec![Arc::<Users>::default(), Arc::<Posts>::default(), Arc::<Sessions>::default(), Arc::<Feed>::default()];
+pub(crate) fn read_models(
+    journal: &Arc<dyn Journal>,
+    keyring: &Arc<dyn Keyring>,
+    sagas: &Arc<Sagas>,
+) -> (Projections, Vec<Runner>) {
+    let sagas: Arc<Sagas> = Arc::clone(sagas);
+    let models: Vec<Arc<dyn ReadModel>> = vec![
+        Arc::<Users>::default(),
+        Arc::<Posts>::default(),
+        Arc::<Sessions>::default(),
+        Arc::<Feed>::default(),
+        sagas,
+    ];
     Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),

@@ -26,6 +26,10 @@ pub(crate) struct Options {
     #[arg(long, requires = "kafka")]
     pub(crate) handover: bool,
 
+    /// With --kafka: posts by their saga beside one plain commit, instead
+    #[arg(long, requires = "kafka", conflicts_with = "handover")]
+    pub(crate) posts: bool,
+
     /// Where Kafka is, as `host:port`
     #[arg(long, env = "KAFKA_BROKERS", hide = true)]
     pub(crate) kafka_brokers: Option<String>,
@@ -55,6 +59,8 @@ pub(crate) struct Options {
 pub(crate) enum Part {
     /// Commands in this process
     Commands,
+    /// Posts by their saga
+    Posts,
     /// Requests over HTTP
     Http,
     /// The log read into read models
@@ -101,6 +107,8 @@ pub(crate) struct Scale {
     pub(crate) clients: [usize; 4],
     pub(crate) rounds: usize,
     pub(crate) measured: Duration,
+    /// How long posts come at a fixed rate.
+    pub(crate) flooded: Duration,
     /// Records of the log for replay, at least.
     pub(crate) records: u64,
     /// Records of the partition that is handed over, at least.
@@ -117,6 +125,7 @@ impl Scale {
                 clients: [1, 16, 256, 1_024],
                 rounds: 1,
                 measured,
+                flooded: Duration::from_secs(2),
                 records: 10_000,
                 handed_over: 10_000,
             };
@@ -128,6 +137,7 @@ impl Scale {
             clients: [1, 16, 256, 1_024],
             rounds: 3,
             measured,
+            flooded: Duration::from_secs(60),
             records: 1_000_000,
             handed_over: 5_000_000,
         }

@@ -12,9 +12,10 @@ use commands::{
     Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand, UserCommand,
 };
 use events::{
-    Bio, CipherKey, CommandId, CommentId, CommentText, Content, Email, Hashtags, Key, Keyring, PasswordHash, PostId,
-    SagaId, Sealed, Timestamp, UserId, Username,
+    Bio, CipherKey, CommandId, CommentId, CommentText, Content, Email, Hashtags, Key, Keyring, PasswordHash,
+    PostDrafted, PostId, SagaId, Sealed, Timestamp, UserId, Username,
 };
+use sagas::post_creation::{self, PostCreationData};
 use sagas::registration::RegistrationData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,16 @@ impl People {
         (0..clients).map(|_| actor()).collect()
     }
 
+    /// The `n`th post of a load, as one plain commit.
+    pub(crate) fn publication(&self, n: usize) -> Result<Request> {
+        self.users[n % self.users.len()].publish(PostId(Uuid::now_v7()), n)
+    }
+
+    /// The same by its saga; answered when it is published.
+    pub(crate) fn creation(&self, n: usize) -> Result<Request> {
+        self.users[n % self.users.len()].create(PostId(Uuid::now_v7()), n)
+    }
+
     fn request(&self, act: Act) -> Result<Request> {
         let request = match act {
             Act::Publish { author } => self.users[author].publish(PostId(Uuid::now_v7()), author)?,
@@ -109,16 +120,27 @@ impl People {
 
 impl Person {
     fn publish(&self, post: PostId, n: usize) -> Result<Request> {
+        let PostDrafted { post, author, content, hashtags, mentions } = self.draft(post, n)?;
+        Ok(self.request(Key::Post(post), PostCommand::Publish { post, author, content, hashtags, mentions }))
+    }
+
+    fn create(&self, post: PostId, n: usize) -> Result<Request> {
+        let with = post_creation::opening(&self.draft(post, n)?);
+        let data = PostCreationData { post, author: self.id }.into();
+        let start = SagaCommand::Start { saga: SagaId(Uuid::now_v7()), data, with };
+        Ok(Request { until_saga_ends: true, ..self.request(Key::Post(post), start) })
+    }
+
+    fn draft(&self, post: PostId, n: usize) -> Result<PostDrafted> {
         let text = content(n);
         let tags = text.split(' ').filter_map(|word| word.strip_prefix('#')).map(str::to_owned).collect::<Vec<_>>();
-        let command = PostCommand::Publish {
+        Ok(PostDrafted {
             post,
             author: self.id,
             content: Sealed::seal(&Content::parse(&text)?, &self.cipher),
             hashtags: (!tags.is_empty()).then(|| Sealed::seal(&Hashtags(tags), &self.cipher)),
             mentions: None,
-        };
-        Ok(self.request(Key::Post(post), command))
+        })
     }
 
     fn request(&self, key: Key, command: impl Into<Command>) -> Request {

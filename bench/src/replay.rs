@@ -154,7 +154,7 @@ impl Open {
     /// Builds all read models from the beginning, as `tidings serve` does when it starts.
     pub(crate) async fn replay(&self) -> Result<Duration> {
         let begun = Instant::now();
-        let (projections, runners) = read_models(&self.journal, &self.keyring);
+        let (projections, runners) = read_models(&self.journal, &self.keyring, &Arc::default());
         let ends = projections.ends().await?;
         let mut replaying = JoinSet::new();
         for mut runner in runners {
