@@ -2,6 +2,7 @@
 //! with their reason.
 
 mod meters;
+mod parked;
 mod roles;
 mod sagas;
 
@@ -16,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) const REASON_CHARS_MAX: usize = 500;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(sagas::router()).merge(roles::router())
+    OpenApiRouter::new().merge(sagas::router()).merge(roles::router()).merge(parked::router())
 }
 
 /// A reason is no reason unless it says something.

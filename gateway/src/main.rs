@@ -50,6 +50,13 @@ enum Command {
         #[command(flatten)]
         connection: operate::Connection,
     },
+    /// Keys that stopped in a read model of a running server
+    Parked {
+        #[command(subcommand)]
+        command: operate::ParkedCommand,
+        #[command(flatten)]
+        connection: operate::Connection,
+    },
     /// People of a running server
     Users {
         #[command(subcommand)]
@@ -96,6 +103,7 @@ fn main() -> ExitCode {
         Command::Log { command: LogCommand::Stats(store) } => verify::stats(&store),
         Command::Events { command: EventsCommand::Tail(arguments) } => tail::run(&arguments),
         Command::Sagas { command, connection } => operate::sagas(&connection, command),
+        Command::Parked { command, connection } => operate::parked(&connection, command),
         Command::Users { command, connection } => operate::users(&connection, command),
         Command::Keyring { command: KeyringCommand::Show(store) } => keyring::show(&store),
         Command::Keyring { command: KeyringCommand::Rotate(store) } => keyring::rotate(&store),
@@ -167,6 +175,7 @@ mod tests {
             "tidings sagas list --open --server http://127.0.0.1:1 --data d",
             "tidings sagas show 00000000-0000-0000-0000-000000000001",
             "tidings sagas retry 00000000-0000-0000-0000-000000000001 --reason r",
+            "tidings parked discard posts post:1 --position 0@1 --reason r",
             "tidings users role ada operator --reason r",
             "tidings keyring show --data d",
             "tidings keyring rotate --data d",

@@ -1,4 +1,4 @@
-//! `tidings sagas ...` and `tidings users ...`: what operators do, over the API of a server that runs.
+//! `tidings sagas ...`, `tidings parked ...` and `tidings users ...`: what operators do, over the API of a server that runs.
 
 mod print;
 
@@ -85,6 +85,38 @@ pub(crate) struct Order {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum ParkedCommand {
+    /// Lists the keys that stopped in a read model of the server
+    List,
+    /// Tries the commits of a key again, in order
+    Retry {
+        #[command(flatten)]
+        stopped: Stopped,
+    },
+    /// Goes on without the commit of a key that failed
+    Discard {
+        #[command(flatten)]
+        stopped: Stopped,
+        /// The commit, as partition@offset
+        #[arg(long)]
+        position: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Stopped {
+    /// The read model
+    model: String,
+
+    /// The key
+    key: String,
+
+    /// Why; it stands in the server's log
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Subcommand)]
 pub(crate) enum UsersCommand {
     /// Changes what a person may do besides using the service
     Role {
@@ -117,6 +149,24 @@ pub(crate) fn sagas(connection: &Connection, command: SagasCommand) -> Result<()
         SagasCommand::Retry(order) => connection.order("retry", &order),
         SagasCommand::Compensate(order) => connection.order("compensate", &order),
     }
+}
+
+pub(crate) fn parked(connection: &Connection, command: ParkedCommand) -> Result<()> {
+    let (path, body) = match command {
+        ParkedCommand::List => {
+            let answer = connection.ask(Method::GET, "/admin/parked", None)?;
+            return connection.print(&answer, print::parked);
+        }
+        ParkedCommand::Retry { stopped: Stopped { model, key, reason } } => {
+            ("/admin/parked/retry", json!({ "model": model, "key": key, "reason": reason }))
+        }
+        ParkedCommand::Discard { stopped: Stopped { model, key, reason }, position } => {
+            let body = json!({ "model": model, "key": key, "position": position, "reason": reason });
+            ("/admin/parked/discard", body)
+        }
+    };
+    let answer = connection.ask(Method::POST, path, Some(&body))?;
+    connection.print(&answer, print::parked)
 }
 
 pub(crate) fn users(connection: &Connection, command: UsersCommand) -> Result<()> {

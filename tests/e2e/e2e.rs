@@ -16,6 +16,7 @@ mod readme;
 mod registration;
 mod sessions;
 mod signing_keys;
+mod stuck;
 mod under_posts;
 mod users;
 mod visibility;

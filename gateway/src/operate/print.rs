@@ -62,6 +62,18 @@ pub(crate) fn saga(saga: &Value) -> String {
     out
 }
 
+/// One parked key a line.
+pub(crate) fn parked(answer: &Value) -> String {
+    let mut out = String::new();
+    for it in array(&answer["parked"]) {
+        let [model, key, position, since, error] =
+            [&it["model"], &it["key"], &it["position"], &it["since"], &it["error"]].map(text);
+        let _ = writeln!(out, "{model:9} {key} at {position} since {since}, {} commits: {error}", it["commits"]);
+    }
+    let _ = writeln!(out, "{} keys are parked", array(&answer["parked"]).len());
+    out
+}
+
 fn event(happened: &Value) -> String {
     let mut said = text(&happened["event"]);
     for (prefix, value) in [(" ", &happened["step"]), (": ", &happened["detail"]), (", by ", &happened["by"])] {

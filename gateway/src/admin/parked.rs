@@ -1,0 +1,149 @@
+//! Keys that stopped in a read model: what an operator can see of them, and the ways on.
+
+use crate::admin::{reason, required_reason};
+use crate::backend::{App, Backend};
+use crate::error::{ApiError, Error, ErrorName};
+use crate::json::{Field, Fields, JsonBody};
+use crate::operator::Operator;
+use axum::Json;
+use axum::extract::State;
+use events::{Key, Timestamp};
+use projections::{ParkedKey, RequestError};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry)).routes(routes!(discard))
+}
+
+/// All keys that stopped on this node.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AllParked {
+    /// The keys.
+    parked: Vec<Stopped>,
+}
+
+/// A key that stopped.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Stopped {
+    /// In which read model.
+    model: &'static str,
+    /// The key.
+    key: String,
+    /// The commit that failed, as partition@offset.
+    position: String,
+    /// When it was committed.
+    #[schema(schema_with = crate::schemas::time)]
+    since: Timestamp,
+    /// Why it failed.
+    error: String,
+    /// How many commits wait, with the one that failed.
+    commits: usize,
+}
+
+/// Which key, and why it is touched.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Which {
+    /// In which read model.
+    #[serde(default)]
+    #[schema(value_type = String, required = true)]
+    model: Field,
+    /// The key.
+    #[serde(default)]
+    #[schema(value_type = String, required = true)]
+    key: Field,
+    /// To go on without: the commit that failed, as partition@offset, so that asking twice gives up one.
+    #[serde(default)]
+    #[schema(value_type = String, required = false)]
+    position: Field,
+    /// In the operator's words; it stands in the server's log.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::reason, required = true)]
+    reason: Field,
+}
+
+/// Keys that stopped in a read model of this node
+#[utoipa::path(get, path = "/admin/parked", tag = "operators", security(("bearer" = [])),
+    responses((status = 200, description = "The keys", body = AllParked),
+        (status = 403, description = "The caller is no operator", body = Error)))]
+async fn list(State(app): State<App>, _: Operator) -> Json<AllParked> {
+    Json(AllParked::of(&app))
+}
+
+/// Try the commits of a parked key again, in order
+#[utoipa::path(post, path = "/admin/parked/retry", tag = "operators", security(("bearer" = [])), request_body = Which,
+    responses((status = 200, description = "The keys that are still parked", body = AllParked),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "Nothing is parked there", body = Error),
+        (status = 409, description = "It failed again", body = Error)))]
+async fn retry(
+    State(app): State<App>,
+    operator: Operator,
+    JsonBody(body): JsonBody<Which>,
+) -> Result<Json<AllParked>, ApiError> {
+    let reason = required_reason(&body.reason)?;
+    let (model, key) = body.target()?;
+    info!(model, %key, by = ?operator.by, reason, "an operator has {key} tried again in {model}: {reason}");
+    app.projections.retry(&model, key).await.map_err(|error| refused(&error))?;
+    Ok(Json(AllParked::of(&app)))
+}
+
+/// Go on without the commit that failed
+#[utoipa::path(post, path = "/admin/parked/discard", tag = "operators", security(("bearer" = [])), request_body = Which,
+    responses((status = 200, description = "The keys that are still parked", body = AllParked),
+        (status = 403, description = "The caller is no operator", body = Error),
+        (status = 404, description = "Nothing is parked there", body = Error),
+        (status = 409, description = "Another commit failed", body = Error)))]
+async fn discard(
+    State(app): State<App>,
+    _: Operator,
+    JsonBody(body): JsonBody<Which>,
+) -> Result<Json<AllParked>, ApiError> {
+    let mut fields = Fields::default();
+    let position = fields.required("position", &body.position, offset);
+    let reason = fields.required("reason", &body.reason, reason);
+    let (offset, reason) = fields.done(position.zip(reason))?;
+    let (model, key) = body.target()?;
+    app.projections.discard(&model, key, offset, reason).await.map_err(|error| refused(&error))?;
+    Ok(Json(AllParked::of(&app)))
+}
+
+impl Which {
+    fn target(&self) -> Result<(String, Key), ApiError> {
+        let mut fields = Fields::default();
+        let model = fields.required("model", &self.model, |text| Ok::<_, String>(text.to_owned()));
+        let key = fields.required("key", &self.key, |text| text.parse::<Key>());
+        fields.done(model.zip(key))
+    }
+}
+
+/// The offset of `partition@offset`.
+fn offset(text: &str) -> Result<u64, String> {
+    let offset =
+        text.split_once('@').and_then(|(partition, offset)| partition.parse::<u32>().ok().zip(offset.parse().ok()));
+    offset.map(|(_, offset)| offset).ok_or_else(|| "position must be partition@offset".to_owned())
+}
+
+fn refused(error: &RequestError) -> ApiError {
+    match *error {
+        RequestError::NotParked => ApiError::new(ErrorName::NotFound, "Nothing is parked there"),
+        RequestError::Failed { .. } => ApiError::conflict(error.to_string()),
+        RequestError::Busy | RequestError::Stopped => ApiError::unavailable(error.to_string()),
+    }
+}
+
+impl AllParked {
+    fn of(app: &Backend) -> Self {
+        Self { parked: app.projections.parked().into_iter().map(Stopped::from).collect() }
+    }
+}
+
+impl From<ParkedKey> for Stopped {
+    fn from(parked: ParkedKey) -> Self {
+        let ParkedKey { model, key, position, error, since, commits } = parked;
+        Self { model, key: key.to_string(), position: position.to_string(), since, error, commits }
+    }
+}
