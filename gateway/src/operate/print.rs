@@ -45,8 +45,8 @@ pub(crate) fn saga(saga: &Value) -> String {
             "{:20} {:9} {:>8} {:>6}  {}",
             text(&step["step"]),
             text(&step["phase"]),
-            step["attempts"],
-            step["parts"],
+            step["attempts"].to_string(),
+            step["parts"].to_string(),
             last.unwrap_or_default()
         );
     }
