@@ -4,8 +4,8 @@ use crate::child::HttpClient;
 use crate::load::Write;
 use anyhow::{Context, Result, ensure};
 use events::{
-    CipherKey, CommandId, CommentEvent, Event, FollowEvent, KeyId, Keyring, LikeEvent, PostEvent, Sealable, Sealed,
-    Timestamp, UserId,
+    CipherKey, CommandId, CommentEvent, Event, FollowEvent, KeyId, Keyring, LikeEvent, PostEvent, PostId, Sealable,
+    Sealed, Timestamp, UserId,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, StatusCode};
@@ -25,6 +25,8 @@ const ASKED_AT_ONCE: usize = 16;
 struct Told {
     values: BTreeMap<String, Vec<(String, Timestamp)>>,
     commands: HashMap<CommandId, usize>,
+    /// What posts say that are being created.
+    drafts: HashMap<PostId, String>,
 }
 
 /// What came of the comparison.
@@ -134,6 +136,15 @@ impl Told {
             Event::Post(PostEvent::Published(it)) => {
                 let content = open(keyring, it.author, &it.content).await?;
                 (format!("post {}", it.post), format!("{} by {}", content.as_str(), it.author))
+            }
+            Event::Post(PostEvent::Drafted(it)) => {
+                let content = open(keyring, it.author, &it.content).await?;
+                self.drafts.insert(it.post, format!("{} by {}", content.as_str(), it.author));
+                return Ok(());
+            }
+            Event::Post(PostEvent::DraftPublished(it)) => {
+                let value = self.drafts.remove(&it.post).context("a draft is published that never was one")?;
+                (format!("post {}", it.post), value)
             }
             Event::Comment(CommentEvent::Added(it)) => {
                 let text = open(keyring, it.author, &it.text).await?;
