@@ -1,6 +1,6 @@
 //! What an operator can do about a saga that does not get on.
 
-use super::{Processes, Saga, SagaStatus, StepPhase};
+use super::{Desk, Saga, SagaStatus, StepPhase, StepState};
 use crate::aggregates::Fact;
 use crate::answer::Refusal;
 use cqrs_es::event_sink::EventSink;
@@ -22,10 +22,9 @@ impl Saga {
     pub(super) async fn order(
         &mut self,
         saga: SagaId,
-        processes: &Processes,
+        desk: &Desk,
         order: Order,
         (by, reason): (Option<UserId>, String),
-        now: Timestamp,
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
         if self.data.is_none() {
@@ -38,28 +37,28 @@ impl Saga {
             Order::Retry => {
                 let given_up = self.status == SagaStatus::CompensationFailed;
                 sink.write(Fact(SagaRetryOrdered { saga, by, reason: reason.clone() }.into()), self).await;
-                for retried in self.retries(saga, given_up, &reason, now) {
+                for retried in self.retries(saga, given_up, &reason, desk.now) {
                     sink.write(Fact(retried), self).await;
                 }
             }
             Order::Compensate => {
-                let can_be_undone = |step| self.compensation(saga, processes, step).is_some();
+                let can_be_undone = |step| self.compensation(saga, &desk.processes, step).is_some();
                 if self.status != SagaStatus::Running || !self.steps.iter().all(|state| can_be_undone(&state.step)) {
                     return Err(Refusal::NoWayBack);
                 }
                 let ordered = SagaCompensationOrdered { saga, by, reason: reason.clone() };
                 sink.write(Fact(ordered.into()), self).await;
-                self.turn_back(saga, processes, reason, now, sink).await;
+                self.turn_back(saga, desk, reason, sink).await;
             }
         }
         Ok(())
     }
 
-    /// One more attempt, at once, of everything that waits for an outcome. What was given up had its last outcome told, so
-    /// the next one counts as another attempt.
+    /// One more attempt, at once, of everything that was tried and waits to be tried again. What has a time for its first
+    /// attempt keeps it. What was given up had its last outcome told, so the next one counts as another attempt.
     fn retries(&self, saga: SagaId, given_up: bool, reason: &str, now: Timestamp) -> Vec<SagaEvent> {
         let told = u32::from(given_up);
-        let retry = |state: &super::StepState| StepRetried {
+        let retry = |state: &StepState| StepRetried {
             saga,
             step: state.step.clone(),
             compensation: state.phase == StepPhase::Undoing,
@@ -68,19 +67,18 @@ impl Saga {
             error: reason.to_owned(),
         };
         let open: Vec<_> = self.open_steps().map(|(step, ..)| step).collect();
-        let waiting = self.steps.iter().filter(|state| open.contains(&&state.step));
+        let waiting = self.steps.iter().filter(|state| open.contains(&&state.step) && state.attempts > 0);
         waiting.map(|state| retry(state).into()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::attempts::COMPENSATION_ATTEMPTS_MAX;
+    use super::super::attempts::{COMPENSATION_ATTEMPTS_MAX, retry_delay};
     use super::super::saga::Desk;
-    use super::super::{Action, Next, Outcome, Own, Process, SagaCommand};
+    use super::super::{Action, Next, Outcome, Own, Process, Processes, SagaCommand};
     use super::*;
     use crate::aggregates::ClaimCommand;
-    use crate::command::Command;
     use cqrs_es::test::TestFramework;
     use events::{
         Digest, Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
@@ -128,8 +126,8 @@ mod tests {
             Action::Command(Key::Email(Digest::default()), ClaimCommand::Confirm { saga: id }.into())
         }
 
-        fn compensation(&self, id: SagaId, _: &ErrandData, step: &Step) -> Option<(Key, Command)> {
-            let undo = (Key::Email(Digest::default()), ClaimCommand::Release { saga: id }.into());
+        fn compensation(&self, id: SagaId, _: &ErrandData, step: &Step) -> Option<Action> {
+            let undo = Action::Command(Key::Email(Digest::default()), ClaimCommand::Release { saga: id }.into());
             (*step == FIRST).then_some(undo)
         }
     }
@@ -138,7 +136,7 @@ mod tests {
     struct ErrandData {}
 
     fn framework() -> TestFramework<Saga> {
-        TestFramework::with(Desk { processes: Processes::default().with(Errand), own: Own::default() })
+        TestFramework::with(Desk { processes: Processes::default().with(Errand), own: Own::default(), now: NOW })
     }
 
     fn fact(event: impl Into<SagaEvent>) -> Fact<SagaEvent> {
@@ -158,7 +156,7 @@ mod tests {
     }
 
     fn order(order: Order) -> SagaCommand {
-        SagaCommand::Order { saga: SAGA, order, by: Some(OPERATOR), reason: why(), now: NOW }
+        SagaCommand::Order { saga: SAGA, order, by: Some(OPERATOR), reason: why() }
     }
 
     fn retry_ordered() -> Fact<SagaEvent> {
@@ -197,13 +195,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_tried_yet_keeps_its_time() {
+        framework().given(begun()).when(order(Order::Retry)).then_expect_events(vec![retry_ordered()]);
+    }
+
+    #[test]
+    fn a_compensation_that_fails_is_given_up_after_so_many_attempts_and_one_without_an_answer_is_not() {
+        let given = |attempts| {
+            let mut given = begun();
+            given.extend([
+                fact(SagaCompensating { saga: SAGA, reason: "taken".to_owned() }),
+                requested(FIRST, true),
+                retried(FIRST, true, attempts),
+            ]);
+            given
+        };
+        let record = |outcome| SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome };
+        let error = || "oh".to_owned();
+        let failed = fact(SagaCompensationFailed { saga: SAGA, step: FIRST, error: error() });
+        let last = COMPENSATION_ATTEMPTS_MAX - 1;
+        framework().given(given(last)).when(record(Outcome::Failed(error()))).then_expect_events(vec![failed]);
+        let again = |attempts| {
+            let due = NOW.plus(retry_delay(SAGA, attempts));
+            fact(StepRetried { saga: SAGA, step: FIRST, compensation: true, attempts, due, error: error() })
+        };
+        let unknown = record(Outcome::Unknown(error()));
+        framework().given(given(last)).when(unknown).then_expect_events(vec![again(COMPENSATION_ATTEMPTS_MAX)]);
+        framework().given(given(1)).when(record(Outcome::Failed(error()))).then_expect_events(vec![again(2)]);
+    }
+
+    #[test]
     fn a_compensation_that_was_given_up_is_one_more_attempt_and_can_succeed() {
         let mut given = given_up();
         let expected = vec![retry_ordered(), retried(FIRST, true, COMPENSATION_ATTEMPTS_MAX)];
         framework().given(given.clone()).when(order(Order::Retry)).then_expect_events(expected.clone());
         given.extend(expected);
         let done = Outcome::Done { version: None };
-        let record = SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome: done, now: NOW };
+        let record = SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome: done };
         let undone = vec![fact(StepUndone { saga: SAGA, step: FIRST }), fact(SagaCompensated { saga: SAGA })];
         framework().given(given).when(record).then_expect_events(undone);
     }

@@ -167,7 +167,7 @@ impl Backend {
     ) -> Result<Json<SagaDetail>, ApiError> {
         let key = self.saga(saga).await?.key;
         let now = Timestamp::now();
-        let command = SagaCommand::Order { saga, order, by, reason, now };
+        let command = SagaCommand::Order { saga, order, by, reason };
         let deadline = Instant::now() + self.limits.write_deadline;
         let request = Request { actor: by, ..Request::new(CommandId(Uuid::now_v7()), key, command, now, deadline) };
         let done = done(self.router.submit(request).await)?;
