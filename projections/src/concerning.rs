@@ -6,10 +6,10 @@ use journal::{JournalError, Offset, Partition};
 
 impl Projections {
     /// A parked key of which a commit that waits names the person, in whatever field; it is not in the read model, and
-    /// would be once the key is retried.
-    pub async fn parked_concerning(&self, user: UserId) -> Result<Option<ParkedKey>, JournalError> {
+    /// would be once the key is retried. Only these read models are looked at.
+    pub async fn parked_concerning(&self, user: UserId, models: &[&str]) -> Result<Option<ParkedKey>, JournalError> {
         let name = user.to_string();
-        for model in self.models() {
+        for model in self.models().filter(|model| models.contains(&model.name())) {
             for partition in self.partitions() {
                 let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
                 for (key, parked) in parked {
