@@ -15,6 +15,7 @@ use tidings_tests::member::Member;
 use tidings_tests::services::Services;
 use tidings_tests::settled;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 const PEOPLE: usize = 12;
 /// How long deletions may take until they are over: the time of stragglers, and some more.
@@ -119,10 +120,18 @@ async fn while_a_node_does_not_say_that_it_knows_the_answer_is_that_it_has_begun
     let cluster = two_nodes(&services).await?;
     let (here, there) = (cluster.client_of(0), cluster.client_of(1));
     let owned = cluster.balanced(0).await?;
+    // Somebody whose key is this node's; and whoever has one of the other's makes this node look for that.
+    let (mut own, mut others) = (None, 0);
     let member = loop {
-        let member = Member::register(&here, &format!("pauses_{}", uuid::Uuid::new_v4().simple())[..30]).await?;
+        let name = format!("pauses_{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let member = Member::register(&here, &name).await?;
         if owned.contains(&partition_of(&Key::User(member.id), PARTITIONS)) {
-            break member;
+            own = Some(member);
+        } else {
+            others += 1;
+        }
+        if let (Some(member), 1..) = (&own, others) {
+            break member.clone();
         }
     };
     cluster.nodes[1].signal(Signal::STOP)?;

@@ -1,33 +1,45 @@
-//! Sagas that are under way, read from the log itself.
+//! Sagas that are under way, read from the log itself or asked of a server.
 
-use anyhow::{Context, Result};
-use commands::{Saga, State};
-use events::{SagaId, Timestamp};
+use crate::child::HttpClient;
+use anyhow::{Context, Result, ensure};
+use commands::State;
+use events::SagaId;
 use futures::future::try_join_all;
+use gateway::AdminToken;
+use http::{Method, StatusCode};
 use journal::{Journal, Partition, Reader};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Waits until every saga that has begun has ended. An error if that takes longer.
 pub async fn all(journal: &Arc<dyn Journal>, within: Duration) -> Result<()> {
-    all_but(journal, within, |_, _| false).await
-}
-
-/// The same, but for sagas that may take their time.
-pub async fn all_but(
-    journal: &Arc<dyn Journal>,
-    within: Duration,
-    may_take_time: fn(&Saga, Timestamp) -> bool,
-) -> Result<()> {
-    let all = (0..journal.partitions()).map(|n| settled(journal, Partition(n), may_take_time));
+    let all = (0..journal.partitions()).map(|n| settled(journal, Partition(n)));
     timeout(within, try_join_all(all)).await.context("a saga does not end")??;
     Ok(())
 }
 
-/// Whether all that a saga waits for is the time before a step is tried for the first time.
-pub fn waits_for_its_time(saga: &Saga, now: Timestamp) -> bool {
-    saga.steps.iter().any(|step| step.attempts == 0 && step.due > now)
+/// The same of a server, by its API, but for deletions of which all that is left to do is to wait for stragglers. `data` is
+/// where its admin token is.
+pub async fn over_http(client: &HttpClient, data: &Path, within: Duration) -> Result<()> {
+    let bearer = format!("Bearer {}", AdminToken::read(&AdminToken::path(data))?.text());
+    let headers = [("authorization", bearer.as_str())];
+    let path = "/admin/sagas?open=true&limit=100";
+    let begun = Instant::now();
+    loop {
+        let (status, listed) = client.until_answered(Method::GET, path, None, &headers).await?;
+        ensure!(status == StatusCode::OK, "{path}: {status} {listed}");
+        let open = listed["sagas"].as_array().context("no list")?;
+        let waiting = open.iter().all(|saga| saga["waiting_for"][0]["step"] == "SWEEP" && saga["status"] == "RUNNING");
+        if waiting && listed["next_cursor"].is_null() {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < within, "a saga does not end: {listed:#}");
+        sleep(LOOK).await;
+    }
 }
 
 /// The sagas that are open at the end of the log.
@@ -43,18 +55,14 @@ pub async fn open(journal: &Arc<dyn Journal>) -> Result<Vec<SagaId>> {
 }
 
 /// Returns when no saga of the partition is open, at an end of the log.
-async fn settled(
-    journal: &Arc<dyn Journal>,
-    partition: Partition,
-    may_take_time: fn(&Saga, Timestamp) -> bool,
-) -> Result<()> {
+async fn settled(journal: &Arc<dyn Journal>, partition: Partition) -> Result<()> {
     let mut reader = Reader::from_start(Arc::clone(journal), partition).await?;
     let mut state = State::default();
     loop {
         if read_on(&mut reader, &mut state).await? {
             continue;
         }
-        if state.open_sagas().all(|(_, saga)| may_take_time(saga, Timestamp::now())) {
+        if state.open_sagas().next().is_none() {
             return Ok(());
         }
         reader.wait().await?;
