@@ -89,11 +89,7 @@ impl Sessions {
         self.get(Some(person), "/users/me").await?;
         let token = self.tokens[person].lock().await.take();
         let other = self.token(person).await?;
-        let mut answer = self.exchange(call, token.as_ref()).await?;
-        if answer.attempts > 1 && answer.status == 401 {
-            // The attempt whose answer was lost has ended the session that this one came with.
-            answer.status = 204;
-        }
+        let answer = self.end(call, token.as_ref()).await?;
         let ended = Instant::now();
         let mut after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
         while after.status == 200 && self.client.has_several_nodes() && ended.elapsed() < SESSION_LAG_MAX {
@@ -108,6 +104,16 @@ impl Sessions {
             let name = self.names.username(person);
             format!("{name} has logged out, and the token of another session is answered {}", elsewhere.status)
         });
+        Ok(answer)
+    }
+
+    /// Sends what ends the session that it comes with.
+    async fn end(&self, call: &Call, token: Option<&Token>) -> Result<Answer> {
+        let mut answer = self.exchange(call, token).await?;
+        if answer.attempts > 1 && answer.status == 401 {
+            // The attempt whose answer was lost has ended the session that this one came with.
+            (answer.status, answer.body) = (204, Value::Null);
+        }
         Ok(answer)
     }
 
