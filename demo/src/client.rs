@@ -64,6 +64,7 @@ struct Counts {
     requests: AtomicU64,
     repeats: AtomicU64,
     sent: AtomicUsize,
+    waiting: AtomicUsize,
     silence: Mutex<Silence>,
 }
 
@@ -123,6 +124,7 @@ impl Client {
             requests: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             sent: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             silence: Mutex::new(Silence::default()),
         };
         let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
@@ -163,6 +165,18 @@ impl Client {
 
     /// Sends the call until it is answered.
     pub(crate) async fn exchange(&self, call: &Call, token: Option<&str>) -> Result<Answer> {
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        let answer = self.until_answered(call, token).await;
+        self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    /// Whether somebody has asked and is not answered yet.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.counts.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    async fn until_answered(&self, call: &Call, token: Option<&str>) -> Result<Answer> {
         let started = Instant::now();
         for attempt in 1..=ATTEMPTS_MAX {
             self.counts.requests.fetch_add(1, Ordering::Relaxed);

@@ -111,7 +111,8 @@ async fn execute(
     let empty = load::is_empty(&sessions).await?;
     let acts = plan.counts();
 
-    let killer = Killer::new(victims, sessions.client.clone(), options.kills, plan.steps.len(), options.seed);
+    let last = plan.phases.last().map_or(0..0, |phase| phase.steps.clone());
+    let killer = Killer::new(victims, sessions.client.clone(), options.kills, &last, options.seed);
     let mut load = Load::new(plan, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), killer);
     let mut phases = load.run(options.concurrency, &progress).await?;
     let kills = load.finish().await?;
