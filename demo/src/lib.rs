@@ -7,6 +7,7 @@
 mod act;
 mod client;
 mod compare;
+mod deletions;
 mod draft;
 mod findings;
 mod graph;
@@ -37,6 +38,7 @@ pub use options::{Options, OwnBroker, OwnServer, Source, Target};
 pub use report::{KillLine, PhaseLine, Report};
 
 use client::Client;
+use deletions::Deletions;
 use findings::Findings;
 use graph::Graph;
 use killer::Killer;
@@ -116,6 +118,8 @@ async fn execute(
     let mut load = Load::new(plan, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), killer);
     let mut phases = load.run(options.concurrency, &progress).await?;
     let kills = load.finish().await?;
+    let deletions = Deletions::new(Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings));
+    phases.push(deletions.erased(progress).await?);
 
     // Each node by itself: what one shows says nothing about another.
     for node in sessions.client.of_each() {
@@ -123,6 +127,8 @@ async fn execute(
         let verification = Verification::new(options, Arc::clone(&model), sessions, Arc::clone(&findings), empty);
         phases.extend(verification.run(&progress).await?);
     }
-    let model = model.read().await;
-    Ok(Report::new(acts, phases, kills, model.acknowledged(), &sessions.client, &findings))
+    let (over, longest_deletion) = deletions.over(progress).await?;
+    phases.push(over);
+    let acknowledged = model.read().await.acknowledged();
+    Ok(Report::new(acts, phases, kills, longest_deletion, acknowledged, &sessions.client, &findings))
 }
