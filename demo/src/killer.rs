@@ -21,7 +21,7 @@ use crate::victim::Victim;
 /// A kill comes up to so long after the step that is its turn, so that it meets requests at any point of their way.
 const DELAY_MICROS_MAX: u64 = 10_000;
 /// The same in the last phase, in which the way is longer: passwords are hashed on it.
-const DELAY_LAST_MICROS_MAX: u64 = 400_000;
+const DELAY_LAST_MICROS_MAX: u64 = 100_000;
 
 /// How long an answer is waited for after a kill.
 const ANSWERED_MAX: Duration = Duration::from_secs(30);

@@ -40,6 +40,13 @@ async fn a_correct_server_has_no_difference() {
 }
 
 #[tokio::test]
+async fn who_gets_no_answer_to_their_deletion_has_left_and_has_no_ticket() {
+    let report = served(Bug::LeaveUnanswered, 1).await;
+    assert_eq!((report.differences(), report.longest_deletion()), (0, None), "{report}");
+    assert!(report.acts().contains(&("leaves", 3)), "{report}");
+}
+
+#[tokio::test]
 async fn every_lost_write_is_counted_as_lost() {
     use Bug::*;
     let bugs = [LostPost, LostLike, LostFollow, LostEdit, LostBio, LostUnfollow, IgnoredUnlike, IgnoredCommentDeletion];

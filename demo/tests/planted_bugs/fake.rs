@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     None,
+    /// Not one of the server's: the connection is lost over which a deletion would be answered.
+    LeaveUnanswered,
     LostPost,
     LostLike,
     LostFollow,
@@ -70,6 +72,7 @@ pub(crate) struct Reply {
     pub(crate) body: Value,
     pub(crate) link: bool,
     pub(crate) location: Option<String>,
+    pub(crate) lost: bool,
 }
 
 pub(crate) struct Fake {
@@ -130,7 +133,7 @@ fn error(status: u16) -> Outcome {
 
 impl Reply {
     fn of((status, body): Outcome) -> Self {
-        Self { status, body, link: false, location: None }
+        Self { status, body, link: false, location: None, lost: false }
     }
 }
 
@@ -195,7 +198,8 @@ impl Fake {
             self.answered.insert(key, outcome.clone());
         }
         let location = me.filter(|me| self.people[*me].left).map(|me| format!("/deletions/{me}"));
-        Reply { location, ..Reply::of(outcome) }
+        let lost = location.is_some() && self.bug == Bug::LeaveUnanswered;
+        Reply { location, lost, ..Reply::of(outcome) }
     }
 
     fn write(&mut self, request: &Request, me: Option<usize>) -> Result<Outcome, u16> {
