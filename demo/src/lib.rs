@@ -75,7 +75,10 @@ pub async fn run(options: Options) -> Result<Report> {
     let hint = || nodes.first().map(server::log_hint).unwrap_or_default();
     let (urls, victims) = start(nodes, broker.as_ref()).await.with_context(hint)?;
     let outcome = execute(&options, plan, &urls, victims.clone()).await;
-    let mut report = outcome.with_context(hint)?;
+    let mut report = match outcome {
+        Ok(report) => report,
+        Err(error) => return Err(because(error, &victims).await).with_context(hint),
+    };
     for victim in victims {
         if let Victim::Server(server) = &mut *victim.lock().await
             && let Err(error) = server.stop().await
@@ -84,6 +87,19 @@ pub async fn run(options: Options) -> Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// A server that has ended by itself says more than what could not be asked of it any more.
+async fn because(mut error: anyhow::Error, victims: &[Arc<Mutex<Victim>>]) -> anyhow::Error {
+    for victim in victims {
+        if let Victim::Server(server) = &mut *victim.lock().await
+            && let Some(status) = server.has_ended()
+        {
+            let log = server.log().display().to_string();
+            error = error.context(format!("the server whose output is in {log} has ended by itself: {status}"));
+        }
+    }
+    error
 }
 
 /// Starts all nodes, one after the other: where they serve, and what can be killed.
