@@ -4,6 +4,7 @@
 //! comment whose author's key was destroyed counts as deleted. A draft is there for its author alone, and in no list and
 //! no count.
 
+mod change;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -15,10 +16,11 @@ use crate::listing::{Listing, Page, Place};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
 use crate::text::Text;
+use change::Change;
 use events::{CommentId, PostId, Timestamp, UserId};
 use journal::Partition;
 use std::sync::Arc;
-use threads::{Change, Remark, Thread, Threads};
+use threads::{Remark, Thread, Threads};
 
 /// The read model of posts.
 #[derive(Default)]
