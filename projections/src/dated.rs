@@ -50,6 +50,10 @@ impl<V> Dated<V> {
         self.rows.keys().copied()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Uuid, &V)> {
+        self.rows.iter().map(|(id, (_, row))| (*id, row))
+    }
+
     pub(crate) fn newest(&self, after: Option<Place>) -> impl Iterator<Item = Place> {
         newest(&self.order, after)
     }

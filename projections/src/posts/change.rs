@@ -1,33 +1,28 @@
-//! What an event means to posts, opened.
+//! What an event means to posts, opened. What cannot be read, since its author's key is destroyed, comes without its text.
 
-use super::threads::Remark;
 use crate::opener::Opener;
 use crate::text::Text;
 use events::{
     CommentEvent, CommentId, Content, Event, Hashtags, LikeEvent, Mentions, PostEvent, PostId, SealError, Sealed,
-    Timestamp, UserId,
+    Timestamp, UserEvent, UserId,
 };
 use std::sync::Arc;
 
-/// What an author wrote, opened.
+/// What an author wrote.
 pub(super) struct Body {
     pub(super) content: Text,
     pub(super) hashtags: Arc<[Text]>,
     pub(super) mentions: Arc<[UserId]>,
 }
 
-/// What an event means here, opened.
+/// What an event means here.
 pub(super) enum Change {
-    Published {
+    /// Published, or drafted.
+    Written {
         post: PostId,
         author: UserId,
-        body: Body,
-        at: Timestamp,
-    },
-    Drafted {
-        post: PostId,
-        author: UserId,
-        body: Body,
+        draft: bool,
+        body: Option<Body>,
         at: Timestamp,
     },
     DraftPublished {
@@ -36,22 +31,24 @@ pub(super) enum Change {
     },
     Edited {
         post: PostId,
-        body: Body,
+        body: Option<Body>,
         at: Timestamp,
     },
-    /// Deleted or dropped, or its author's key is destroyed.
-    Gone {
+    /// Deleted or dropped.
+    Deleted {
         post: PostId,
     },
     Commented {
         post: PostId,
         comment: CommentId,
-        remark: Remark,
+        author: UserId,
+        text: Option<Text>,
         at: Timestamp,
     },
     Uncommented {
         post: PostId,
         comment: CommentId,
+        author: UserId,
     },
     Liked {
         post: PostId,
@@ -62,43 +59,34 @@ pub(super) enum Change {
         post: PostId,
         user: UserId,
     },
+    /// The account is deleted, for good.
+    Gone {
+        user: UserId,
+    },
 }
 
 impl Change {
     pub(super) fn of(event: &Event, at: Timestamp, opener: &Opener) -> Result<Option<Self>, SealError> {
         let change = match event {
-            Event::Post(PostEvent::Published(e)) => {
-                match Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)? {
-                    Some(body) => Self::Published { post: e.post, author: e.author, body, at },
-                    None => Self::Gone { post: e.post },
-                }
+            Event::Post(event) => Self::of_post(event, at, opener)?,
+            Event::Comment(CommentEvent::Added(e)) => {
+                let text = opener.open(e.author, &e.text)?.map(|text| text.as_str().into());
+                Self::Commented { post: e.post, comment: e.comment, author: e.author, text, at }
             }
-            Event::Post(PostEvent::Drafted(e)) => {
-                match Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)? {
-                    Some(body) => Self::Drafted { post: e.post, author: e.author, body, at },
-                    None => Self::Gone { post: e.post },
-                }
+            Event::Comment(CommentEvent::Deleted(e)) => {
+                Self::Uncommented { post: e.post, comment: e.comment, author: e.author }
             }
-            Event::Post(PostEvent::DraftPublished(e)) => Self::DraftPublished { post: e.post, at },
-            Event::Post(PostEvent::DraftDropped(e)) => Self::Gone { post: e.post },
-            Event::Post(PostEvent::Edited(e)) => {
-                match Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)? {
-                    Some(body) => Self::Edited { post: e.post, body, at },
-                    None => Self::Gone { post: e.post },
-                }
-            }
-            Event::Post(PostEvent::Deleted(e)) => Self::Gone { post: e.post },
-            Event::Comment(CommentEvent::Added(e)) => match opener.open(e.author, &e.text)? {
-                Some(text) => {
-                    let remark = Remark { author: e.author, text: text.as_str().into() };
-                    Self::Commented { post: e.post, comment: e.comment, remark, at }
-                }
-                None => return Ok(None),
-            },
-            Event::Comment(CommentEvent::Deleted(e)) => Self::Uncommented { post: e.post, comment: e.comment },
             Event::Like(LikeEvent::Added(e)) => Self::Liked { post: e.post, user: e.user, at },
             Event::Like(LikeEvent::Removed(e)) => Self::Unliked { post: e.post, user: e.user },
-            Event::User(_)
+            Event::User(UserEvent::Disabled(e)) => Self::Gone { user: e.user },
+            Event::User(UserEvent::KeyDestroyed(e)) => Self::Gone { user: e.user },
+            Event::User(
+                UserEvent::Created(_)
+                | UserEvent::BioChanged(_)
+                | UserEvent::EmailChanged(_)
+                | UserEvent::UsernameChanged(_)
+                | UserEvent::RoleChanged(_),
+            )
             | Event::Session(_)
             | Event::Follow(_)
             | Event::FeedSlot(_)
@@ -106,6 +94,26 @@ impl Change {
             | Event::Saga(_) => return Ok(None),
         };
         Ok(Some(change))
+    }
+
+    fn of_post(event: &PostEvent, at: Timestamp, opener: &Opener) -> Result<Self, SealError> {
+        Ok(match event {
+            PostEvent::Published(e) => {
+                let body = Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)?;
+                Self::Written { post: e.post, author: e.author, draft: false, body, at }
+            }
+            PostEvent::Drafted(e) => {
+                let body = Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)?;
+                Self::Written { post: e.post, author: e.author, draft: true, body, at }
+            }
+            PostEvent::DraftPublished(e) => Self::DraftPublished { post: e.post, at },
+            PostEvent::Edited(e) => {
+                let body = Body::open(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), opener)?;
+                Self::Edited { post: e.post, body, at }
+            }
+            PostEvent::DraftDropped(e) => Self::Deleted { post: e.post },
+            PostEvent::Deleted(e) => Self::Deleted { post: e.post },
+        })
     }
 }
 
