@@ -3,9 +3,8 @@
 //! All of it is on the post's key, so it comes in order. What lies under a deleted post is gone with it. A draft is there
 //! for its author alone, and in no list and no count.
 //!
-//! Nobody is shown what those have left who are gone (their account is disabled or their key destroyed), nor what can no
-//! longer be read: it is in no list and no count, whether it came before or after. That somebody is gone stands on another
-//! key, so it may be read before any of it or long after. Until it is deleted, [`Posts::traces`] finds it all the same.
+//! Nobody is shown what those have left who are gone, nor what can no longer be read: it is in no list and no count, whether
+//! it came before they went or after. Until it is deleted, [`Posts::traces`] finds it all the same.
 
 mod change;
 mod orders;

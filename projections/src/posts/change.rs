@@ -1,10 +1,11 @@
 //! What an event means to posts, opened. What cannot be read, since its author's key is destroyed, comes without its text.
 
+use crate::gone::gone;
 use crate::opener::Opener;
 use crate::text::Text;
 use events::{
     CommentEvent, CommentId, Content, Event, Hashtags, LikeEvent, Mentions, PostEvent, PostId, SealError, Sealed,
-    Timestamp, UserEvent, UserId,
+    Timestamp, UserId,
 };
 use std::sync::Arc;
 
@@ -59,7 +60,6 @@ pub(super) enum Change {
         post: PostId,
         user: UserId,
     },
-    /// The account is deleted, for good.
     Gone {
         user: UserId,
     },
@@ -78,20 +78,10 @@ impl Change {
             }
             Event::Like(LikeEvent::Added(e)) => Self::Liked { post: e.post, user: e.user, at },
             Event::Like(LikeEvent::Removed(e)) => Self::Unliked { post: e.post, user: e.user },
-            Event::User(UserEvent::Disabled(e)) => Self::Gone { user: e.user },
-            Event::User(UserEvent::KeyDestroyed(e)) => Self::Gone { user: e.user },
-            Event::User(
-                UserEvent::Created(_)
-                | UserEvent::BioChanged(_)
-                | UserEvent::EmailChanged(_)
-                | UserEvent::UsernameChanged(_)
-                | UserEvent::RoleChanged(_),
-            )
-            | Event::Session(_)
-            | Event::Follow(_)
-            | Event::FeedSlot(_)
-            | Event::Claim(_)
-            | Event::Saga(_) => return Ok(None),
+            Event::User(event) => return Ok(gone(event).map(|user| Self::Gone { user })),
+            Event::Session(_) | Event::Follow(_) | Event::FeedSlot(_) | Event::Claim(_) | Event::Saga(_) => {
+                return Ok(None);
+            }
         };
         Ok(Some(change))
     }

@@ -18,7 +18,7 @@ pub(super) struct Threads {
     posts: HashMap<PostId, Thread>,
     pub(super) orders: Orders,
     pub(super) traces: Traces,
-    /// Whose accounts are deleted, for good.
+    /// For good.
     gone: HashSet<UserId>,
 }
 
