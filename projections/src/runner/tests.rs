@@ -8,7 +8,7 @@ use crate::read_model::ApplyError;
 use crate::store::Store;
 use crate::{Feed, Page, Posts, Sessions, Users};
 use events::{
-    CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, PostId, PostPublished, Sealed,
+    CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, LikeAdded, PostId, PostPublished, Sealed,
     SessionClosed, SessionId, SessionOpened, UserId,
 };
 use journal::{Position, Rules};
@@ -339,6 +339,34 @@ async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     assert_eq!(parked.len(), 1);
     assert_eq!((parked[0].model, parked[0].position), (Posts::NAME, forged));
     assert_eq!(world.posts.count_of(user(1)), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_parked_keys_is_found_wherever_it_names_a_person() {
+    let mut world = World::new(1);
+    // Forged for the one read model and poison for the other: parked in both.
+    let forged = add(&world.log, publish(1, 1, 2));
+    world.notebook.poison.lock().insert(forged);
+    let post = PostId(Uuid::from_u128(1));
+    for n in 100..1_000 {
+        add(&world.log, (Key::Post(post), vec![LikeAdded { post, user: user(n) }.into()]));
+        // Between them stands more or less of what does not wait.
+        for _ in 0..n % 90 {
+            add(&world.log, follow(3, 4));
+        }
+    }
+    world.start();
+    world.read_to_the_end().await;
+    assert_eq!(world.projections.parked().len(), 2);
+    for n in [1, 100, 555, 999] {
+        let parked = world.projections.parked_concerning(user(n)).await.unwrap().unwrap();
+        assert_eq!((parked.key, parked.position, parked.commits), (Key::Post(post), forged, 901));
+    }
+    for n in [3, 4, 1_000] {
+        assert_eq!(world.projections.parked_concerning(user(n)).await.unwrap(), None);
+    }
+    world.log.unavailable.store(1, std::sync::atomic::Ordering::Relaxed);
+    assert!(world.projections.parked_concerning(user(1)).await.is_err(), "what cannot be read may name anybody");
 }
 
 /// Changes what is stored, as no log should.
