@@ -5,7 +5,9 @@
 
 mod history;
 mod ledger;
+mod names;
 mod saga;
+mod summary;
 pub mod tables;
 #[cfg(test)]
 mod tests;
@@ -13,13 +15,14 @@ mod tests;
 pub use history::{HISTORY_MAX, Happened, History};
 pub use ledger::ENDED_MAX;
 pub use saga::{SagaStatus, SagaView, StepPhase, StepView};
+pub use summary::{SagaSummary, Waiting};
 
 use crate::checkpoint::Checkpoint;
 use crate::dated;
 use crate::listing::{Listing, Page, Place};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
-use events::{Event, Key, SagaId, Timestamp, UserId};
+use events::{Event, SagaId, Timestamp, UserId};
 use journal::Partition;
 use ledger::Ledger;
 use std::sync::Arc;
@@ -41,52 +44,6 @@ pub struct SagaFilter {
     pub open: Option<bool>,
     /// They began before this.
     pub older_than: Option<Timestamp>,
-}
-
-/// A saga in a list.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SagaSummary {
-    /// Which.
-    pub id: SagaId,
-    /// Of which process.
-    pub process: Arc<str>,
-    /// The key that it is on.
-    pub key: Key,
-    /// On whose behalf it began; `None` for the system itself.
-    pub actor: Option<UserId>,
-    /// Where it stands.
-    pub status: SagaStatus,
-    /// Why it is being undone, or why that failed.
-    pub reason: Option<Arc<str>>,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it changed last.
-    pub updated_at: Timestamp,
-    /// When it was completed or compensated.
-    pub ended_at: Option<Timestamp>,
-    /// What it waits for.
-    pub waiting: Vec<Waiting>,
-    /// The steps that were requested and have neither taken effect nor been undone.
-    pub remaining: Vec<Arc<str>>,
-    /// The steps that took effect, and of which something is left.
-    pub done: Vec<Arc<str>>,
-    /// The steps of which nothing is left.
-    pub compensated: Vec<Arc<str>>,
-}
-
-/// A step, or its compensation, without an outcome.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Waiting {
-    /// The step.
-    pub step: Arc<str>,
-    /// Whether it is being undone.
-    pub compensation: bool,
-    /// When it was requested.
-    pub since: Timestamp,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it is tried next.
-    pub due: Timestamp,
 }
 
 /// How many open sagas of a process stand where.
@@ -150,38 +107,6 @@ impl SagaFilter {
         self.status.is_none_or(|status| status == saga.status)
             && self.process.as_deref().is_none_or(|process| process == &*saga.process)
             && self.open.is_none_or(|open| open == saga.status.is_open())
-    }
-}
-
-impl SagaSummary {
-    /// A saga in short.
-    pub fn of(saga: &SagaView) -> Self {
-        let names = |phases: &[StepPhase]| {
-            let steps = saga.steps.iter().filter(|step| phases.contains(&step.phase));
-            steps.map(|step| Arc::clone(&step.name)).collect::<Vec<_>>()
-        };
-        Self {
-            id: saga.id,
-            process: Arc::clone(&saga.process),
-            key: saga.key,
-            actor: saga.actor,
-            status: saga.status,
-            reason: saga.reason.clone(),
-            started_at: saga.started_at,
-            updated_at: saga.updated_at,
-            ended_at: saga.ended_at,
-            waiting: saga.open_steps().map(Waiting::of).collect(),
-            remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
-            done: names(&[StepPhase::Done]),
-            compensated: names(&[StepPhase::Undone]),
-        }
-    }
-}
-
-impl Waiting {
-    fn of(step: &StepView) -> Self {
-        let StepView { since, attempts, due, .. } = *step;
-        Self { step: Arc::clone(&step.name), compensation: step.phase == StepPhase::Undoing, since, attempts, due }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The data behind [`super::Sagas`]: the sagas, and those that are open by what is asked of them.
 
 use super::history::{Happened, History};
-use super::saga::{Names, SagaStatus, SagaView};
+use super::names::Names;
+use super::saga::{SagaStatus, SagaView};
 use crate::listing::Place;
 use crate::read_model::Entry;
 use events::{Key, SagaEvent, SagaId, SagaStarted, UserId};

@@ -1,8 +1,8 @@
 //! One saga as its events tell it: the same fold as the write side's, with what operators want to know besides.
 
 use super::history::History;
+use super::names::Names;
 use events::{Key, SagaEvent, SagaId, Step, Timestamp, UserId};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -182,19 +182,4 @@ impl StepView {
 
 fn text(text: &str) -> Option<Arc<str>> {
     Some(text.into())
-}
-
-/// The names of processes and steps: few, and the same in every saga.
-#[derive(Default)]
-pub(super) struct Names(BTreeSet<Arc<str>>);
-
-impl Names {
-    pub(super) fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(name) = self.0.get(name) {
-            return Arc::clone(name);
-        }
-        let name: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&name));
-        name
-    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::given::{Given, at, user};
 use events::{
-    PostId, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted,
+    Key, PostId, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted,
     SagaData, SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepAdvanced, StepCompleted, StepRefused, StepRequested,
     StepRetried, StepUndone,
 };

@@ -1,0 +1,83 @@
+//! A saga in short: what it waits for, and what remains.
+
+use super::saga::{SagaStatus, SagaView, StepPhase, StepView};
+use events::{Key, SagaId, Timestamp, UserId};
+use std::sync::Arc;
+
+/// A saga in a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SagaSummary {
+    /// Which.
+    pub id: SagaId,
+    /// Of which process.
+    pub process: Arc<str>,
+    /// The key that it is on.
+    pub key: Key,
+    /// On whose behalf it began; `None` for the system itself.
+    pub actor: Option<UserId>,
+    /// Where it stands.
+    pub status: SagaStatus,
+    /// Why it is being undone, or why that failed.
+    pub reason: Option<Arc<str>>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When it was completed or compensated.
+    pub ended_at: Option<Timestamp>,
+    /// What it waits for.
+    pub waiting: Vec<Waiting>,
+    /// The steps that were requested and have neither taken effect nor been undone.
+    pub remaining: Vec<Arc<str>>,
+    /// The steps that took effect, and of which something is left.
+    pub done: Vec<Arc<str>>,
+    /// The steps of which nothing is left.
+    pub compensated: Vec<Arc<str>>,
+}
+
+/// A step, or its compensation, without an outcome.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Waiting {
+    /// The step.
+    pub step: Arc<str>,
+    /// Whether it is being undone.
+    pub compensation: bool,
+    /// When it was requested.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub due: Timestamp,
+}
+
+impl SagaSummary {
+    /// A saga in short.
+    pub fn of(saga: &SagaView) -> Self {
+        let names = |phases: &[StepPhase]| {
+            let steps = saga.steps.iter().filter(|step| phases.contains(&step.phase));
+            steps.map(|step| Arc::clone(&step.name)).collect::<Vec<_>>()
+        };
+        Self {
+            id: saga.id,
+            process: Arc::clone(&saga.process),
+            key: saga.key,
+            actor: saga.actor,
+            status: saga.status,
+            reason: saga.reason.clone(),
+            started_at: saga.started_at,
+            updated_at: saga.updated_at,
+            ended_at: saga.ended_at,
+            waiting: saga.open_steps().map(Waiting::of).collect(),
+            remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
+            done: names(&[StepPhase::Done]),
+            compensated: names(&[StepPhase::Undone]),
+        }
+    }
+}
+
+impl Waiting {
+    fn of(step: &StepView) -> Self {
+        let StepView { since, attempts, due, .. } = *step;
+        Self { step: Arc::clone(&step.name), compensation: step.phase == StepPhase::Undoing, since, attempts, due }
+    }
+}
