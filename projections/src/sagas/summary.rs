@@ -17,17 +17,21 @@ pub struct SagaSummary {
     pub actor: Option<UserId>,
     /// Where it stands.
     pub status: SagaStatus,
-    /// Why it is being undone, or why that failed.
+    /// Why it is being undone.
     pub reason: Option<Arc<str>>,
+    /// Why that failed; `None` from when it is to be tried again.
+    pub failure: Option<Arc<str>>,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it changed last.
+    /// When something last happened to it.
     pub updated_at: Timestamp,
+    /// When it last got on: see [`SagaView::progressed_at`].
+    pub progressed_at: Timestamp,
     /// When it was completed or compensated.
     pub ended_at: Option<Timestamp>,
     /// What it waits for.
     pub waiting: Vec<Waiting>,
-    /// The steps that were requested and have neither taken effect nor been undone.
+    /// The steps that are still to take effect, or, while it is being undone, those of which something may be left.
     pub remaining: Vec<Arc<str>>,
     /// The steps that took effect, and of which something is left.
     pub done: Vec<Arc<str>>,
@@ -46,6 +50,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
+    /// What came of the last attempt; `None` if there was none.
+    pub error: Option<Arc<str>>,
     /// When it is tried next.
     pub due: Timestamp,
 }
@@ -64,11 +70,13 @@ impl SagaSummary {
             actor: saga.actor,
             status: saga.status,
             reason: saga.reason.clone(),
+            failure: saga.failure.clone(),
             started_at: saga.started_at,
             updated_at: saga.updated_at,
+            progressed_at: saga.progressed_at,
             ended_at: saga.ended_at,
             waiting: saga.open_steps().map(Waiting::of).collect(),
-            remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
+            remaining: remaining(saga).cloned().collect(),
             done: names(&[StepPhase::Done]),
             compensated: names(&[StepPhase::Undone]),
         }
@@ -78,6 +86,18 @@ impl SagaSummary {
 impl Waiting {
     fn of(step: &StepView) -> Self {
         let StepView { since, attempts, due, .. } = *step;
-        Self { step: Arc::clone(&step.name), compensation: step.phase == StepPhase::Undoing, since, attempts, due }
+        // Before its first attempt a step may have the error of what it was before: of an earlier part, or not yet undone.
+        let error = step.error.clone().filter(|_| attempts > 0);
+        let compensation = step.phase == StepPhase::Undoing;
+        Self { step: Arc::clone(&step.name), compensation, since, attempts, error, due }
     }
+}
+
+fn remaining(saga: &SagaView) -> impl Iterator<Item = &Arc<str>> {
+    let remains = |step: &&StepView| match saga.status {
+        SagaStatus::Running => matches!(step.phase, StepPhase::Open | StepPhase::Undoing),
+        SagaStatus::Compensating | SagaStatus::CompensationFailed => step.phase != StepPhase::Undone,
+        SagaStatus::Completed | SagaStatus::Compensated => false,
+    };
+    saga.steps.iter().filter(remains).map(|step| &step.name)
 }

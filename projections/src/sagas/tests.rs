@@ -67,6 +67,14 @@ fn view(sagas: &Sagas) -> SagaView {
     sagas.saga(SAGA).unwrap()
 }
 
+fn summary(sagas: &Sagas) -> SagaSummary {
+    SagaSummary::of(&view(sagas))
+}
+
+fn names(names: &[&str]) -> Vec<Arc<str>> {
+    names.iter().map(|name| Arc::from(*name)).collect()
+}
+
 fn listed(sagas: &Sagas, filter: &SagaFilter) -> Vec<SagaId> {
     sagas.list(filter, ALL).items.into_iter().map(|saga| saga.id).collect()
 }
@@ -107,14 +115,42 @@ fn a_compensation_that_failed_goes_on_when_an_operator_orders_it() {
     assert_eq!((seen.steps[0].phase, seen.steps[0].since), (StepPhase::Undoing, at(3)));
     tell(&sagas, 4, failed());
     let seen = view(&sagas);
-    assert_eq!((seen.status, seen.reason.as_deref()), (SagaStatus::CompensationFailed, Some("not found")));
+    assert_eq!(seen.status, SagaStatus::CompensationFailed);
+    assert_eq!((seen.reason.as_deref(), seen.failure.as_deref()), (Some("taken"), Some("not found")));
     assert_eq!((seen.steps[0].error.as_deref(), seen.ended_at), (Some("not found"), None));
 
     tell(&sagas, 5, SagaRetryOrdered { saga: SAGA, by: Some(user(7)), reason: "again".to_owned() });
-    assert_eq!(view(&sagas).status, SagaStatus::Compensating);
+    let seen = view(&sagas);
+    assert_eq!((seen.status, seen.reason.as_deref()), (SagaStatus::Compensating, Some("taken")));
+    assert_eq!(seen.failure, None);
     tell(&sagas, 6, undone(&FIRST));
     tell(&sagas, 6, SagaCompensated { saga: SAGA });
     assert_eq!((view(&sagas).status, view(&sagas).ended_at), (SagaStatus::Compensated, Some(at(6))));
+}
+
+#[test]
+fn to_be_tried_again_is_not_to_get_on() {
+    let sagas = begun();
+    let times = || (view(&sagas).progressed_at, view(&sagas).updated_at);
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, retried(&FIRST, false, 1));
+    tell(&sagas, 4, SagaRetryOrdered { saga: SAGA, by: None, reason: "again".to_owned() });
+    assert_eq!(times(), (at(2), at(4)));
+    tell(&sagas, 5, StepAdvanced { saga: SAGA, step: FIRST, parts: 1, progress: "1".to_owned(), due: at(5) });
+    assert_eq!(times(), (at(5), at(5)));
+}
+
+#[test]
+fn what_was_done_before_a_saga_began_can_be_undone_by_it() {
+    let sagas = begun();
+    tell(&sagas, 2, compensating());
+    tell(&sagas, 2, requested(&FIRST, true));
+    let [step] = &view(&sagas).steps[..] else { panic!("one step") };
+    assert_eq!((&*step.name, step.phase, step.requested_at, step.since), ("FIRST", StepPhase::Undoing, at(2), at(2)));
+    let Waiting { step, compensation, .. } = summary(&sagas).waiting.remove(0);
+    assert_eq!((&*step, compensation), ("FIRST", true));
+    tell(&sagas, 3, undone(&FIRST));
+    assert_eq!((view(&sagas).steps[0].phase, summary(&sagas).remaining), (StepPhase::Undone, vec![]));
 }
 
 #[test]
@@ -196,16 +232,30 @@ fn a_summary_says_what_a_saga_waits_for() {
     tell(&sagas, 3, completed(&FIRST));
     tell(&sagas, 3, requested(&LAST, false));
     tell(&sagas, 4, retried(&LAST, false, 2));
-    let summary = || sagas.list(&SagaFilter::default(), ALL).items.remove(0);
-    let waiting = Waiting { step: "LAST".into(), compensation: false, since: at(3), attempts: 2, due: at(100) };
-    assert_eq!((summary().waiting, summary().remaining), (vec![waiting], vec!["LAST".into()]));
+    let (due, error) = (at(100), Some("no answer".into()));
+    let waiting = Waiting { step: "LAST".into(), compensation: false, since: at(3), attempts: 2, error, due };
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![waiting], names(&["LAST"])));
 
     tell(&sagas, 5, compensating());
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]), "all that was requested is to be undone");
     tell(&sagas, 5, requested(&LAST, true));
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]));
     tell(&sagas, 6, undone(&LAST));
     tell(&sagas, 6, requested(&FIRST, true));
-    let waiting = Waiting { step: "FIRST".into(), compensation: true, since: at(6), attempts: 0, due: at(100) };
-    assert_eq!((summary().waiting, summary().compensated), (vec![waiting], vec!["LAST".into()]));
+    let waiting = Waiting { step: "FIRST".into(), compensation: true, since: at(6), attempts: 0, error: None, due };
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![waiting], names(&["FIRST"])));
+    assert_eq!(summary(&sagas).compensated, names(&["LAST"]));
+    tell(&sagas, 7, failed());
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![], names(&["FIRST"])));
+    assert_eq!(summary(&sagas).failure.as_deref(), Some("not found"));
+}
+
+#[test]
+fn nothing_remains_of_a_saga_that_has_ended() {
+    let sagas = begun();
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, SagaCompleted { saga: SAGA });
+    assert!(summary(&sagas).remaining.is_empty());
 }
 
 #[test]
