@@ -75,6 +75,15 @@ pub(crate) fn newest(order: &BTreeSet<Place>, after: Option<Place>) -> impl Iter
     order.range((Bound::Unbounded, to)).rev().copied()
 }
 
+/// Oldest first over a few orders, beginning after a place.
+pub(crate) fn oldest_of(orders: Vec<&BTreeSet<Place>>, after: Option<Place>) -> impl Iterator<Item = Place> {
+    let mut orders = orders.into_iter().map(|order| oldest(order, after).peekable()).collect::<Vec<_>>();
+    std::iter::from_fn(move || {
+        let next = orders.iter_mut().filter_map(|order| Some((*order.peek()?, order)));
+        next.min_by_key(|(place, _)| *place)?.1.next()
+    })
+}
+
 /// Oldest first, beginning after a place.
 pub(crate) fn oldest(order: &BTreeSet<Place>, after: Option<Place>) -> impl Iterator<Item = Place> {
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);

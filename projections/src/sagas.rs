@@ -1,7 +1,8 @@
 //! Every saga that is not over, and the last of those that are: where it stands, what it waits for, what happened to it.
 //!
 //! All events of a saga are on its key, so they come in order. Of those that have ended only the newest of each process
-//! and partition are kept, so that memory does not grow with their number; the log has them all.
+//! and partition are kept, so that memory does not grow with their number; the log has them all. Of somebody whose key is
+//! destroyed none is kept that has ended, but their deletion itself.
 
 mod history;
 mod ledger;
@@ -22,9 +23,10 @@ use crate::dated;
 use crate::listing::{Listing, Page, Place};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
-use events::{Event, SagaId, Timestamp, UserId};
+use events::{Event, SagaId, Timestamp, UserEvent, UserId};
 use journal::Partition;
 use ledger::Ledger;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The read model of sagas.
@@ -68,7 +70,8 @@ impl Sagas {
         Self { store: Store::with_generation(generation) }
     }
 
-    /// A saga; `None` if there is none, or if it ended long ago (see [`ENDED_MAX`]).
+    /// A saga, as it went last if it began several times; `None` if there is none, if it ended long ago (see
+    /// [`ENDED_MAX`]), or if it was of somebody who is gone.
     pub fn saga(&self, saga: SagaId) -> Option<SagaView> {
         self.store.read().get(saga).cloned()
     }
@@ -76,12 +79,19 @@ impl Sagas {
     /// The sagas that the filter names, oldest first by (started_at, id).
     pub fn list(&self, filter: &SagaFilter, page: Page) -> Listing<SagaSummary> {
         let ledger = self.store.read();
-        let of_open = filter.open == Some(true) || filter.status.is_some_and(SagaStatus::is_open);
-        let order = if of_open { &ledger.open } else { &ledger.all };
-        let places = dated::oldest(order, page.after);
+        let places: Box<dyn Iterator<Item = Place>> = if filter.is_of_open() {
+            Box::new(ledger.open(filter.process.as_deref(), filter.status, page.after))
+        } else {
+            Box::new(dated::oldest(&ledger.all, page.after))
+        };
         let places = places.take_while(|(started_at, _)| filter.older_than.is_none_or(|time| *started_at < time));
         let item = |(_, id): Place| ledger.get(SagaId(id)).filter(|saga| filter.names(saga)).map(SagaSummary::of);
         Listing::of(page, places, item)
+    }
+
+    /// How many sagas are open.
+    pub fn count_open(&self) -> usize {
+        self.store.read().tallied.values().map(BTreeSet::len).sum()
     }
 
     /// How many open sagas there are, by process and status.
@@ -103,6 +113,11 @@ impl Sagas {
 }
 
 impl SagaFilter {
+    /// Whether it names open sagas only.
+    fn is_of_open(&self) -> bool {
+        self.open == Some(true) || self.status.is_some_and(SagaStatus::is_open)
+    }
+
     fn names(&self, saga: &SagaView) -> bool {
         self.status.is_none_or(|status| status == saga.status)
             && self.process.as_deref().is_none_or(|process| process == &*saga.process)
@@ -133,8 +148,10 @@ impl ReadModel for Sagas {
         self.store.write(partition, expected, new, |ledger| {
             for entry in &batch.entries {
                 for event in &entry.commit.events {
-                    if let Event::Saga(saga) = event {
-                        ledger.apply(partition, entry, saga, event.wire_name().0);
+                    match event {
+                        Event::Saga(saga) => ledger.apply(entry, saga, event.wire_name().0),
+                        Event::User(UserEvent::KeyDestroyed(e)) => ledger.part_from(e.user),
+                        _ => {}
                     }
                 }
             }

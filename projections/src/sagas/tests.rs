@@ -5,7 +5,7 @@ use crate::given::{Given, at, user};
 use events::{
     Key, PostId, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted,
     SagaData, SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepAdvanced, StepCompleted, StepRefused, StepRequested,
-    StepRetried, StepUndone,
+    StepRetried, StepUndone, UserKeyDestroyed,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -213,8 +213,11 @@ fn a_list_has_what_its_filter_names_oldest_first() {
     assert_eq!(listed(&sagas, &open), [3, 1, 2].map(saga));
     assert_eq!(listed(&sagas, &SagaFilter { open: Some(false), ..any.clone() }), [saga(4)]);
     assert_eq!(listed(&sagas, &SagaFilter { older_than: Some(at(3)), ..open.clone() }), [saga(3)]);
-    let process = Some("ERRAND".to_owned());
-    assert_eq!(listed(&sagas, &SagaFilter { process, ..open.clone() }), [1, 2].map(saga));
+    let process = || Some("ERRAND".to_owned());
+    assert_eq!(listed(&sagas, &SagaFilter { process: process(), ..open.clone() }), [1, 2].map(saga));
+    let running = SagaFilter { status: Some(SagaStatus::Running), ..any.clone() };
+    assert_eq!(listed(&sagas, &running), [3, 2].map(saga));
+    assert_eq!(listed(&sagas, &SagaFilter { process: process(), ..running }), [saga(2)]);
     for (status, expected) in [(SagaStatus::Compensating, vec![saga(1)]), (SagaStatus::Completed, vec![saga(4)])] {
         assert_eq!(listed(&sagas, &SagaFilter { status: Some(status), ..any.clone() }), expected);
     }
@@ -269,7 +272,7 @@ fn open_sagas_are_tallied_by_process_and_status() {
     tell(&sagas, 6, SagaCompleted { saga: saga(4) });
     let tally = |status, count, seconds| Tally { process: "ERRAND".into(), status, count, oldest: Some(at(seconds)) };
     let expected = [tally(SagaStatus::Running, 2, 2), tally(SagaStatus::CompensationFailed, 1, 1)];
-    assert_eq!(sagas.tallies(), expected);
+    assert_eq!((sagas.tallies(), sagas.count_open()), (expected.into(), 3));
 }
 
 #[test]
@@ -302,4 +305,75 @@ fn of_those_that_ended_the_last_of_each_process_are_kept() {
     assert_eq!(listed(&sagas, &SagaFilter::default()).len(), ENDED_MAX + 2);
     tell(&sagas, 9_999, SagaRetryOrdered { saga: saga(10), by: None, reason: "too late".to_owned() });
     assert_eq!(sagas.saga(saga(10)), None);
+}
+
+#[test]
+fn a_saga_that_begins_again_takes_the_place_of_the_one_that_ended() {
+    let sagas = begun();
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, SagaCompleted { saga: SAGA });
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 4);
+    let seen = view(&sagas);
+    assert_eq!((seen.status, seen.started_at, seen.ended_at), (SagaStatus::Running, at(4), None));
+    assert_eq!((seen.steps.len(), seen.history.iter().count()), (0, 1));
+    assert_eq!(listed(&sagas, &SagaFilter::default()), [SAGA]);
+    assert_eq!((sagas.count_open(), sagas.concerning(user(1))), (1, vec![SAGA]));
+    // The end of the former one is forgotten without the present one.
+    for n in 10..10 + ENDED_MAX as u128 {
+        begin(&sagas, saga(n), "ERRAND", Key::User(user(2)), 5);
+        tell(&sagas, i64::try_from(n).unwrap(), SagaCompleted { saga: saga(n) });
+    }
+    assert_eq!(view(&sagas).started_at, at(4));
+    tell(&sagas, 9_999, SagaCompleted { saga: SAGA });
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 10_000);
+    assert_eq!(listed(&sagas, &SagaFilter { open: Some(true), ..SagaFilter::default() }), [SAGA]);
+}
+
+fn destroy_key(sagas: &Given<Sagas>, user: UserId) {
+    sagas.tell(Key::User(user), at(50), [Event::from(UserKeyDestroyed { user })]);
+}
+
+#[test]
+fn of_whoever_is_gone_for_good_no_saga_is_kept_that_has_ended_but_their_deletion() {
+    for first in [true, false] {
+        let mut sagas = Given { actor: Some(user(1)), ..Given::<Sagas>::default() };
+        if first {
+            destroy_key(&sagas, user(1));
+        }
+        begin(&sagas, saga(1), "ERRAND", Key::Post(PostId(Uuid::from_u128(2))), 1);
+        begin(&sagas, saga(2), "USER_DELETION", Key::User(user(1)), 1);
+        begin(&sagas, saga(3), "ERRAND", Key::User(user(1)), 1);
+        begin(&sagas, saga(4), "OTHER", Key::User(user(1)), 1);
+        sagas.actor = Some(user(2));
+        begin(&sagas, saga(5), "ERRAND", Key::User(user(2)), 1);
+        begin(&sagas, saga(6), "ERRAND", Key::User(user(1)), 1);
+        for n in [1, 2, 4, 5, 6] {
+            tell(&sagas, 2, SagaCompleted { saga: saga(n) });
+        }
+        destroy_key(&sagas, user(1));
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 3, 5].map(saga), "the third is still open");
+        tell(&sagas, 60, SagaCompleted { saga: saga(3) });
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 5].map(saga));
+        assert!(sagas.concerning(user(1)).is_empty());
+        begin(&sagas, saga(1), "ERRAND", Key::User(user(1)), 70);
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 5, 1].map(saga), "it has begun again");
+    }
+}
+
+#[test]
+fn what_is_kept_of_others_does_not_depend_on_when_somebody_went() {
+    let kept = |first: bool| {
+        let sagas = Given::<Sagas>::default();
+        if first {
+            destroy_key(&sagas, user(1));
+        }
+        for n in 0..2 * ENDED_MAX as u128 {
+            begin(&sagas, saga(n), "ERRAND", Key::User(user(n % 2)), 1);
+            tell(&sagas, 2 + i64::try_from(n).unwrap(), SagaCompleted { saga: saga(n) });
+        }
+        destroy_key(&sagas, user(1));
+        listed(&sagas, &SagaFilter::default())
+    };
+    assert_eq!(kept(true).len(), ENDED_MAX / 2);
+    assert_eq!(kept(true), kept(false));
 }
