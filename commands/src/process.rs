@@ -192,6 +192,11 @@ impl Processes {
         self.processes.iter().map(|process| (process.name(), process.steps()))
     }
 
+    /// The steps of a saga with such data, in the order in which they usually come; none if nobody here can run it.
+    pub fn plan(&self, data: &SagaData) -> Vec<Step> {
+        self.named(&data.process).map(|process| process.steps().to_vec()).unwrap_or_default()
+    }
+
     /// The key that a saga with such data is on. A fault if nobody here can run it.
     pub(crate) fn key(&self, data: &SagaData) -> Result<Key, Refusal> {
         self.of(data)?.key(data).map_err(|error| Refusal::Fault(error.to_string()))

@@ -21,11 +21,11 @@ pub use summary::{SagaSummary, Waiting};
 use crate::checkpoint::Checkpoint;
 use crate::dated;
 use crate::listing::{Listing, Page, Place};
-use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::read_model::{ApplyError, Batch, Entry, ReadModel};
 use crate::store::Store;
-use events::{Event, SagaId, Timestamp, UserEvent, UserId};
+use events::{Event, SagaData, SagaEvent, SagaId, Step, Timestamp, UserEvent, UserId};
 use journal::Partition;
-use ledger::Ledger;
+use ledger::{Change, Ledger};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -33,7 +33,12 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Sagas {
     store: Store<Ledger>,
+    plan: Option<Plan>,
 }
+
+/// The steps that a saga with such data is to take, in the order in which they usually come, as far as they are known when
+/// it begins. A pure function: what it returns stays with the saga.
+pub type Plan = Arc<dyn Fn(&SagaData) -> Vec<Step> + Send + Sync>;
 
 /// Which sagas are asked for; what is `None` does not matter.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -65,9 +70,14 @@ impl Sagas {
     /// Its name.
     pub const NAME: &'static str = "sagas";
 
-    /// An empty read model of another build than the default one.
+    /// An empty read model that knows what a saga is to do; without a plan a saga shows only what it has come to.
+    pub fn planned(plan: Plan) -> Self {
+        Self { plan: Some(plan), ..Self::default() }
+    }
+
+    /// An empty read model of another build than the default one, without plans.
     pub fn with_generation(generation: u64) -> Self {
-        Self { store: Store::with_generation(generation) }
+        Self { store: Store::with_generation(generation), plan: None }
     }
 
     /// A saga, as it went last if it began several times; `None` if there is none, if it ended long ago (see
@@ -110,6 +120,28 @@ impl Sagas {
     pub fn concerning(&self, user: UserId) -> Vec<SagaId> {
         self.store.read().concerning(user).collect()
     }
+
+    /// What an event means here.
+    fn change<'a>(&self, entry: Entry<'a>, event: &'a Event) -> Option<Change<'a>> {
+        match event {
+            Event::Saga(saga) => {
+                let plan = match (saga, &self.plan) {
+                    (SagaEvent::Started(started), Some(plan)) => plan(&started.data),
+                    _ => Vec::new(),
+                };
+                Some(Change::Happened { entry, saga, event: event.wire_name().0, plan })
+            }
+            Event::User(UserEvent::KeyDestroyed(e)) => Some(Change::Gone { user: e.user }),
+            Event::User(_)
+            | Event::Session(_)
+            | Event::Follow(_)
+            | Event::Post(_)
+            | Event::Comment(_)
+            | Event::Like(_)
+            | Event::FeedSlot(_)
+            | Event::Claim(_) => None,
+        }
+    }
 }
 
 impl SagaFilter {
@@ -145,16 +177,9 @@ impl ReadModel for Sagas {
         batch: &Batch<'_>,
         new: Checkpoint,
     ) -> Result<(), ApplyError> {
-        self.store.write(partition, expected, new, |ledger| {
-            for entry in &batch.entries {
-                for event in &entry.commit.events {
-                    match event {
-                        Event::Saga(saga) => ledger.apply(entry, saga, event.wire_name().0),
-                        Event::User(UserEvent::KeyDestroyed(e)) => ledger.part_from(e.user),
-                        _ => {}
-                    }
-                }
-            }
-        })
+        let events =
+            batch.entries.iter().flat_map(|entry| entry.commit.events.iter().map(move |event| (*entry, event)));
+        let changes = events.filter_map(|(entry, event)| self.change(entry, event)).collect::<Vec<_>>();
+        self.store.write(partition, expected, new, |ledger| changes.into_iter().for_each(|change| ledger.apply(change)))
     }
 }

@@ -6,7 +6,7 @@ use super::saga::{SagaStatus, SagaView};
 use crate::dated;
 use crate::listing::Place;
 use crate::read_model::Entry;
-use events::{Key, SagaEvent, SagaId, SagaStarted, Timestamp, UserId};
+use events::{Key, SagaEvent, SagaId, SagaStarted, Step, Timestamp, UserId};
 use journal::Partition;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -40,6 +40,14 @@ pub(super) struct Ledger {
     names: Names,
 }
 
+/// What an event means here.
+pub(super) enum Change<'a> {
+    /// Something happened to a saga; with the whole plan of one that begins, if that is known.
+    Happened { entry: Entry<'a>, saga: &'a SagaEvent, event: &'static str, plan: Vec<Step> },
+    /// Somebody's key is destroyed.
+    Gone { user: UserId },
+}
+
 impl Ledger {
     pub(super) fn get(&self, saga: SagaId) -> Option<&SagaView> {
         self.sagas.get(&saga)
@@ -62,10 +70,19 @@ impl Ledger {
         of(&self.concerning, user)
     }
 
-    pub(super) fn apply(&mut self, entry: &Entry<'_>, event: &SagaEvent, name: &'static str) {
-        if let SagaEvent::Started(started) = event {
-            self.start(entry, started);
+    pub(super) fn apply(&mut self, change: Change<'_>) {
+        match change {
+            Change::Happened { entry, saga, event, plan } => {
+                if let SagaEvent::Started(started) = saga {
+                    self.start(&entry, started, &plan);
+                }
+                self.happen(&entry, saga, event);
+            }
+            Change::Gone { user } => self.part_from(user),
         }
+    }
+
+    fn happen(&mut self, entry: &Entry<'_>, event: &SagaEvent, name: &'static str) {
         // Nothing happens to a saga that has ended, and one that was dropped is not known any more.
         let saga = self.sagas.get_mut(&event.saga()).filter(|saga| saga.status.is_open());
         let Some(saga) = saga else { return };
@@ -80,14 +97,14 @@ impl Ledger {
     }
 
     /// The person is gone for good, and with them what they once had done.
-    pub(super) fn part_from(&mut self, user: UserId) {
+    fn part_from(&mut self, user: UserId) {
         self.gone.insert(user);
         let past = of(&self.past, user).filter(|id| self.sagas[id].process.as_ref() != USER_DELETION);
         past.collect::<Vec<_>>().into_iter().for_each(|id| self.forget(id));
     }
 
     /// One that ended under this id is followed by another, and makes room for it.
-    fn start(&mut self, entry: &Entry<'_>, SagaStarted { saga: id, data }: &SagaStarted) {
+    fn start(&mut self, entry: &Entry<'_>, SagaStarted { saga: id, data }: &SagaStarted, plan: &[Step]) {
         match self.sagas.get(id) {
             Some(saga) if saga.status.is_open() => return,
             Some(_) => self.forget(*id),
@@ -105,6 +122,7 @@ impl Ledger {
             updated_at: entry.commit.time,
             progressed_at: entry.commit.time,
             ended_at: None,
+            plan: self.names.plan(plan),
             steps: Vec::new(),
             history: History::default(),
         };

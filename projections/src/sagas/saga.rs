@@ -116,6 +116,8 @@ pub struct SagaView {
     pub progressed_at: Timestamp,
     /// When it was completed or compensated.
     pub ended_at: Option<Timestamp>,
+    /// All its steps by their names, in the order in which they usually come; empty if that was not known as it began.
+    pub plan: Arc<[Arc<str>]>,
     /// Its steps, in the order in which they were requested.
     pub steps: Vec<StepView>,
     /// What happened to it.
@@ -130,6 +132,16 @@ impl SagaView {
             let it = (self.status, step.phase);
             matches!(it, (SagaStatus::Running, StepPhase::Open) | (SagaStatus::Compensating, StepPhase::Undoing))
         })
+    }
+
+    /// Whether the step of this name has taken effect, and something of it is left.
+    pub(super) fn is_done(&self, step: &str) -> bool {
+        self.steps.iter().any(|it| &*it.name == step && it.phase == StepPhase::Done)
+    }
+
+    /// The steps that were requested although they are not in the plan.
+    pub(super) fn unplanned(&self) -> impl Iterator<Item = &StepView> {
+        self.steps.iter().filter(|step| !self.plan.contains(&step.name))
     }
 
     pub(super) fn apply(&mut self, event: &SagaEvent, at: Timestamp, names: &mut Names) {

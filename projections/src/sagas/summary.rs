@@ -31,7 +31,7 @@ pub struct SagaSummary {
     pub ended_at: Option<Timestamp>,
     /// What it waits for.
     pub waiting: Vec<Waiting>,
-    /// The steps that are still to take effect, or, while it is being undone, those of which something may be left.
+    /// The steps of its plan that are still to take effect; while it is being undone, those of which something may be left.
     pub remaining: Vec<Arc<str>>,
     /// The steps that took effect, and of which something is left.
     pub done: Vec<Arc<str>>,
@@ -76,7 +76,7 @@ impl SagaSummary {
             progressed_at: saga.progressed_at,
             ended_at: saga.ended_at,
             waiting: saga.open_steps().map(Waiting::of).collect(),
-            remaining: remaining(saga).cloned().collect(),
+            remaining: remaining(saga),
             done: names(&[StepPhase::Done]),
             compensated: names(&[StepPhase::Undone]),
         }
@@ -93,11 +93,18 @@ impl Waiting {
     }
 }
 
-fn remaining(saga: &SagaView) -> impl Iterator<Item = &Arc<str>> {
-    let remains = |step: &&StepView| match saga.status {
-        SagaStatus::Running => matches!(step.phase, StepPhase::Open | StepPhase::Undoing),
-        SagaStatus::Compensating | SagaStatus::CompensationFailed => step.phase != StepPhase::Undone,
-        SagaStatus::Completed | SagaStatus::Compensated => false,
-    };
-    saga.steps.iter().filter(remains).map(|step| &step.name)
+/// Without a plan it is not known what a saga has not come to yet.
+fn remaining(saga: &SagaView) -> Vec<Arc<str>> {
+    match saga.status {
+        SagaStatus::Running => {
+            let planned = saga.plan.iter().filter(|name| !saga.is_done(name));
+            let under_way = saga.unplanned().filter(|it| matches!(it.phase, StepPhase::Open | StepPhase::Undoing));
+            planned.chain(under_way.map(|step| &step.name)).cloned().collect()
+        }
+        SagaStatus::Compensating | SagaStatus::CompensationFailed => {
+            let left = saga.steps.iter().filter(|step| step.phase != StepPhase::Undone);
+            left.map(|step| Arc::clone(&step.name)).collect()
+        }
+        SagaStatus::Completed | SagaStatus::Compensated => Vec::new(),
+    }
 }

@@ -254,6 +254,27 @@ fn a_summary_says_what_a_saga_waits_for() {
 }
 
 #[test]
+fn of_a_saga_with_a_plan_all_remains_that_is_not_done() {
+    let plan: Plan = Arc::new(|data| match &*data.process {
+        "ERRAND" => vec![FIRST, LAST],
+        _ => Vec::new(),
+    });
+    let sagas = Given { model: Sagas::planned(plan), ..Given::default() };
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 1);
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]));
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, completed(&FIRST));
+    tell(&sagas, 3, requested(&Step::named("MORE"), false));
+    assert_eq!(summary(&sagas).remaining, names(&["LAST", "MORE"]));
+    tell(&sagas, 4, compensating());
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "MORE"]), "what was never requested need not be undone");
+    begin(&sagas, saga(2), "ERRAND", Key::User(user(1)), 1);
+    assert!(Arc::ptr_eq(&view(&sagas).plan, &sagas.saga(saga(2)).unwrap().plan), "equal plans are one");
+    begin(&sagas, saga(3), "OTHER", Key::User(user(1)), 1);
+    assert!(sagas.saga(saga(3)).unwrap().plan.is_empty());
+}
+
+#[test]
 fn nothing_remains_of_a_saga_that_has_ended() {
     let sagas = begun();
     tell(&sagas, 2, requested(&FIRST, false));
