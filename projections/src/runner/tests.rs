@@ -161,7 +161,7 @@ fn publish(n: u128, author: u128, sealer: u128) -> (Key, Vec<Event>) {
 }
 
 fn add(log: &MemoryLog, (key, events): (Key, Vec<Event>)) -> Position {
-    log.append(key, at(10), events)
+    log.append(key, at(10), None, events)
 }
 
 #[tokio::test(start_paused = true)]
@@ -539,7 +539,7 @@ async fn a_closed_session_is_remembered_for_the_life_of_its_tokens_and_then_unkn
         (9 + 9 * kept, follow(1, 4).1.remove(0)),
     ];
     for (seconds, event) in happens {
-        log.append(Key::User(user), at(seconds), vec![event]);
+        log.append(Key::User(user), at(seconds), None, vec![event]);
         applied(&log, MemoryKeys::default(), Arc::clone(&sessions) as _).await;
         states.push(sessions.state(session));
     }
