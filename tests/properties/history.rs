@@ -197,9 +197,14 @@ impl Writer {
             14 => (Key::Post(thread), self.draft(person, other, thread, c)?),
             15 | 16 => (Key::User(person), vec![self.slot(person, thread, c)?]),
             17 => (Key::User(person), vec![self.rename(person, b, c)]),
-            20 if c < 40 => {
+            20 if c < 50 => {
                 self.disabled.insert(person);
-                (Key::User(person), vec![UserDisabled { user: person }.into()])
+                // Nobody relies on the account being disabled first.
+                let gone = match b % 4 {
+                    0 => UserKeyDestroyed { user: person }.into(),
+                    _ => UserDisabled { user: person }.into(),
+                };
+                (Key::User(person), vec![gone])
             }
             20 => {
                 let role = if b % 2 == 0 { Role::Operator } else { Role::User };

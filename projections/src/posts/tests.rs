@@ -239,6 +239,7 @@ fn nothing_is_kept_of_the_gone_once_what_they_left_is_deleted() {
     disable(&posts, user(1));
     tell(&posts, 4, 10, CommentDeleted { comment: comment(40), post: post(4), author: user(1) });
     tell(&posts, 4, 10, LikeRemoved { post: post(4), user: user(1) });
+    assert!(posts.store.read().get(post(4)).unwrap().hides_nothing());
     say(&posts, 42, 4, user(1));
     like(&posts, 4, user(1));
     assert_eq!(traces(&posts, user(1)), Traces { comments: vec![(post(4), comment(42))], ..of_user_1() });

@@ -189,6 +189,11 @@ impl Thread {
         !self.draft && self.body.is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn hides_nothing(&self) -> bool {
+        self.hidden.is_none()
+    }
+
     fn hide_comment(&mut self, comment: CommentId, author: UserId) {
         self.comments.remove(comment.0);
         self.hidden.get_or_insert_default().comments.insert(comment, author);
