@@ -48,11 +48,11 @@ pub mod limits {
     pub const WINDOW_MAX: usize = 1_536;
     /// Answers held back until they are known to be true.
     pub const HELD_MAX: usize = 8_192;
-    /// Saga steps that are being sent at one time.
-    pub const STEPS_SENDING_MAX: usize = 256;
+    /// Saga steps that are being sent to the owner of one other partition at one time.
+    pub const STEPS_SENDING_MAX: usize = 64;
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
-    /// Effects of sagas that are being carried out at one time.
+    /// Effects of sagas that are being carried out at one time; and as many that wait for others.
     pub const EFFECTS_RUNNING_MAX: usize = 16;
     /// How long a saga waits for one attempt of an effect, or for a part of it.
     pub const EFFECT_TIMEOUT: Duration = Duration::from_secs(60);

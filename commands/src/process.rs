@@ -38,6 +38,10 @@ pub trait Process: Send + Sync + 'static {
     /// All its steps, in the order in which they usually come, for whoever wants to know what remains.
     const STEPS: &'static [Step];
 
+    /// What whoever begins a saga has done before, outside the log, as a step that has a compensation only. That is
+    /// carried out last.
+    const BEFORE: Option<Step> = None;
+
     /// What its sagas work on. It stands in the log for ever, so a released shape only grows, by optional fields.
     type Data: Serialize + DeserializeOwned;
 
@@ -59,7 +63,13 @@ pub trait Process: Send + Sync + 'static {
 
     /// What undoes whatever the step may have done; `None` for a step past which there is no way back, which is then
     /// tried until it succeeds.
-    fn compensation(&self, id: SagaId, data: &Self::Data, step: &Step) -> Option<(Key, Command)>;
+    fn compensation(&self, id: SagaId, data: &Self::Data, step: &Step) -> Option<Action>;
+
+    /// Those of its steps that a saga with such data takes if nothing stands in its way.
+    fn plan(&self, data: &Self::Data) -> Vec<Step> {
+        let _ = data;
+        Self::STEPS.to_vec()
+    }
 
     /// How long after its request a step is carried out for the first time.
     fn delay(&self, step: &Step) -> Duration {
@@ -113,7 +123,9 @@ trait Kind: Send + Sync {
     fn next(&self, saga: &Saga, event: &SagaEvent, own: &Own) -> Vec<Next>;
     fn effects(&self, saga: &Saga, event: &SagaEvent, own: &Own) -> Vec<Event>;
     fn action(&self, id: SagaId, saga: &Saga, step: &Step, own: &Own) -> Option<Action>;
-    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)>;
+    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<Action>;
+    fn plan(&self, data: &SagaData) -> Vec<Step>;
+    fn before(&self) -> Option<&'static Step>;
     fn delay(&self, step: &Step) -> Duration;
     fn is_fulfilled(&self, saga: &Saga) -> bool;
 }
@@ -148,8 +160,16 @@ impl<P: Process> Kind for P {
         saga.read().map(|data| Process::action(self, id, &data, step, own))
     }
 
-    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, id: SagaId, saga: &Saga, step: &Step) -> Option<Action> {
         saga.read().and_then(|data| Process::compensation(self, id, &data, step))
+    }
+
+    fn plan(&self, data: &SagaData) -> Vec<Step> {
+        data.read().map(|data| Process::plan(self, &data)).unwrap_or_default()
+    }
+
+    fn before(&self) -> Option<&'static Step> {
+        const { &P::BEFORE }.as_ref()
     }
 
     fn delay(&self, step: &Step) -> Duration {
@@ -187,14 +207,14 @@ impl Processes {
         Self { rules, ..self }
     }
 
+    /// The steps that a saga with such data takes if nothing stands in its way; none if nobody here can run it.
+    pub fn plan(&self, data: &SagaData) -> Vec<Step> {
+        self.named(&data.process).map(|process| process.plan(data)).unwrap_or_default()
+    }
+
     /// Each process with all its steps, in the order in which they usually come.
     pub fn plans(&self) -> impl Iterator<Item = (&'static str, &'static [Step])> {
         self.processes.iter().map(|process| (process.name(), process.steps()))
-    }
-
-    /// The steps of a saga with such data, in the order in which they usually come; none if nobody here can run it.
-    pub fn plan(&self, data: &SagaData) -> Vec<Step> {
-        self.named(&data.process).map(|process| process.steps().to_vec()).unwrap_or_default()
     }
 
     /// The key that a saga with such data is on. A fault if nobody here can run it.

@@ -11,6 +11,7 @@ use crate::answer::{Ended, Receipt};
 use events::{CommandId, Commit, Fingerprint, Retention, SagaId, Timestamp};
 use journal::{Rule, Rules};
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::time::Duration;
 
 /// How long ids that a client or a saga chose are remembered.
@@ -21,17 +22,21 @@ pub(crate) const SHORT_RETENTION: Duration = Duration::from_secs(120);
 pub(crate) const AGE_STEP_MAX: Duration = Duration::from_secs(1);
 
 /// What is known of a command.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Known {
     /// It took effect.
-    Done {
-        /// What it was asked with.
-        fingerprint: Option<Fingerprint>,
-        /// Where it took effect.
-        receipt: Receipt,
-    },
-    /// Its compensation came first; it must not take effect any more.
+    Done(Done),
+    /// It was undone, perhaps before it came; it must not take effect any more.
     Undone,
+}
+
+/// A command that took effect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Done {
+    /// What it was asked with.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Where it took effect.
+    pub(crate) receipt: Receipt,
 }
 
 /// How a saga came out.
@@ -47,13 +52,9 @@ pub(crate) struct CameOut {
 /// The ids of a partition's commands and of its sagas that have ended.
 #[derive(Default)]
 pub(crate) struct Remembered {
-    known: HashMap<CommandId, Known>,
-    sagas: HashMap<SagaId, CameOut>,
-    /// By the age at which they are forgotten.
-    long: VecDeque<(Duration, CommandId)>,
-    short: VecDeque<(Duration, CommandId)>,
-    sagas_long: VecDeque<(Duration, SagaId)>,
-    sagas_short: VecDeque<(Duration, SagaId)>,
+    done: Kept<CommandId, Done>,
+    undone: Kept<CommandId, ()>,
+    sagas: Kept<SagaId, CameOut>,
     /// The time that has passed over the commits, without jumps.
     age: Duration,
     last_time: Timestamp,
@@ -61,8 +62,11 @@ pub(crate) struct Remembered {
 
 impl Remembered {
     /// What is known of a command; `None` if it never came or came too long ago.
-    pub(crate) fn find(&self, id: CommandId) -> Option<&Known> {
-        self.known.get(&id)
+    pub(crate) fn find(&self, id: CommandId) -> Option<Known> {
+        if self.undone.get(&id).is_some() {
+            return Some(Known::Undone);
+        }
+        self.done.get(&id).copied().map(Known::Done)
     }
 
     /// Notes a commit, and forgets what is too old by its time.
@@ -70,16 +74,14 @@ impl Remembered {
         let passed = commit.time.since(self.last_time);
         self.age += if rules.keep(Rule::JumpsDoNotAge) { passed.min(AGE_STEP_MAX) } else { passed };
         self.last_time = self.last_time.max(commit.time);
-        self.forget();
-        let (queue, retention) = match commit.retention {
-            Retention::Long => (&mut self.long, LONG_RETENTION),
-            Retention::Short => (&mut self.short, SHORT_RETENTION),
-        };
-        queue.push_back((self.age + retention, commit.command));
-        self.known.insert(commit.command, Known::Done { fingerprint: commit.fingerprint, receipt });
+        self.done.forget(self.age);
+        self.undone.forget(self.age);
+        self.sagas.forget(self.age);
+        let done = Done { fingerprint: commit.fingerprint, receipt };
+        self.done.keep(commit.command, done, self.age, commit.retention);
         if let Some(undone) = commit.undoes {
-            self.long.push_back((self.age + LONG_RETENTION, undone));
-            self.known.entry(undone).or_insert(Known::Undone);
+            // Whatever is forgotten of the command itself.
+            self.undone.keep(undone, (), self.age, Retention::Long);
         }
     }
 
@@ -91,27 +93,42 @@ impl Remembered {
     /// Notes how a saga came out that the commit noted last has ended. It is remembered, from then on, as long as the
     /// command that began it.
     pub(crate) fn came_out(&mut self, id: SagaId, came_out: CameOut, begun_by: Retention) {
-        let (queue, retention) = match begun_by {
-            Retention::Long => (&mut self.sagas_long, LONG_RETENTION),
-            Retention::Short => (&mut self.sagas_short, SHORT_RETENTION),
-        };
-        queue.push_back((self.age + retention, id));
-        self.sagas.insert(id, came_out);
+        self.sagas.keep(id, came_out, self.age, begun_by);
+    }
+}
+
+/// What is kept for a while, each under an id that is not kept already.
+struct Kept<K, V> {
+    known: HashMap<K, V>,
+    /// By the age at which they are forgotten.
+    long: VecDeque<(Duration, K)>,
+    short: VecDeque<(Duration, K)>,
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), long: VecDeque::new(), short: VecDeque::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Kept<K, V> {
+    fn get(&self, id: &K) -> Option<&V> {
+        self.known.get(id)
     }
 
-    fn forget(&mut self) {
+    fn keep(&mut self, id: K, known: V, age: Duration, retention: Retention) {
+        let (queue, retention) = match retention {
+            Retention::Long => (&mut self.long, LONG_RETENTION),
+            Retention::Short => (&mut self.short, SHORT_RETENTION),
+        };
+        queue.push_back((age + retention, id));
+        self.known.insert(id, known);
+    }
+
+    fn forget(&mut self, age: Duration) {
         for queue in [&mut self.long, &mut self.short] {
-            while queue.front().is_some_and(|(until, _)| *until < self.age) {
-                if let Some((_, id)) = queue.pop_front() {
-                    self.known.remove(&id);
-                }
-            }
-        }
-        for queue in [&mut self.sagas_long, &mut self.sagas_short] {
-            while queue.front().is_some_and(|(until, _)| *until < self.age) {
-                if let Some((_, id)) = queue.pop_front() {
-                    self.sagas.remove(&id);
-                }
+            while let Some((_, id)) = queue.pop_front_if(|(until, _)| *until < age) {
+                self.known.remove(&id);
             }
         }
     }
@@ -195,6 +212,17 @@ mod tests {
     fn what_was_undone_before_it_came_stays_so() {
         let mut remembered = Remembered::default();
         note(&mut remembered, &Commit { undoes: Some(id(7)), ..commit(1, 0, Retention::Long) });
-        assert_eq!(remembered.find(id(7)), Some(&Known::Undone));
+        assert_eq!(remembered.find(id(7)), Some(Known::Undone));
+    }
+
+    #[test]
+    fn what_was_undone_after_it_came_does_not_come_back_when_it_is_forgotten() {
+        let mut remembered = Remembered::default();
+        note(&mut remembered, &commit(7, 0, Retention::Short));
+        note(&mut remembered, &Commit { undoes: Some(id(7)), ..commit(1, 0, Retention::Long) });
+        for second in 1..=130 {
+            note(&mut remembered, &commit(100 + second, second as i64, Retention::Short));
+        }
+        assert_eq!(remembered.find(id(7)), Some(Known::Undone));
     }
 }

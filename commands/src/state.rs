@@ -158,7 +158,7 @@ impl State {
         let Some(saga) = self.saga(id) else { return self.commands.saga(id).cloned() };
         let UnderWay { acted, .. } = *self.under_way.get(&id)?;
         if saga.status == SagaStatus::CompensationFailed {
-            let error = saga.reason.clone().unwrap_or_default();
+            let error = saga.failure.clone().unwrap_or_default();
             return Some(CameOut { ended: Ended::Stuck { error }, last: self.sagas.changed(id)?, acted });
         }
         saga.is_fulfilled(processes).then_some(CameOut { ended: Ended::Completed, last: acted, acted })
@@ -216,13 +216,13 @@ impl State {
             Known::Undone => {
                 self.rules.keep(Rule::CompensationsOvertakeSteps).then_some(Decision::Refused(Refusal::Undone))
             }
-            Known::Done { .. } if !self.rules.keep(Rule::RememberCommands) => None,
-            Known::Done { fingerprint, .. }
-                if *fingerprint != request.fingerprint && self.rules.keep(Rule::CompareFingerprints) =>
+            Known::Done(_) if !self.rules.keep(Rule::RememberCommands) => None,
+            Known::Done(done)
+                if done.fingerprint != request.fingerprint && self.rules.keep(Rule::CompareFingerprints) =>
             {
                 Some(Decision::Refused(Refusal::KeyReused))
             }
-            Known::Done { receipt, .. } => Some(Decision::Repeated(*receipt)),
+            Known::Done(done) => Some(Decision::Repeated(done.receipt)),
         }
     }
 
@@ -254,15 +254,25 @@ impl State {
                 self.claims.decide(claim, command, &())
             }
             (Command::Saga(SagaCommand::Start { data, .. }), key) if processes.key(&data)? != key => Err(misplaced()),
-            (Command::Saga(command), key) => self.decide_saga(command, &key, processes),
+            (Command::Saga(command), key) => self.decide_saga(command, &key, request.time, processes),
             _ => Err(misplaced()),
         }
     }
 
     /// A saga's own events, each followed by what it does to the saga's key.
-    fn decide_saga(&self, command: SagaCommand, key: &Key, processes: &Processes) -> Result<Vec<Event>, Refusal> {
+    fn decide_saga(
+        &self,
+        command: SagaCommand,
+        key: &Key,
+        now: Timestamp,
+        processes: &Processes,
+    ) -> Result<Vec<Event>, Refusal> {
         let id = saga_of(&command);
-        let desk = Desk { processes: processes.clone(), own: self.own(key) };
+        let data = self.saga(id).and_then(|saga| saga.data.as_ref());
+        if data.is_some_and(|data| processes.key(data).is_ok_and(|own| own != *key)) {
+            return Err(Refusal::Fault(format!("saga {id} is not on {key}")));
+        }
+        let desk = Desk { processes: processes.clone(), own: self.own(key), now };
         let mut begins = match &command {
             SagaCommand::Start { data, with, .. } if self.saga(id).is_none() && self.commands.saga(id).is_none() => {
                 match processes.begin(data, with, &desk.own)? {

@@ -3,6 +3,7 @@
 use crate::admin::SagaMeters;
 use crate::consistency::Consistency;
 use crate::effects::Footprint;
+use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
@@ -26,6 +27,7 @@ pub(crate) struct Backend {
     pub(crate) router: commands::Router,
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) ownership: Arc<dyn Ownership>,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) projections: Arc<Projections>,
     pub(crate) models: Models,
     pub(crate) consistency: Consistency,

@@ -89,7 +89,8 @@ pub struct Config {
 /// Where a log and its keyring are: both in a directory, or on Kafka and in PostgreSQL.
 #[derive(Args, Clone, Debug)]
 pub struct StoreConfig {
-    /// The directory of the log and the keyring; made if it is not there. On Kafka it holds nothing that matters
+    /// The directory of the log and the keyring, and of the file with the admin token; made if it is not there. On Kafka
+    /// it holds only the latter
     #[arg(long, env = "TIDINGS_DATA", default_value = "./data")]
     pub data: PathBuf,
 

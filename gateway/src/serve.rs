@@ -41,6 +41,9 @@ use tracing::{error, info, warn};
 
 /// How often measurements are folded together, and the log is asked how far it has come.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// How far the clocks of nodes may be apart, and how late one may notice that it is behind, when it is reckoned until when
+/// a request of somebody who is deleted may come.
+const STRAGGLERS_MARGIN: Duration = Duration::from_secs(10);
 /// How long owners, and then runners, may take to stop. Above the owner's own limit.
 const STOP_MAX: Duration = Duration::from_secs(15);
 /// How often a server that starts looks whether each partition has an owner by now.
@@ -173,7 +176,7 @@ async fn serve(
     let (app, projections) = (Arc::clone(&parts.app), Arc::clone(&parts.app.projections));
     drop(door.send_replace(routes::router(parts.app)));
     if let Some(entrance) = parts.entrance {
-        running.internal.spawn(entrance.listen(running.stop_internal.clone()));
+        running.internal.spawn(entrance.listen(Arc::clone(&projections), running.stop_internal.clone()));
     }
     let outcome = tokio::select! {
         biased;
@@ -193,8 +196,9 @@ async fn serve(
 fn processes(config: &Config) -> Processes {
     // Who was let in a moment before the account was disabled may take as long as a request may to say what they want, and
     // then it may take as long to be decided as a write may. A node that is behind lets them in for longer.
-    let elsewhere_ms = if config.store.is_shared() { config.session_lag_max_ms } else { 0 };
-    sagas::processes(Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms + elsewhere_ms))
+    let own = Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms);
+    let lag_max = Duration::from_millis(config.session_lag_max_ms);
+    sagas::processes(if config.store.is_shared() { own + lag_max + STRAGGLERS_MARGIN } else { own })
 }
 
 fn limits(config: &Config) -> ConnectionLimits {
@@ -245,7 +249,7 @@ fn assemble(
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
-    let Owners { router, mut owners, ownership, entrance } = owners;
+    let Owners { router, mut owners, ownership, entrance, elsewhere } = owners;
     let models = Models::of(processes(config));
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
@@ -259,6 +263,7 @@ fn assemble(
         router: router.clone(),
         keyring: Arc::clone(keyring),
         projections: Arc::clone(&projections),
+        elsewhere: elsewhere.clone(),
         footprint: models.footprint(),
     }));
     owners = owners.into_iter().map(|owner| owner.with_effects(Arc::clone(&effects))).collect();
@@ -279,6 +284,7 @@ fn assemble(
         saga_stuck: Duration::from_secs(config.saga_stuck_s),
         keyring: Arc::clone(keyring),
         ownership,
+        elsewhere,
         projections,
         models,
         passwords: Passwords::new(config.hashers())?,

@@ -24,11 +24,11 @@ struct Waiting {
 
 impl Projections {
     /// A parked key of which a commit that waits names the person, in whatever field; it is not in the read model, and
-    /// would be once the key is retried.
-    pub async fn parked_concerning(&self, user: UserId) -> Result<Option<ParkedKey>, JournalError> {
+    /// would be once the key is retried. Only these read models are looked at.
+    pub async fn parked_concerning(&self, user: UserId, models: &[&str]) -> Result<Option<ParkedKey>, JournalError> {
         let name = user.to_string();
         for partition in self.partitions() {
-            let Waiting { mut keys, offsets } = self.waiting(partition);
+            let Waiting { mut keys, offsets } = self.waiting(partition, models);
             if let Some(index) = self.first_named(partition, &offsets, &name).await? {
                 let (model, key, parked) = keys.swap_remove(index);
                 return Ok(Some(ParkedKey::of(model, partition, key, parked)));
@@ -37,9 +37,9 @@ impl Projections {
         Ok(None)
     }
 
-    fn waiting(&self, partition: Partition) -> Waiting {
+    fn waiting(&self, partition: Partition, models: &[&str]) -> Waiting {
         let mut waiting = Waiting::default();
-        for model in self.models() {
+        for model in self.models().filter(|model| models.contains(&model.name())) {
             let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
             for (key, parked) in parked {
                 for offset in &parked.offsets {

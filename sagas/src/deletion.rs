@@ -5,7 +5,7 @@
 //! which nothing is left. Then the address and the name are given back. The key comes last, when every read model has
 //! read all that was sealed with it: what no longer opens would otherwise look like a damaged log.
 
-use commands::{Account, Action, ClaimCommand, Command, Effect, Next, Own, Process, Refusal, Saga, User};
+use commands::{Account, Action, ClaimCommand, Effect, Next, Own, Process, Refusal, Saga, User};
 use events::{Event, Key, SagaData, SagaEvent, SagaId, Step, UserDisabled, UserId, UserKeyDestroyed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,7 +113,7 @@ impl Process for Deletion {
         }
     }
 
-    fn compensation(&self, _: SagaId, _: &DeletionData, _: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, _: SagaId, _: &DeletionData, _: &Step) -> Option<Action> {
         None
     }
 

@@ -4,7 +4,7 @@
 //! by the place: while the draft holds it nobody but the author sees the draft. The post is published in the commit that
 //! records the place, and from there on there is no way back; giving the place free is all that remains.
 
-use commands::{Action, Command, FeedSlotCommand, Next, Own, Post, Process, Refusal, Saga};
+use commands::{Action, FeedSlotCommand, Next, Own, Post, Process, Refusal, Saga};
 use events::{
     Event, Key, PostDraftDropped, PostDraftPublished, PostDrafted, PostId, SagaData, SagaEvent, SagaId, Step, UserId,
 };
@@ -92,10 +92,10 @@ impl Process for PostCreation {
         Action::Command(Key::User(user), command.into())
     }
 
-    fn compensation(&self, saga: SagaId, data: &PostCreationData, step: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, saga: SagaId, data: &PostCreationData, step: &Step) -> Option<Action> {
         let PostCreationData { post, author: user } = *data;
         let release = FeedSlotCommand::Release { user, post, saga };
-        (*step == RESERVE_FEED_SLOT).then(|| (Key::User(user), release.into()))
+        (*step == RESERVE_FEED_SLOT).then(|| Action::Command(Key::User(user), release.into()))
     }
 
     fn is_fulfilled(&self, saga: &Saga) -> bool {
@@ -106,7 +106,7 @@ impl Process for PostCreation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::{ADA, SAGA, Stage, sealed};
+    use crate::stage::{ADA, Stage, sealed};
     use events::{Content, UserDisabled};
     use uuid::Uuid;
 
@@ -152,9 +152,8 @@ mod tests {
     fn a_place_that_comes_after_it_was_given_back_is_refused() {
         let mut stage = Stage::with_ada();
         stage.begin(&PostCreation, data(), draft()).unwrap();
-        let release = FeedSlotCommand::Reserve { user: ADA, post: POST, saga: SAGA };
-        let (key, undo) = PostCreation.compensation(SAGA, &data().read().unwrap(), &RESERVE_FEED_SLOT).unwrap();
-        assert_eq!(stage.ask(key, undo).unwrap(), ["feed_slot.released"]);
-        assert_eq!(stage.ask(key, release).unwrap(), ["feed_slot.reserved"], "under an id that nothing has undone");
+        assert_eq!(stage.undo(&PostCreation, &data(), RESERVE_FEED_SLOT).0, ["feed_slot.released"]);
+        let (there, _) = stage.step(&PostCreation, &data(), RESERVE_FEED_SLOT);
+        assert_eq!(there, Err(Refusal::Undone));
     }
 }

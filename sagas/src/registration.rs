@@ -1,12 +1,13 @@
 //! USER_REGISTRATION: claim the address, claim the name, create the user, confirm both claims.
 //!
 //! A claim never lapses by time, so once both are reserved nothing can stand in the way any more: the user is created
-//! in the commit that records the second one, and from there on there is no way back.
+//! in the commit that records the second one, and from there on there is no way back. If it comes to nothing, the key is
+//! destroyed under which the log holds what was typed: there is no account that could be deleted.
 
-use commands::{Action, ClaimCommand, Command, Next, Own, Process, Refusal, Saga, User};
+use commands::{Action, ClaimCommand, Effect, Next, Own, Process, Refusal, Saga, User};
 use events::{
     Digest, Email, Event, Key, PasswordHash, SagaData, SagaEvent, SagaId, Sealed, Step, StepCompleted, UserCreated,
-    UserId, Username,
+    UserId, UserKeyDestroyed, Username,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,6 +20,8 @@ pub const CLAIM_USERNAME: Step = Step::named("CLAIM_USERNAME");
 pub const CONFIRM_EMAIL: Step = Step::named("CONFIRM_EMAIL");
 /// Keeps the name for good.
 pub const CONFIRM_USERNAME: Step = Step::named("CONFIRM_USERNAME");
+/// Makes the key that all of it is sealed under: done before the saga begins, and only ever undone.
+pub const CREATE_KEY: Step = Step::named("CREATE_KEY");
 
 /// The process.
 pub struct Registration;
@@ -49,6 +52,7 @@ impl From<RegistrationData> for SagaData {
 impl Process for Registration {
     const NAME: &'static str = "USER_REGISTRATION";
     const STEPS: &'static [Step] = &[CLAIM_EMAIL, CLAIM_USERNAME, CONFIRM_EMAIL, CONFIRM_USERNAME];
+    const BEFORE: Option<Step> = Some(CREATE_KEY);
     type Data = RegistrationData;
 
     fn key(&self, data: &RegistrationData) -> Key {
@@ -98,6 +102,9 @@ impl Process for Registration {
                     .into(),
                 ]
             }
+            SagaEvent::StepUndone(undone) if undone.step == CREATE_KEY => {
+                vec![UserKeyDestroyed { user: data.user }.into()]
+            }
             _ => Vec::new(),
         }
     }
@@ -111,9 +118,12 @@ impl Process for Registration {
         Action::Command(target(data, step), claim.into())
     }
 
-    fn compensation(&self, id: SagaId, data: &RegistrationData, step: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, id: SagaId, data: &RegistrationData, step: &Step) -> Option<Action> {
+        if *step == CREATE_KEY {
+            return Some(Action::Effect(Effect::DestroyKey(data.user)));
+        }
         let reserves = *step == CLAIM_EMAIL || *step == CLAIM_USERNAME;
-        reserves.then(|| (target(data, step), ClaimCommand::Release { saga: id }.into()))
+        reserves.then(|| Action::Command(target(data, step), ClaimCommand::Release { saga: id }.into()))
     }
 }
 
@@ -180,7 +190,7 @@ mod tests {
     }
 
     fn record(step: Step, compensation: bool, outcome: Outcome) -> SagaCommand {
-        SagaCommand::Record { saga: saga(), step, compensation, outcome, now: NOW }
+        SagaCommand::Record { saga: saga(), step, compensation, outcome }
     }
 
     const DONE: Outcome = Outcome::Done { version: Some(1) };
@@ -193,14 +203,14 @@ mod tests {
     fn email_claimed() -> Vec<Fact<SagaEvent>> {
         vec![
             started(),
-            requested(CLAIM_EMAIL, false, Timestamp::default()),
+            requested(CLAIM_EMAIL, false, NOW),
             completed(CLAIM_EMAIL),
             requested(CLAIM_USERNAME, false, NOW),
         ]
     }
 
     fn framework() -> TestFramework<Saga> {
-        TestFramework::with(Desk { processes: processes(Duration::ZERO), own: Own::default() })
+        TestFramework::with(Desk { processes: processes(Duration::ZERO), own: Own::default(), now: NOW })
     }
 
     #[test]
@@ -209,7 +219,7 @@ mod tests {
         framework()
             .given_no_previous_events()
             .when(SagaCommand::Start { saga: saga(), data, with: Value::Null })
-            .then_expect_events(vec![started(), requested(CLAIM_EMAIL, false, Timestamp::default())]);
+            .then_expect_events(vec![started(), requested(CLAIM_EMAIL, false, NOW)]);
     }
 
     #[test]
@@ -272,11 +282,11 @@ mod tests {
         framework()
             .given(given.into_iter().chain(expected).collect())
             .when(record(CLAIM_EMAIL, true, DONE))
-            .then_expect_events(vec![undone(CLAIM_EMAIL), compensated()]);
+            .then_expect_events(vec![undone(CLAIM_EMAIL), requested(CREATE_KEY, true, NOW)]);
     }
 
     #[test]
-    fn a_taken_name_gives_the_address_back() {
+    fn a_taken_name_gives_the_address_back_and_then_what_was_typed_becomes_unreadable() {
         let mut given = email_claimed();
         given.extend(refused(CLAIM_USERNAME));
         given.push(requested(CLAIM_USERNAME, true, NOW));
@@ -286,10 +296,16 @@ mod tests {
             .when(record(CLAIM_USERNAME, true, DONE))
             .then_expect_events(vec![undone(CLAIM_USERNAME), back.clone()]);
         given.extend([undone(CLAIM_USERNAME), back]);
+        let unreadable = requested(CREATE_KEY, true, NOW);
+        framework()
+            .given(given.clone())
+            .when(record(CLAIM_EMAIL, true, DONE))
+            .then_expect_events(vec![undone(CLAIM_EMAIL), unreadable.clone()]);
+        given.extend([undone(CLAIM_EMAIL), unreadable]);
         framework()
             .given(given)
-            .when(record(CLAIM_EMAIL, true, DONE))
-            .then_expect_events(vec![undone(CLAIM_EMAIL), compensated()]);
+            .when(record(CREATE_KEY, true, Outcome::Done { version: None }))
+            .then_expect_events(vec![undone(CREATE_KEY), compensated()]);
     }
 
     #[test]

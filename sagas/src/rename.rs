@@ -4,7 +4,7 @@
 //! commit, and from there on there is no way back: the new claims are kept for good and the old ones given back. An account
 //! that is no longer what it was when the saga began, by another rename or by its deletion, is not changed.
 
-use commands::{Account, Action, ClaimCommand, Command, Next, Own, Process, Refusal, Saga};
+use commands::{Account, Action, ClaimCommand, Next, Own, Process, Refusal, Saga};
 use events::{
     Claimed, Digest, Email, EmailChanged, Event, Key, SagaData, SagaEvent, SagaId, Sealed, Step, UserId, Username,
     UsernameChanged,
@@ -177,10 +177,14 @@ impl Process for Rename {
         }
     }
 
-    fn compensation(&self, saga: SagaId, data: &RenameData, step: &Step) -> Option<(Key, Command)> {
+    fn compensation(&self, saga: SagaId, data: &RenameData, step: &Step) -> Option<Action> {
         let (new, ..) = data.keys(step)?;
         let reserves = *step == CLAIM_EMAIL || *step == CLAIM_USERNAME;
-        reserves.then(|| (new, ClaimCommand::Release { saga }.into()))
+        reserves.then(|| Action::Command(new, ClaimCommand::Release { saga }.into()))
+    }
+
+    fn plan(&self, data: &RenameData) -> Vec<Step> {
+        data.claims().into_iter().chain(data.rest()).collect()
     }
 
     fn is_fulfilled(&self, saga: &Saga) -> bool {

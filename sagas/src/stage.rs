@@ -157,13 +157,17 @@ impl Stage {
         step: Step,
     ) -> (Vec<&'static str>, Vec<&'static str>) {
         let read: P::Data = data.read().unwrap();
-        let (key, command) = process.compensation(SAGA, &read, &step).unwrap();
-        let undoes = Some(step_command_id(SAGA, &step, false));
-        let there = self.ask_as(step_command_id(SAGA, &step, true), undoes, key, command).unwrap();
+        let there = match process.compensation(SAGA, &read, &step).unwrap() {
+            Action::Command(key, command) => {
+                let undoes = Some(step_command_id(SAGA, &step, false));
+                self.ask_as(step_command_id(SAGA, &step, true), undoes, key, command).unwrap()
+            }
+            Action::Effect(_) => Vec::new(),
+        };
         (there, self.tell(process.key(&read), step, true, Outcome::Done { version: None }))
     }
 
     fn tell(&mut self, key: Key, step: Step, compensation: bool, outcome: Outcome) -> Vec<&'static str> {
-        self.ask(key, SagaCommand::Record { saga: SAGA, step, compensation, outcome, now: NOW }).unwrap()
+        self.ask(key, SagaCommand::Record { saga: SAGA, step, compensation, outcome }).unwrap()
     }
 }

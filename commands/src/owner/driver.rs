@@ -3,19 +3,20 @@
 //! It acts only upon requests that stand in the log and are valid, and a restart finds them again in the state. It
 //! keeps no promise of its own: a step that is sent twice takes effect once, since its command's id never changes.
 //!
-//! Commands to other keys take milliseconds and effects outside the log may take a minute, so each have a lane: what is
-//! slow holds up nothing that is quick.
+//! Steps go in lanes, each with a limit of its own: one for each partition that commands go to, one for effects that act,
+//! and one for effects that wait for others. What is slow holds up nothing that could go on.
 
 use super::{OwnerOptions, limits};
-use crate::process::{Action, Outcome, SagaCommand, outcome_command_id, retry_delay, step_command_id};
+use crate::process::{Action, Outcome, Saga, SagaCommand, outcome_command_id, retry_delay, step_command_id};
 use crate::request::Request;
 use crate::state::State;
 use events::{CommandId, Key, Retention, SagaEvent, SagaId, Step, Timestamp};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use journal::Rule;
-use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
+use journal::{Partition, Rule, partition_of};
+use metrics::counter;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -28,23 +29,49 @@ type Open = (SagaId, Step, bool);
 pub(super) struct Attempt {
     of: Open,
     outcome: Outcome,
-    lane: usize,
+    lane: Lane,
 }
 
-/// The open steps of a partition, by when they are due, and those that are being carried out.
+/// The open steps of a partition, by when they are due, and those that are being carried out. Each is either the one or
+/// the other, and once.
 #[derive(Default)]
 pub(super) struct Driver {
-    lanes: [Lane; 2],
+    lanes: BTreeMap<Lane, Queue>,
+    timers: HashMap<Open, (Lane, Instant)>,
+    under_way: HashSet<Open>,
     running: JoinSet<Attempt>,
 }
 
-const COMMANDS: usize = 0;
-const EFFECTS: usize = 1;
-/// How many of each may run at one time.
-const RUNNING_MAX: [usize; 2] = [limits::STEPS_SENDING_MAX, limits::EFFECTS_RUNNING_MAX];
+/// What holds each other up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    /// Commands to the owner of a partition.
+    To(Partition),
+    /// Effects that take as long as there is to do.
+    Acting,
+    /// Effects that take as long as others need.
+    Waiting,
+}
+
+impl Lane {
+    fn of(action: &Action, partitions: u32) -> Self {
+        match action {
+            Action::Command(key, _) => Self::To(partition_of(key, partitions)),
+            Action::Effect(effect) if effect.waits() => Self::Waiting,
+            Action::Effect(_) => Self::Acting,
+        }
+    }
+
+    fn running_max(self) -> usize {
+        match self {
+            Self::To(_) => limits::STEPS_SENDING_MAX,
+            Self::Acting | Self::Waiting => limits::EFFECTS_RUNNING_MAX,
+        }
+    }
+}
 
 #[derive(Default)]
-struct Lane {
+struct Queue {
     /// By this process's clock: the wall clock may jump.
     due: BTreeSet<(Instant, Open)>,
     running: usize,
@@ -57,9 +84,7 @@ impl Driver {
         for (id, saga) in state.open_sagas() {
             for (step, undo, due) in saga.open_steps() {
                 let attempts = saga.step(step).map_or(0, |state| state.attempts);
-                let wait =
-                    if attempts == 0 { first_delay(state, options, id, step) } else { retry_delay(id, attempts) };
-                driver.wait(state, options, (id, step.clone(), undo), due, wait);
+                driver.wait(state, options, (id, step.clone(), undo), due, attempts);
             }
         }
         driver
@@ -69,36 +94,50 @@ impl Driver {
     pub(super) fn note(&mut self, state: &State, options: &OwnerOptions, event: &SagaEvent) {
         match event {
             SagaEvent::StepRequested(e) => {
-                let wait = first_delay(state, options, e.saga, &e.step);
-                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, wait);
+                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, 0);
             }
             SagaEvent::StepRetried(e) => {
-                let wait = retry_delay(e.saga, e.attempts);
-                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, wait);
+                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, e.attempts);
             }
             SagaEvent::StepAdvanced(e) => {
-                self.wait(state, options, (e.saga, e.step.clone(), false), e.due, Duration::ZERO);
+                self.wait(state, options, (e.saga, e.step.clone(), false), e.due, 0);
             }
             _ => {}
         }
     }
 
-    /// Has a step carried out at `due` by the wall clock, in `longest` at the latest: a clock that was set back would hold
-    /// it up for as long.
-    fn wait(&mut self, state: &State, options: &OwnerOptions, open: Open, due: Timestamp, longest: Duration) {
+    /// Tries a step again, after a while, although its last outcome could not be put to its saga.
+    pub(super) fn again(&mut self, state: &State, options: &OwnerOptions, saga: SagaId, step: Step, undo: bool) {
+        let due = (options.clock)().plus(retry_delay(saga, u32::MAX));
+        self.wait(state, options, (saga, step, undo), due, u32::MAX);
+    }
+
+    /// Has a step carried out at `due` by the wall clock, but waits no longer than is due after so many attempts: a clock
+    /// that was set back would hold it up for as long. One that is being carried out is waited for instead: its outcome
+    /// says what comes next.
+    fn wait(&mut self, state: &State, options: &OwnerOptions, open: Open, due: Timestamp, attempts: u32) {
+        if self.under_way.contains(&open) {
+            return;
+        }
         let Some(action) = action(state, options, &open) else { return };
-        let lane = match action {
-            Action::Command(..) => COMMANDS,
-            Action::Effect(_) => EFFECTS,
+        let longest = match attempts {
+            0 => first_delay(state, options, &open),
+            attempts => retry_delay(open.0, attempts),
         };
+        let lane = Lane::of(&action, options.journal.partitions());
         let at = Instant::now() + due.since((options.clock)()).min(longest);
-        self.lanes[lane].due.insert((at, open));
+        if let Some((lane, before)) = self.timers.insert(open.clone(), (lane, at))
+            && let Some(queue) = self.lanes.get_mut(&lane)
+        {
+            queue.due.remove(&(before, open.clone()));
+        }
+        self.lanes.entry(lane).or_default().due.insert((at, open));
     }
 
     /// Sleeps until the next step is due; for ever, if none is or if as many as may be are being carried out.
     pub(super) fn next_due(&self) -> impl Future<Output = ()> + use<> {
-        let lanes = self.lanes.iter().zip(RUNNING_MAX).filter(|(lane, max)| lane.running < *max);
-        let first = lanes.filter_map(|(lane, _)| lane.due.first().map(|(at, _)| *at)).min();
+        let free = self.lanes.iter().filter(|(lane, queue)| queue.running < lane.running_max());
+        let first = free.filter_map(|(_, queue)| queue.due.first().map(|(at, _)| *at)).min();
         async move {
             match first {
                 Some(at) => sleep_until(at).await,
@@ -109,45 +148,26 @@ impl Driver {
 
     /// Begins the steps that are due.
     pub(super) fn send_due(&mut self, state: &State, options: &OwnerOptions) {
-        if self.lanes.iter().all(|lane| lane.due.is_empty()) {
+        if self.timers.is_empty() {
             return;
         }
         let now = Instant::now();
-        for (lane, max) in RUNNING_MAX.into_iter().enumerate() {
-            while self.lanes[lane].running < max && self.lanes[lane].due.first().is_some_and(|(at, _)| *at <= now) {
-                if let Some((_, open)) = self.lanes[lane].due.pop_first() {
-                    self.begin(state, options, open, lane);
+        let mut due = Vec::new();
+        for (lane, queue) in &mut self.lanes {
+            let room = lane.running_max().saturating_sub(queue.running);
+            while due.len() < room && queue.due.first().is_some_and(|(at, _)| *at <= now) {
+                due.extend(queue.due.pop_first().map(|(_, open)| open));
+            }
+            for open in due.drain(..) {
+                self.timers.remove(&open);
+                if let Some(outcome) = begin(state, options, &open) {
+                    queue.running += 1;
+                    self.under_way.insert(open.clone());
+                    self.running.spawn(attempt(open, *lane, outcome));
                 }
             }
         }
-    }
-
-    fn begin(&mut self, state: &State, options: &OwnerOptions, of: Open, lane: usize) {
-        let (id, step, compensation) = &of;
-        let still_open = |(open, undo, _): (&Step, bool, Timestamp)| open == step && undo == *compensation;
-        if !state.saga(*id).is_some_and(|saga| saga.open_steps().any(still_open)) {
-            return;
-        }
-        let Some(action) = action(state, options, &of) else {
-            return error!(saga = %id, %step, "no process knows how to carry out this step of saga {id}");
-        };
-        let outcome = match action {
-            Action::Command(key, command) => send(options, &of, key, command),
-            Action::Effect(effect) => {
-                let carried_out = options.effects.carry_out(*id, effect);
-                async move {
-                    let outcome = timeout(limits::EFFECT_TIMEOUT, carried_out).await;
-                    outcome.unwrap_or_else(|_| Outcome::Unknown(format!("{effect:?} took too long")))
-                }
-                .boxed()
-            }
-        };
-        self.lanes[lane].running += 1;
-        self.running.spawn(async move {
-            // Whatever panics has brought no answer.
-            let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
-            Attempt { of, outcome: outcome.unwrap_or_else(|_| Outcome::Unknown("a panic".to_owned())), lane }
-        });
+        self.lanes.retain(|_, queue| queue.running > 0 || !queue.due.is_empty());
     }
 
     /// The next outcome of a step; waits for ever while none is being carried out.
@@ -155,7 +175,10 @@ impl Driver {
         loop {
             match self.running.join_next().await {
                 Some(Ok(attempt)) => {
-                    self.lanes[attempt.lane].running -= 1;
+                    if let Some(queue) = self.lanes.get_mut(&attempt.lane) {
+                        queue.running -= 1;
+                    }
+                    self.under_way.remove(&attempt.of);
                     return Some(attempt);
                 }
                 Some(Err(failed)) => error!("carrying out a saga's step failed: {failed}"),
@@ -169,10 +192,12 @@ impl Driver {
         let now = (options.clock)();
         let Attempt { of: (id, step, compensation), outcome, .. } = attempt;
         let saga = state.saga(id)?;
+        let data = saga.data.as_ref()?;
+        measure(&data.process, &step, compensation, &outcome);
         let tried = saga.step(&step).map(|state| (state.parts, state.attempts))?;
-        let key = options.processes.key(saga.data.as_ref()?).ok()?;
+        let key = options.processes.key(data).ok()?;
         let command_id = outcome_command_id(id, &step, compensation, tried);
-        let command = SagaCommand::Record { saga: id, step, compensation, outcome, now };
+        let command = SagaCommand::Record { saga: id, step, compensation, outcome };
         let deadline = Instant::now() + limits::STEP_TIMEOUT;
         Some(Request {
             correlation: id.0,
@@ -182,9 +207,43 @@ impl Driver {
     }
 }
 
-/// What a step's command brings. The ids of steps are not remembered for long: whatever comes later than its deadline is
-/// not decided, and a target takes the same step of the same saga again without a change. What undoes them is, since its
-/// target must refuse for good what it undoes.
+fn measure(process: &str, step: &Step, compensation: bool, outcome: &Outcome) {
+    let labels = [
+        ("type", process.to_owned()),
+        ("step", step.to_string()),
+        ("compensation", compensation.to_string()),
+        ("outcome", outcome.name().to_owned()),
+    ];
+    counter!("tidings_saga_steps_total", &labels).increment(1);
+}
+
+/// One attempt of a step that its saga still waits for.
+fn begin(state: &State, options: &OwnerOptions, of: &Open) -> Option<BoxFuture<'static, Outcome>> {
+    let (id, step, compensation) = of;
+    let still_open = |(open, undo, _): (&Step, bool, Timestamp)| open == step && undo == *compensation;
+    state.saga(*id).filter(|saga| saga.open_steps().any(still_open))?;
+    Some(match action(state, options, of)? {
+        Action::Command(key, command) => send(options, of, key, command),
+        Action::Effect(effect) => {
+            let carried_out = options.effects.carry_out(*id, effect);
+            async move {
+                let outcome = timeout(limits::EFFECT_TIMEOUT, carried_out).await;
+                outcome.unwrap_or_else(|_| Outcome::Unknown(format!("{effect:?} took too long")))
+            }
+            .boxed()
+        }
+    })
+}
+
+/// Whatever panics has failed.
+async fn attempt(of: Open, lane: Lane, outcome: BoxFuture<'static, Outcome>) -> Attempt {
+    let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
+    Attempt { of, outcome: outcome.unwrap_or_else(|_| Outcome::Failed("a panic".to_owned())), lane }
+}
+
+/// What a step's command brings. The ids of steps are not remembered for long, and need not be: nodes take no request of
+/// another node that is older than what they remember, and a target takes the same step of the same saga again without a
+/// change. What undoes them is remembered, since its target must refuse for good what it undoes.
 fn send(
     options: &OwnerOptions,
     (id, step, compensation): &Open,
@@ -207,12 +266,22 @@ fn send(
     async move { Outcome::of(&router.submit(request).await) }.boxed()
 }
 
+/// What carries a step out. `None` if the saga has ended, or if this program does not know, which only another one can
+/// change.
 fn action(state: &State, options: &OwnerOptions, (id, step, compensation): &Open) -> Option<Action> {
     let saga = state.saga(*id)?;
-    let key = options.processes.key(saga.data.as_ref()?).ok()?;
-    saga.action(*id, &options.processes, step, *compensation, &state.own(&key))
+    let of = || {
+        let key = options.processes.key(saga.data.as_ref()?).ok()?;
+        saga.action(*id, &options.processes, step, *compensation, &state.own(&key))
+    };
+    let action = catch_unwind(AssertUnwindSafe(of)).unwrap_or_default();
+    if action.is_none() {
+        error!(saga = %id, %step, "this program does not know how to carry out the step {step} of saga {id}");
+    }
+    action
 }
 
-fn first_delay(state: &State, options: &OwnerOptions, id: SagaId, step: &Step) -> Duration {
-    state.saga(id).map(|saga| saga.delay(&options.processes, step)).unwrap_or_default()
+fn first_delay(state: &State, options: &OwnerOptions, (id, step, compensation): &Open) -> Duration {
+    let of = |saga: &Saga| saga.delay(&options.processes, step);
+    state.saga(*id).filter(|_| !compensation).map(of).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ use super::time::commit_time;
 use super::{Owner, limits};
 use crate::answer::{Answer, Receipt, Refusal};
 use crate::command::Command;
+use crate::process::SagaCommand;
 use crate::request::Request;
 use crate::router::Delivery;
 use crate::state::{Decision, State, saga_of};
@@ -374,12 +375,7 @@ impl Tenure {
 
     /// Answers, or lets the asker wait for the end of the saga.
     fn release(&mut self, owner: &Owner, request: &Request, given: Answer, reply: Reply) {
-        let Some(reply) = reply else {
-            if let Answer::Refused(refusal) = given {
-                warn!(saga = %request.correlation, "the outcome of a saga's step was refused: {refusal}");
-            }
-            return;
-        };
+        let Some(reply) = reply else { return self.recorded(owner, request, &given) };
         let waits_for = match (&request.command, &given) {
             (Command::Saga(command), Answer::Accepted(_) | Answer::Repeated(_) | Answer::Unchanged(_))
                 if request.until_saga_ends =>
@@ -410,6 +406,15 @@ impl Tenure {
             self.decide(owner, Arc::new(request), None);
         }
         Ok(())
+    }
+
+    /// The saga of a step has been told what came of it. One that could not take it in waits for the step all the same.
+    fn recorded(&mut self, owner: &Owner, request: &Request, given: &Answer) {
+        let Command::Saga(SagaCommand::Record { saga, step, compensation, .. }) = &request.command else { return };
+        if let Answer::Refused(refusal) = given {
+            warn!(%saga, %step, "the outcome of the step {step} of saga {saga} was refused: {refusal}");
+            self.driver.again(&self.state, &owner.options, *saga, step.clone(), *compensation);
+        }
     }
 
     /// Finishes what was accepted: decides what waits, as there is room, and waits for the receipts, within a limit.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 /// How often a step is tried without an answer before the saga gives up and undoes what was done.
 pub(super) const STEP_ATTEMPTS_MAX: u32 = 8;
-/// How often a compensation may be refused before a person must look.
-pub(super) const COMPENSATION_ATTEMPTS_MAX: u32 = 50;
+/// How often a compensation is tried before one that is refused, or fails, must be looked at by a person: a quarter of an
+/// hour or so.
+pub(super) const COMPENSATION_ATTEMPTS_MAX: u32 = 20;
 /// The wait after the first attempt; doubled with each further one.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// The longest wait between two attempts.
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+/// The longest wait between two attempts: some are tried for ever, and each attempt is a commit.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// None before the first attempt; then doubles with each, and differs between sagas by up to a half, so that they do
 /// not come back all at once. The jitter is taken from the saga's id: deciding has no randomness of its own.

@@ -18,6 +18,16 @@ pub enum Effect {
     DestroyKey(UserId),
 }
 
+impl Effect {
+    /// Whether it takes long only because it waits for others to get on.
+    pub fn waits(self) -> bool {
+        match self {
+            Self::Sweep(_) | Self::PassReadModels(_) => true,
+            Self::Erase(_) | Self::DestroyKey(_) => false,
+        }
+    }
+}
+
 /// What comes of an effect.
 pub type EffectFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 

@@ -1,11 +1,14 @@
 //! What an operator can do about a saga that does not get on.
 
-use super::{Processes, Saga, SagaStatus, StepPhase};
+use super::{Desk, Saga, SagaStatus, StepPhase, StepState};
 use crate::aggregates::Fact;
 use crate::answer::Refusal;
 use cqrs_es::event_sink::EventSink;
 use events::{SagaCompensationOrdered, SagaEvent, SagaId, SagaRetryOrdered, StepRetried, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+
+/// Why a step is tried again that nothing went wrong with; the operator's own reason stands beside it.
+const ORDERED: &str = "ordered";
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +25,9 @@ impl Saga {
     pub(super) async fn order(
         &mut self,
         saga: SagaId,
-        processes: &Processes,
+        desk: &Desk,
         order: Order,
         (by, reason): (Option<UserId>, String),
-        now: Timestamp,
         sink: &EventSink<Self>,
     ) -> Result<(), Refusal> {
         if self.data.is_none() {
@@ -37,50 +39,50 @@ impl Saga {
         match order {
             Order::Retry => {
                 let given_up = self.status == SagaStatus::CompensationFailed;
-                sink.write(Fact(SagaRetryOrdered { saga, by, reason: reason.clone() }.into()), self).await;
-                for retried in self.retries(saga, given_up, &reason, now) {
+                sink.write(Fact(SagaRetryOrdered { saga, by, reason }.into()), self).await;
+                for retried in self.retries(saga, given_up, desk.now) {
                     sink.write(Fact(retried), self).await;
                 }
             }
             Order::Compensate => {
-                let can_be_undone = |step| self.compensation(saga, processes, step).is_some();
+                let can_be_undone = |step| self.compensation(saga, &desk.processes, step).is_some();
                 if self.status != SagaStatus::Running || !self.steps.iter().all(|state| can_be_undone(&state.step)) {
                     return Err(Refusal::NoWayBack);
                 }
                 let ordered = SagaCompensationOrdered { saga, by, reason: reason.clone() };
                 sink.write(Fact(ordered.into()), self).await;
-                self.turn_back(saga, processes, reason, now, sink).await;
+                self.turn_back(saga, desk, reason, sink).await;
             }
         }
         Ok(())
     }
 
-    /// One more attempt, at once, of everything that waits for an outcome. What was given up had its last outcome told, so
-    /// the next one counts as another attempt.
-    fn retries(&self, saga: SagaId, given_up: bool, reason: &str, now: Timestamp) -> Vec<SagaEvent> {
+    /// One more attempt, at once, of everything that was tried and waits to be tried again. What has a time for its first
+    /// attempt keeps it. What was given up had its last outcome told, so the next one counts as another attempt.
+    fn retries(&self, saga: SagaId, given_up: bool, now: Timestamp) -> Vec<SagaEvent> {
         let told = u32::from(given_up);
-        let retry = |state: &super::StepState| StepRetried {
+        let retry = |state: &StepState| StepRetried {
             saga,
             step: state.step.clone(),
             compensation: state.phase == StepPhase::Undoing,
             attempts: state.attempts + told,
             due: now,
-            error: reason.to_owned(),
+            error: ORDERED.to_owned(),
         };
         let open: Vec<_> = self.open_steps().map(|(step, ..)| step).collect();
-        let waiting = self.steps.iter().filter(|state| open.contains(&&state.step));
+        let waiting = self.steps.iter().filter(|state| open.contains(&&state.step) && state.attempts > 0);
         waiting.map(|state| retry(state).into()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::attempts::COMPENSATION_ATTEMPTS_MAX;
+    use super::super::attempts::{COMPENSATION_ATTEMPTS_MAX, retry_delay};
     use super::super::saga::Desk;
-    use super::super::{Action, Next, Outcome, Own, Process, SagaCommand};
+    use super::super::{Action, Next, Outcome, Own, Process, Processes, SagaCommand};
+    use super::ORDERED;
     use super::*;
     use crate::aggregates::ClaimCommand;
-    use crate::command::Command;
     use cqrs_es::test::TestFramework;
     use events::{
         Digest, Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData,
@@ -128,8 +130,8 @@ mod tests {
             Action::Command(Key::Email(Digest::default()), ClaimCommand::Confirm { saga: id }.into())
         }
 
-        fn compensation(&self, id: SagaId, _: &ErrandData, step: &Step) -> Option<(Key, Command)> {
-            let undo = (Key::Email(Digest::default()), ClaimCommand::Release { saga: id }.into());
+        fn compensation(&self, id: SagaId, _: &ErrandData, step: &Step) -> Option<Action> {
+            let undo = Action::Command(Key::Email(Digest::default()), ClaimCommand::Release { saga: id }.into());
             (*step == FIRST).then_some(undo)
         }
     }
@@ -138,7 +140,7 @@ mod tests {
     struct ErrandData {}
 
     fn framework() -> TestFramework<Saga> {
-        TestFramework::with(Desk { processes: Processes::default().with(Errand), own: Own::default() })
+        TestFramework::with(Desk { processes: Processes::default().with(Errand), own: Own::default(), now: NOW })
     }
 
     fn fact(event: impl Into<SagaEvent>) -> Fact<SagaEvent> {
@@ -153,12 +155,17 @@ mod tests {
         fact(StepRetried { saga: SAGA, step, compensation, attempts, due: NOW, error: why() })
     }
 
+    fn at_once(step: Step, compensation: bool, attempts: u32) -> Fact<SagaEvent> {
+        let error = ORDERED.to_owned();
+        fact(StepRetried { saga: SAGA, step, compensation, attempts, due: NOW, error })
+    }
+
     fn why() -> String {
         "it hung".to_owned()
     }
 
     fn order(order: Order) -> SagaCommand {
-        SagaCommand::Order { saga: SAGA, order, by: Some(OPERATOR), reason: why(), now: NOW }
+        SagaCommand::Order { saga: SAGA, order, by: Some(OPERATOR), reason: why() }
     }
 
     fn retry_ordered() -> Fact<SagaEvent> {
@@ -192,18 +199,48 @@ mod tests {
     fn what_waits_for_its_next_attempt_is_tried_at_once() {
         let mut given = begun();
         given.push(retried(FIRST, false, 5));
-        let expected = vec![retry_ordered(), retried(FIRST, false, 5)];
+        let expected = vec![retry_ordered(), at_once(FIRST, false, 5)];
         framework().given(given).when(order(Order::Retry)).then_expect_events(expected);
+    }
+
+    #[test]
+    fn what_was_not_tried_yet_keeps_its_time() {
+        framework().given(begun()).when(order(Order::Retry)).then_expect_events(vec![retry_ordered()]);
+    }
+
+    #[test]
+    fn a_compensation_that_fails_is_given_up_after_so_many_attempts_and_one_without_an_answer_is_not() {
+        let given = |attempts| {
+            let mut given = begun();
+            given.extend([
+                fact(SagaCompensating { saga: SAGA, reason: "taken".to_owned() }),
+                requested(FIRST, true),
+                retried(FIRST, true, attempts),
+            ]);
+            given
+        };
+        let record = |outcome| SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome };
+        let error = || "oh".to_owned();
+        let failed = fact(SagaCompensationFailed { saga: SAGA, step: FIRST, error: error() });
+        let last = COMPENSATION_ATTEMPTS_MAX - 1;
+        framework().given(given(last)).when(record(Outcome::Failed(error()))).then_expect_events(vec![failed]);
+        let again = |attempts| {
+            let due = NOW.plus(retry_delay(SAGA, attempts));
+            fact(StepRetried { saga: SAGA, step: FIRST, compensation: true, attempts, due, error: error() })
+        };
+        let unknown = record(Outcome::Unknown(error()));
+        framework().given(given(last)).when(unknown).then_expect_events(vec![again(COMPENSATION_ATTEMPTS_MAX)]);
+        framework().given(given(1)).when(record(Outcome::Failed(error()))).then_expect_events(vec![again(2)]);
     }
 
     #[test]
     fn a_compensation_that_was_given_up_is_one_more_attempt_and_can_succeed() {
         let mut given = given_up();
-        let expected = vec![retry_ordered(), retried(FIRST, true, COMPENSATION_ATTEMPTS_MAX)];
+        let expected = vec![retry_ordered(), at_once(FIRST, true, COMPENSATION_ATTEMPTS_MAX)];
         framework().given(given.clone()).when(order(Order::Retry)).then_expect_events(expected.clone());
         given.extend(expected);
         let done = Outcome::Done { version: None };
-        let record = SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome: done, now: NOW };
+        let record = SagaCommand::Record { saga: SAGA, step: FIRST, compensation: true, outcome: done };
         let undone = vec![fact(StepUndone { saga: SAGA, step: FIRST }), fact(SagaCompensated { saga: SAGA })];
         framework().given(given).when(record).then_expect_events(undone);
     }

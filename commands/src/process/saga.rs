@@ -4,11 +4,10 @@ use super::attempts::{COMPENSATION_ATTEMPTS_MAX, STEP_ATTEMPTS_MAX, retry_delay}
 use super::{Action, Kind, Next, Order, Own, Processes};
 use crate::aggregates::Fact;
 use crate::answer::{Answer, Receipt, Refusal};
-use crate::command::Command;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use events::{
-    Event, Key, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, SagaEvent, SagaId,
+    Event, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, SagaEvent, SagaId,
     SagaStarted, Step, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone, Timestamp,
     UserId,
 };
@@ -80,6 +79,8 @@ pub struct Saga {
     pub refused: Option<Step>,
     /// Why it is being undone.
     pub reason: Option<String>,
+    /// What came of the compensation that was given up.
+    pub failure: Option<String>,
 }
 
 /// What a saga decides with: the processes, and what stands on its own key.
@@ -89,6 +90,8 @@ pub struct Desk {
     pub processes: Processes,
     /// What stands on its key.
     pub own: Own,
+    /// When it is asked.
+    pub now: Timestamp,
 }
 
 /// What can be asked of a saga.
@@ -115,8 +118,6 @@ pub enum SagaCommand {
         compensation: bool,
         /// What came of it.
         outcome: Outcome,
-        /// When, for the next attempt.
-        now: Timestamp,
     },
     /// An operator steps in. [`Refusal::SagaEnded`] if there is nothing left to do.
     Order {
@@ -128,8 +129,6 @@ pub enum SagaCommand {
         by: Option<UserId>,
         /// Why.
         reason: String,
-        /// When.
-        now: Timestamp,
     },
 }
 
@@ -146,6 +145,8 @@ pub enum Outcome {
     Progress(String),
     /// It was refused and took no effect.
     Refused(String),
+    /// Whoever was to carry it out failed over it, and would again.
+    Failed(String),
     /// No answer: it may have taken effect.
     Unknown(String),
 }
@@ -158,11 +159,22 @@ impl Outcome {
             | Answer::Repeated(Receipt { version, .. })
             | Answer::Unchanged(Receipt { version, .. })
             | Answer::Ended(Receipt { version, .. }, _) => Self::Done { version: *version },
-            Answer::Refused(Refusal::Fault(fault)) => Self::Unknown(fault.clone()),
+            Answer::Refused(Refusal::Fault(fault)) => Self::Failed(fault.clone()),
             Answer::Refused(refusal) => Self::Refused(refusal.to_string()),
             Answer::Expired => Self::Unknown("expired".to_owned()),
             Answer::Overloaded => Self::Unknown("overloaded".to_owned()),
             Answer::Unknown => Self::Unknown("no answer".to_owned()),
+        }
+    }
+
+    /// In short, for a metric.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Progress(_) => "progress",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
+            Self::Unknown(_) => "unknown",
         }
     }
 }
@@ -203,12 +215,12 @@ impl Saga {
         own: &Own,
     ) -> Option<Action> {
         if compensation {
-            return self.compensation(id, processes, step).map(|(key, command)| Action::Command(key, command));
+            return self.compensation(id, processes, step);
         }
         self.process(processes)?.action(id, self, step, own)
     }
 
-    pub(super) fn compensation(&self, id: SagaId, processes: &Processes, step: &Step) -> Option<(Key, Command)> {
+    pub(super) fn compensation(&self, id: SagaId, processes: &Processes, step: &Step) -> Option<Action> {
         self.process(processes)?.compensation(id, self, step)
     }
 
@@ -240,7 +252,7 @@ impl Saga {
         self.steps.iter_mut().find(|state| state.step == *step)
     }
 
-    /// The next compensation, in reverse order, or the end.
+    /// The next compensation, in reverse order, then that of what was done before it began, or the end.
     ///
     /// A refused step is undone too: it may have been delivered twice, and the second delivery may yet find the target
     /// in another mood. Its compensation makes the target refuse it for good.
@@ -251,11 +263,10 @@ impl Saga {
             StepPhase::Undoing | StepPhase::Undone => false,
         };
         let can_undo = |state: &&StepState| self.compensation(id, processes, &state.step).is_some();
-        let next = self.steps.iter().rev().filter(touched).find(can_undo);
-        match next {
-            Some(StepState { step, .. }) => {
-                StepRequested { saga: id, step: step.clone(), compensation: true, due }.into()
-            }
+        let next = self.steps.iter().rev().filter(touched).find(can_undo).map(|state| &state.step);
+        let before = self.process(processes).and_then(Kind::before).filter(|step| self.step(step).is_none());
+        match next.or(before) {
+            Some(step) => StepRequested { saga: id, step: step.clone(), compensation: true, due }.into(),
             None => SagaCompensated { saga: id }.into(),
         }
     }
@@ -275,25 +286,23 @@ impl Aggregate for Saga {
                     return Ok(());
                 }
                 desk.processes.key(&data)?;
-                self.go_on(saga, desk, SagaStarted { saga, data }.into(), Timestamp::default(), sink).await;
+                self.go_on(saga, desk, SagaStarted { saga, data }.into(), sink).await;
                 Ok(())
             }
-            SagaCommand::Record { saga, step, compensation, outcome, now } => {
+            SagaCommand::Record { saga, step, compensation, outcome } => {
                 self.process(&desk.processes).ok_or(Refusal::NotFound)?;
                 let waits = self.open_steps().any(|(s, undoing, _)| *s == step && undoing == compensation);
                 if !waits {
                     return Ok(());
                 }
                 if compensation {
-                    self.compensation_outcome(saga, desk, step, outcome, now, sink).await;
+                    self.compensation_outcome(saga, desk, step, outcome, sink).await;
                 } else {
-                    self.step_outcome(saga, desk, step, outcome, now, sink).await;
+                    self.step_outcome(saga, desk, step, outcome, sink).await;
                 }
                 Ok(())
             }
-            SagaCommand::Order { saga, order, by, reason, now } => {
-                self.order(saga, &desk.processes, order, (by, reason), now, sink).await
-            }
+            SagaCommand::Order { saga, order, by, reason } => self.order(saga, desk, order, (by, reason), sink).await,
         }
     }
 
@@ -301,11 +310,14 @@ impl Aggregate for Saga {
         match event {
             SagaEvent::Started(SagaStarted { data, .. }) => self.data = Some(data),
             SagaEvent::StepRequested(StepRequested { step, compensation: false, due, .. }) => {
-                let phase = StepPhase::Open;
-                self.steps.push(StepState { step, phase, attempts: 0, parts: 0, due, version: None });
+                self.steps.push(StepState::requested(step, StepPhase::Open, due));
             }
             SagaEvent::StepRequested(StepRequested { step, compensation: true, due, .. }) => {
-                self.set(&step, |state| (state.phase, state.attempts, state.due) = (StepPhase::Undoing, 0, due));
+                if self.step(&step).is_none() {
+                    self.steps.push(StepState::requested(step, StepPhase::Undoing, due));
+                } else {
+                    self.set(&step, |state| (state.phase, state.attempts, state.due) = (StepPhase::Undoing, 0, due));
+                }
             }
             SagaEvent::StepRetried(StepRetried { step, attempts, due, .. }) => {
                 self.set(&step, |state| (state.attempts, state.due) = (attempts, due));
@@ -329,13 +341,19 @@ impl Aggregate for Saga {
             SagaEvent::Compensated(_) => self.status = SagaStatus::Compensated,
             SagaEvent::CompensationFailed(SagaCompensationFailed { error, .. }) => {
                 self.status = SagaStatus::CompensationFailed;
-                self.reason = Some(error);
+                self.failure = Some(error);
             }
             SagaEvent::RetryOrdered(_) if self.status == SagaStatus::CompensationFailed => {
-                self.status = SagaStatus::Compensating;
+                (self.status, self.failure) = (SagaStatus::Compensating, None);
             }
             SagaEvent::RetryOrdered(_) | SagaEvent::CompensationOrdered(_) => {}
         }
+    }
+}
+
+impl StepState {
+    fn requested(step: Step, phase: StepPhase, due: Timestamp) -> Self {
+        Self { step, phase, attempts: 0, parts: 0, due, version: None }
     }
 }
 
@@ -347,18 +365,18 @@ impl Saga {
     }
 
     /// Writes an event and what the process wants after it.
-    async fn go_on(&mut self, id: SagaId, desk: &Desk, event: SagaEvent, now: Timestamp, sink: &EventSink<Self>) {
+    async fn go_on(&mut self, id: SagaId, desk: &Desk, event: SagaEvent, sink: &EventSink<Self>) {
         sink.write(Fact(event.clone()), self).await;
         let Some(process) = self.process(&desk.processes) else { return };
         for next in process.next(self, &event, &desk.own) {
             let event: SagaEvent = match next {
                 Next::Request(step) => {
-                    let due = now.plus(process.delay(&step));
+                    let due = desk.now.plus(process.delay(&step));
                     StepRequested { saga: id, step, compensation: false, due }.into()
                 }
                 Next::Complete => SagaCompleted { saga: id }.into(),
                 Next::Undo(refusal) => {
-                    return self.turn_back(id, &desk.processes, refusal.to_string(), now, sink).await;
+                    return self.turn_back(id, desk, refusal.to_string(), sink).await;
                 }
             };
             sink.write(Fact(event), self).await;
@@ -366,37 +384,22 @@ impl Saga {
     }
 
     /// Begins to undo what was done.
-    pub(super) async fn turn_back(
-        &mut self,
-        saga: SagaId,
-        processes: &Processes,
-        reason: String,
-        now: Timestamp,
-        sink: &EventSink<Self>,
-    ) {
+    pub(super) async fn turn_back(&mut self, saga: SagaId, desk: &Desk, reason: String, sink: &EventSink<Self>) {
         sink.write(Fact(SagaCompensating { saga, reason }.into()), self).await;
-        let undo = self.undo(saga, processes, now);
+        let undo = self.undo(saga, &desk.processes, desk.now);
         sink.write(Fact(undo), self).await;
     }
 
-    async fn step_outcome(
-        &mut self,
-        saga: SagaId,
-        desk: &Desk,
-        step: Step,
-        outcome: Outcome,
-        now: Timestamp,
-        sink: &EventSink<Self>,
-    ) {
+    async fn step_outcome(&mut self, saga: SagaId, desk: &Desk, step: Step, outcome: Outcome, sink: &EventSink<Self>) {
         let can_undo = self.compensation(saga, &desk.processes, &step).is_some();
         let (parts, tried) = self.step(&step).map_or((0, 0), |state| (state.parts, state.attempts));
         let attempts = tried + 1;
         let reason = match outcome {
             Outcome::Done { version } => {
-                return self.go_on(saga, desk, StepCompleted { saga, step, version }.into(), now, sink).await;
+                return self.go_on(saga, desk, StepCompleted { saga, step, version }.into(), sink).await;
             }
             Outcome::Progress(progress) => {
-                let advanced = StepAdvanced { saga, step, parts: parts + 1, progress, due: now };
+                let advanced = StepAdvanced { saga, step, parts: parts + 1, progress, due: desk.now };
                 return sink.write(Fact(advanced.into()), self).await;
             }
             Outcome::Refused(reason) if can_undo => {
@@ -404,15 +407,15 @@ impl Saga {
                 sink.write(Fact(refused.into()), self).await;
                 reason
             }
-            Outcome::Unknown(error) if can_undo && attempts >= STEP_ATTEMPTS_MAX => error,
+            Outcome::Failed(error) | Outcome::Unknown(error) if can_undo && attempts >= STEP_ATTEMPTS_MAX => error,
             // Past the point of no return a step is tried until it succeeds.
-            Outcome::Refused(error) | Outcome::Unknown(error) => {
-                let due = now.plus(retry_delay(saga, attempts));
+            Outcome::Refused(error) | Outcome::Failed(error) | Outcome::Unknown(error) => {
+                let due = desk.now.plus(retry_delay(saga, attempts));
                 let retried = StepRetried { saga, step, compensation: false, attempts, due, error };
                 return sink.write(Fact(retried.into()), self).await;
             }
         };
-        self.turn_back(saga, &desk.processes, reason, now, sink).await;
+        self.turn_back(saga, desk, reason, sink).await;
     }
 
     async fn compensation_outcome(
@@ -421,22 +424,21 @@ impl Saga {
         desk: &Desk,
         step: Step,
         outcome: Outcome,
-        now: Timestamp,
         sink: &EventSink<Self>,
     ) {
         let attempts = self.step(&step).map_or(0, |state| state.attempts) + 1;
         match outcome {
             Outcome::Done { .. } => {
                 sink.write(Fact(StepUndone { saga, step }.into()), self).await;
-                let undo = self.undo(saga, &desk.processes, now);
+                let undo = self.undo(saga, &desk.processes, desk.now);
                 sink.write(Fact(undo), self).await;
             }
             // No answer is no reason to give up: whoever does not answer comes back.
-            Outcome::Refused(error) if attempts >= COMPENSATION_ATTEMPTS_MAX => {
+            Outcome::Refused(error) | Outcome::Failed(error) if attempts >= COMPENSATION_ATTEMPTS_MAX => {
                 sink.write(Fact(SagaCompensationFailed { saga, step, error }.into()), self).await;
             }
-            Outcome::Refused(error) | Outcome::Unknown(error) | Outcome::Progress(error) => {
-                let due = now.plus(retry_delay(saga, attempts));
+            Outcome::Refused(error) | Outcome::Failed(error) | Outcome::Unknown(error) | Outcome::Progress(error) => {
+                let due = desk.now.plus(retry_delay(saga, attempts));
                 let retried = StepRetried { saga, step, compensation: true, attempts, due, error };
                 sink.write(Fact(retried.into()), self).await;
             }

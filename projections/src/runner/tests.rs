@@ -358,15 +358,18 @@ async fn what_waits_behind_parked_keys_is_found_wherever_it_names_a_person() {
     world.start();
     world.read_to_the_end().await;
     assert_eq!(world.projections.parked().len(), 2);
+    let both = world.projections.names().collect::<Vec<_>>();
+    let concerning = |n: u128| world.projections.parked_concerning(user(n), &both);
     for n in [1, 100, 555, 999] {
-        let parked = world.projections.parked_concerning(user(n)).await.unwrap().unwrap();
+        let parked = concerning(n).await.unwrap().unwrap();
         assert_eq!((parked.key, parked.position, parked.commits), (Key::Post(post), forged, 901));
     }
     for n in [3, 4, 1_000] {
-        assert_eq!(world.projections.parked_concerning(user(n)).await.unwrap(), None);
+        assert_eq!(concerning(n).await.unwrap(), None);
     }
+    assert_eq!(world.projections.parked_concerning(user(1), &["another"]).await.unwrap(), None);
     world.log.unavailable.store(1, std::sync::atomic::Ordering::Relaxed);
-    assert!(world.projections.parked_concerning(user(1)).await.is_err(), "what cannot be read may name anybody");
+    assert!(concerning(1).await.is_err(), "what cannot be read may name anybody");
 }
 
 /// Changes what is stored, as no log should.
