@@ -32,6 +32,7 @@ pub(crate) fn saga(saga: &Value) -> String {
     line("on behalf of", text(&saga["actor"]));
     line("status", text(&saga["status"]));
     line("reason", text(&saga["reason"]));
+    line("failure", text(&saga["failure"]));
     line("began", format!("{} ({} ago)", text(&saga["started_at"]), age(saga["age_s"].as_f64().unwrap_or_default())));
     line("ended", text(&saga["ended_at"]));
     for wait in array(&saga["waiting_for"]) {
