@@ -36,7 +36,7 @@ pub(crate) struct Backend {
     pub(crate) admin_token: AdminToken,
     /// The kinds of sagas.
     pub(crate) processes: Vec<&'static str>,
-    /// A saga that has been open for longer is stuck.
+    /// A saga that has not got on for longer is stuck.
     pub(crate) saga_stuck: Duration,
     pub(crate) passwords: Passwords,
     pub(crate) saga_meters: SagaMeters,

@@ -45,6 +45,11 @@ impl Feed {
         let data = self.store.read();
         Listing::of(page, data.merged(user, page.after), |(_, id)| Some(PostId(id)))
     }
+
+    /// How many posts in creation hold a slot of `user`'s feed.
+    pub fn in_creation(&self, user: UserId) -> usize {
+        self.store.read().slots.get(&user).map_or(0, Dated::len)
+    }
 }
 
 impl ReadModel for Feed {

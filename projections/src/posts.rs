@@ -85,18 +85,20 @@ pub struct Like {
 /// What somebody has left behind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Traces {
-    /// Their posts and drafts.
+    /// Their posts.
     pub posts: Vec<PostId>,
     /// Their comments under posts of others: those under their own posts go with the post.
     pub comments: Vec<(PostId, CommentId)>,
     /// The posts of others that they like.
     pub likes: Vec<PostId>,
+    /// Their drafts, which nobody but the saga of each can make an end of.
+    pub drafts: Vec<PostId>,
 }
 
 impl Traces {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.posts.is_empty() && self.comments.is_empty() && self.likes.is_empty()
+        self.posts.is_empty() && self.comments.is_empty() && self.likes.is_empty() && self.drafts.is_empty()
     }
 }
 
@@ -165,15 +167,18 @@ impl Posts {
         posts.iter().map(|post| threads.get(*post).is_some_and(|thread| thread.likes.contains(user.0))).collect()
     }
 
-    /// At most `limit` things that `user` has left behind, for whoever deletes them; the posts come first. Also what
-    /// nobody is shown.
+    /// At most `limit` things that `user` has left behind, for whoever deletes them; the posts come first, and drafts last.
+    /// Also what nobody is shown.
     pub fn traces(&self, user: UserId, limit: usize) -> Traces {
         let threads = self.store.read();
-        let posts = threads.orders.of(user).take(limit).collect::<Vec<_>>();
+        let is_draft = |post: &PostId| threads.is_draft(*post);
+        let posts = threads.orders.of(user).filter(|post| !is_draft(post)).take(limit).collect::<Vec<_>>();
         let limit = limit - posts.len();
         let comments = threads.traces.comments(user).take(limit).collect::<Vec<_>>();
         let limit = limit - comments.len();
-        Traces { posts, comments, likes: threads.traces.likes(user).take(limit).collect() }
+        let likes = threads.traces.likes(user).take(limit).collect::<Vec<_>>();
+        let limit = limit - likes.len();
+        Traces { posts, comments, likes, drafts: threads.orders.of(user).filter(is_draft).take(limit).collect() }
     }
 
     /// Whether `user` has left anything behind.

@@ -94,38 +94,11 @@ impl Batch<'_> {
         let mut changes = Vec::new();
         for Entry { position, commit, .. } in &self.entries {
             for event in &commit.events {
-                let rejected = |error| ApplyError::Rejected { position: *position, error: said(&error) };
+                let rejected =
+                    |error: SealError| ApplyError::Rejected { position: *position, error: error.to_string() };
                 changes.extend(change(event, commit.time, self.opener).map_err(rejected)?);
             }
         }
         Ok(changes)
-    }
-}
-
-/// An error for operators, sagas and the log: which field could not be read, never what it held.
-fn said(error: &SealError) -> String {
-    match error {
-        // What the decoder says quotes what it could not read.
-        SealError::Content(field, _) => format!("the sealed {field} opens, but holds no such value"),
-        SealError::OtherKey { .. } | SealError::Forged(_) => error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::given::{at, commit, user};
-    use events::UserDisabled;
-
-    #[test]
-    fn an_error_names_the_field_that_could_not_be_read_and_not_what_it_held() {
-        let commit = commit(None, at(1), vec![UserDisabled { user: user(1) }.into()]);
-        let position = Position { partition: Partition(0), offset: 7 };
-        let entries = vec![Entry { position, key: Key::User(user(1)), commit: &commit }];
-        let batch = Batch { entries, opener: &Opener::default() };
-        let quotes = SealError::Content("user.email", "invalid type: string \"ada@example.com\"".to_owned());
-        let rejected = batch.changes::<()>(|_, _, _| Err(quotes.clone())).unwrap_err();
-        let error = "the sealed user.email opens, but holds no such value".to_owned();
-        assert_eq!(rejected, ApplyError::Rejected { position, error });
     }
 }

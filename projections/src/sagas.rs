@@ -99,6 +99,17 @@ impl Sagas {
         Listing::of(page, places, item)
     }
 
+    /// Open sagas that have not got on since then, and those that a person must look at, the oldest first: so many at
+    /// most, and how many there are.
+    pub fn stuck(&self, since: Timestamp, limit: usize) -> (Vec<SagaSummary>, usize) {
+        let ledger = self.store.read();
+        let open = ledger.open(None, None, None).filter_map(|(_, id)| ledger.get(SagaId(id)));
+        let mut stuck = open.filter(|saga| saga.status == SagaStatus::CompensationFailed || saga.progressed_at < since);
+        let shown = stuck.by_ref().take(limit).map(SagaSummary::of).collect::<Vec<_>>();
+        let count = shown.len() + stuck.count();
+        (shown, count)
+    }
+
     /// How many sagas are open.
     pub fn count_open(&self) -> usize {
         self.store.read().tallied.values().map(BTreeSet::len).sum()

@@ -341,11 +341,12 @@ impl<'a> Fold<'a> {
 
     fn traces(&self, id: UserId) -> Traces {
         let of_another = |post: &PostId| self.posts.get(post).is_some_and(|post| post.author != id);
-        let posts = self.posts.iter().filter(|(_, post)| post.author == id);
+        let of_drafts = |draft: bool| self.posts.iter().filter(move |(_, it)| it.author == id && it.draft == draft);
         let comments = self.comments.iter().filter(|((post, _), (_, author, _))| of_another(post) && *author == id);
         let likes = self.likes.keys().filter(|(post, user)| of_another(post) && *user == id);
         Traces {
-            posts: posts.map(|(post, _)| *post).collect(),
+            posts: of_drafts(false).map(|(post, _)| *post).collect(),
+            drafts: of_drafts(true).map(|(post, _)| *post).collect(),
             comments: comments.map(|(place, _)| *place).collect(),
             likes: likes.map(|(post, _)| *post).collect(),
         }

@@ -105,10 +105,14 @@ fn somebody_leaves_posts_and_drafts_and_what_they_did_under_posts_of_others() {
     }
     say(&posts, 1, 1, user(1));
     say(&posts, 2, 3, user(1));
-    let expected =
-        Traces { posts: vec![post(1), post(2)], comments: vec![(post(3), comment(2))], likes: vec![post(3)] };
+    let expected = Traces {
+        posts: vec![post(1)],
+        comments: vec![(post(3), comment(2))],
+        likes: vec![post(3)],
+        drafts: vec![post(2)],
+    };
     assert_eq!(posts.traces(user(1), 10), expected);
-    assert_eq!(posts.traces(user(1), 3), Traces { likes: Vec::new(), ..expected });
+    assert_eq!(posts.traces(user(1), 2), Traces { likes: Vec::new(), drafts: Vec::new(), ..expected });
     assert_eq!(posts.traces(user(2), 10), Traces { posts: vec![post(3)], likes: vec![post(1)], ..Traces::default() });
 }
 
@@ -150,7 +154,8 @@ fn busy(posts: &Given<Posts>) {
 }
 
 fn of_user_1() -> Traces {
-    Traces { posts: [1, 2, 3].map(post).into(), comments: vec![(post(4), comment(40))], likes: vec![post(4)] }
+    let (comments, likes) = (vec![(post(4), comment(40))], vec![post(4)]);
+    Traces { posts: [1, 3].map(post).into(), comments, likes, drafts: vec![post(2)] }
 }
 
 fn traces(posts: &Posts, user: UserId) -> Traces {
@@ -185,6 +190,7 @@ fn check_that_user_1_is_nowhere(posts: &Posts) {
         posts: vec![post(4)],
         comments: vec![(post(1), comment(11)), (post(3), comment(31))],
         likes: vec![post(1), post(3)],
+        drafts: Vec::new(),
     };
     assert_eq!(traces(posts, user(2)), of_user_2);
 }
@@ -228,7 +234,8 @@ fn what_can_no_longer_be_read_is_there_for_nobody_but_a_deletion_before_the_log_
     assert_eq!(posts.post(post(1), Some(user(1))), None);
     let left = posts.post(post(2), None).unwrap();
     assert_eq!((left.comments_count, left.likes_count), (0, 1), "a like needs no key");
-    let expected = Traces { posts: vec![post(1)], comments: vec![(post(2), comment(1))], likes: vec![post(2)] };
+    let (comments, likes) = (vec![(post(2), comment(1))], vec![post(2)]);
+    let expected = Traces { posts: vec![post(1)], comments, likes, drafts: Vec::new() };
     assert_eq!(posts.traces(user(1), 10), expected);
 }
 

@@ -55,6 +55,11 @@ impl Threads {
         self.posts.get(&post).filter(|thread| thread.is_listed())
     }
 
+    /// Whether it is a draft, also of somebody who is gone.
+    pub(super) fn is_draft(&self, post: PostId) -> bool {
+        self.posts.get(&post).is_some_and(|thread| thread.draft)
+    }
+
     /// A published post, or a draft of the viewer's own.
     pub(super) fn seen(&self, post: PostId, viewer: Option<UserId>) -> Option<&Thread> {
         self.posts.get(&post).filter(|thread| !thread.draft || viewer == Some(thread.author))

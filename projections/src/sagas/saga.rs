@@ -159,11 +159,11 @@ impl SagaView {
             SagaEvent::StepAdvanced(e) => self.set(&e.step, |step| {
                 (step.attempts, step.due, step.parts, step.progress) = (0, e.due, e.parts, text(&e.progress));
             }),
-            SagaEvent::StepCompleted(e) => self.set(&e.step, |step| step.phase = StepPhase::Done),
+            SagaEvent::StepCompleted(e) => self.set(&e.step, |step| (step.phase, step.error) = (StepPhase::Done, None)),
             SagaEvent::StepRefused(e) => self.set(&e.step, |step| {
                 (step.phase, step.error) = (StepPhase::Refused, text(&e.reason));
             }),
-            SagaEvent::StepUndone(e) => self.set(&e.step, |step| step.phase = StepPhase::Undone),
+            SagaEvent::StepUndone(e) => self.set(&e.step, |step| (step.phase, step.error) = (StepPhase::Undone, None)),
             SagaEvent::Compensating(e) => {
                 (self.status, self.reason) = (SagaStatus::Compensating, text(&e.reason));
             }

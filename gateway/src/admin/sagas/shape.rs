@@ -32,9 +32,12 @@ pub(crate) struct Saga {
     /// When it began.
     #[schema(schema_with = crate::schemas::time)]
     started_at: Timestamp,
-    /// When it changed last.
+    /// When something last happened to it.
     #[schema(schema_with = crate::schemas::time)]
     updated_at: Timestamp,
+    /// When it last got on: what is tried again and again does not.
+    #[schema(schema_with = crate::schemas::time)]
+    progressed_at: Timestamp,
     /// When it ended; null before.
     #[schema(schema_with = crate::schemas::time_or_null, required = true)]
     ended_at: Option<Timestamp>,
@@ -66,6 +69,9 @@ pub(crate) struct Waiting {
     /// When it is tried next.
     #[schema(schema_with = crate::schemas::time)]
     next_retry: Timestamp,
+    /// What came of the last attempt; null if there was none.
+    #[schema(value_type = Option<String>, required = true)]
+    error: Option<Arc<str>>,
 }
 
 /// A saga with all that happened to it.
@@ -138,6 +144,7 @@ impl Saga {
             since: waiting.since,
             attempts: waiting.attempts,
             next_retry: waiting.due,
+            error: waiting.error,
         });
         Self {
             id: summary.id.0,
@@ -149,6 +156,7 @@ impl Saga {
             failure: summary.failure,
             started_at: summary.started_at,
             updated_at: summary.updated_at,
+            progressed_at: summary.progressed_at,
             ended_at: summary.ended_at,
             age_s: until.since(summary.started_at).as_secs_f64(),
             waiting_for: waiting.collect(),
