@@ -4,6 +4,7 @@
 //! All runs of a stand share a log and its owners, each with people and posts of its own, and the kit knows no
 //! implementation. What it plans it counts as met only where it really did it.
 
+pub mod contract;
 mod crew;
 pub mod failure;
 mod keys;
