@@ -8,6 +8,7 @@ pub mod contract;
 mod crew;
 pub mod failure;
 mod keys;
+pub mod killed;
 mod ledger;
 mod left;
 mod meddler;
