@@ -10,7 +10,8 @@ use crate::hearsay::Hearsay;
 use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
-use events::{CipherKey, Keyring, KeyringError, Secrets, Step, UserId};
+use commands::Processes;
+use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Feed, Posts, Projections, Sagas, Sessions, Users};
@@ -33,9 +34,9 @@ pub(crate) struct Backend {
     pub(crate) hearsay: Hearsay,
     pub(crate) tokens: AccessTokens,
     pub(crate) admin_token: AdminToken,
-    /// Each kind of saga with all its steps.
-    pub(crate) plans: Vec<(&'static str, &'static [Step])>,
-    /// A saga that has been open for longer is stuck.
+    /// The kinds of sagas.
+    pub(crate) processes: Vec<&'static str>,
+    /// A saga that has not got on for longer is stuck.
     pub(crate) saga_stuck: Duration,
     pub(crate) passwords: Passwords,
     pub(crate) saga_meters: SagaMeters,
@@ -48,7 +49,6 @@ pub(crate) struct Backend {
 }
 
 /// The read models.
-#[derive(Default)]
 pub(crate) struct Models {
     pub(crate) users: Arc<Users>,
     pub(crate) posts: Arc<Posts>,
@@ -58,6 +58,13 @@ pub(crate) struct Models {
 }
 
 impl Models {
+    /// Empty ones, which know what the sagas of these processes are to do.
+    pub(crate) fn of(processes: Processes) -> Self {
+        let sagas = Arc::new(Sagas::planned(Arc::new(move |data| processes.plan(data))));
+        let (users, posts) = (Arc::default(), Arc::default());
+        Self { users, posts, sessions: Arc::default(), feed: Arc::default(), sagas }
+    }
+
     /// What finds out what is left of somebody.
     pub(crate) fn footprint(&self) -> Footprint {
         let (users, posts, sagas) = (Arc::clone(&self.users), Arc::clone(&self.posts), Arc::clone(&self.sagas));

@@ -72,7 +72,7 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_REQUEST_TIMEOUT_MS", default_value_t = 25_000)]
     pub request_timeout_ms: u64,
 
-    /// A saga that has been open for so long is called stuck, by /readyz and by a metric, in seconds
+    /// A saga that has not got on for so long is called stuck, by /readyz and by a metric, in seconds
     #[arg(long, env = "TIDINGS_SAGA_STUCK_S", default_value_t = 300)]
     pub saga_stuck_s: u64,
 

@@ -75,7 +75,6 @@ impl Parts {
     /// Deletes a part of what can be seen.
     async fn erase(&self, user: UserId) -> Result<Outcome, Waits> {
         let deleted = self.delete(user).await?;
-        // What is left are drafts, of which their sagas make an end.
         Ok(if deleted == 0 { DONE } else { Outcome::Progress(format!("{deleted} deleted")) })
     }
 
@@ -87,7 +86,7 @@ impl Parts {
         }
         match self.delete(user).await? {
             0 if self.footprint.is_empty(user) => Ok(DONE),
-            0 => Err("a draft of theirs is still there".to_owned()),
+            0 => Err("a read model still holds something of theirs that the log does not".to_owned()),
             deleted => Ok(Outcome::Progress(format!("{deleted} deleted in a sweep"))),
         }
     }
@@ -123,7 +122,7 @@ impl Parts {
                     let newest = positions.entry(partition).or_insert(offset);
                     *newest = offset.max(*newest);
                 }
-                // It is gone already, or it is a draft.
+                // It is gone already.
                 Answer::Refused(Refusal::NotFound) => {}
                 answer => unanswered = Some(format!("a command to delete was answered {answer:?}")),
             }

@@ -148,7 +148,7 @@ impl Registration {
 
     async fn request(&self, app: &Backend, within: Duration, until_saga_ends: bool) -> Result<Request, ApiError> {
         // Durable before the first commit that is sealed under it.
-        let key = app.keyring.create(self.user.into()).await.map_err(without_key)?;
+        let key = app.keyring.create(self.user.into()).await.map_err(|error| without_key(&error))?;
         let command = SagaCommand::Start { saga: self.saga, data: self.data(&key), with: Value::Null };
         let Intent { command: id, retention, fingerprint, .. } = self.intent;
         Ok(Request {
@@ -201,7 +201,7 @@ fn not_registered(refused: Option<&Step>) -> ApiError {
     ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }])
 }
 
-fn without_key(error: KeyringError) -> ApiError {
+fn without_key(error: &KeyringError) -> ApiError {
     match error {
         // It came to nothing, or the account was deleted; either way the id that follows from the key is used up.
         KeyringError::Destroyed(_) => ApiError::conflict(

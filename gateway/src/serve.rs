@@ -250,7 +250,7 @@ fn assemble(
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
     let Owners { router, mut owners, ownership, entrance, elsewhere } = owners;
-    let models = Models::default();
+    let models = Models::of(processes(config));
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),
@@ -280,7 +280,7 @@ fn assemble(
         hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
         tokens: AccessTokens::new(Arc::clone(keyring))?,
         admin_token: AdminToken::of(&config.store.data)?,
-        plans: processes(config).plans().collect(),
+        processes: processes(config).plans().map(|(name, _)| name).collect(),
         saga_stuck: Duration::from_secs(config.saga_stuck_s),
         keyring: Arc::clone(keyring),
         ownership,

@@ -9,6 +9,7 @@ pub mod journal_contract;
 pub mod linearizability;
 pub mod load;
 pub mod member;
+pub mod offline;
 pub mod owner_contract;
 pub mod proxy;
 pub mod sagas;

@@ -63,7 +63,7 @@ impl Filter {
             SagaStatus::named(&name).ok_or_else(|| ApiError::invalid(format!("There is no status {name:?}")))
         });
         if let Some(process) = &self.r#type
-            && !app.plans.iter().any(|(name, _)| name == process)
+            && !app.processes.contains(&process.as_str())
         {
             return Err(ApiError::invalid(format!("There is no type {process:?}")));
         }
@@ -95,7 +95,7 @@ async fn list(
     app.look_closely().await;
     let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page);
     let (next_cursor, link) = paging.next(&app, list, next);
-    let sagas = items.into_iter().map(|summary| Saga::of(summary, &app.plans)).collect();
+    let sagas = items.into_iter().map(Saga::of).collect();
     Ok((link, Json(SagaList { sagas, next_cursor })).into_response())
 }
 
@@ -107,7 +107,7 @@ async fn list(
         (status = 404, description = "There is no such saga, or it ended long ago", body = Error)))]
 async fn show(State(app): State<App>, _: Operator, InPath(saga): InPath<SagaId>) -> Result<Json<SagaDetail>, ApiError> {
     app.look_closely().await;
-    Ok(Json(SagaDetail::of(&app.shown(saga).await?, &app.plans)))
+    Ok(Json(SagaDetail::of(&app.shown(saga).await?)))
 }
 
 /// Try at once what a saga waits for, also a compensation that was given up
@@ -168,6 +168,6 @@ impl Backend {
         let done = done(self.router.submit(request).await)?;
         let passed = self.consistency.passed(&[done.receipt.position], &[Sagas::NAME]).await;
         passed.map_err(|_| ApiError::outcome_unknown())?;
-        Ok(Json(SagaDetail::of(&self.shown(saga).await?, &self.plans)))
+        Ok(Json(SagaDetail::of(&self.shown(saga).await?)))
     }
 }

@@ -121,7 +121,7 @@ impl Asked<'_> {
     ) -> Result<(Vec<Value>, bool)> {
         let (mut items, mut cursor) = (Vec::new(), None);
         loop {
-            let page = (limit - items.len()).min(PAGE).max(1);
+            let page = (limit - items.len()).clamp(1, PAGE);
             let mut asked = Query(query.0.clone());
             asked.add("limit", Some(&page.to_string()));
             asked.add("cursor", cursor.as_deref());
