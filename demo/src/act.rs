@@ -12,6 +12,7 @@ pub(crate) enum Act {
     Bio { person: usize, bio: usize },
     Rename { person: usize },
     Logout { person: usize },
+    Leave { person: usize },
     Follow { follower: usize, followee: usize },
     Unfollow { follower: usize, followee: usize },
     Publish { post: usize },
@@ -36,7 +37,7 @@ pub(crate) enum Act {
 /// What an act needs for itself or shares with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Resource {
-    /// Name, bio and session.
+    /// Name, bio, session, and that there is an account.
     Person(usize),
     Pair(usize, usize),
     /// That it exists.
@@ -66,6 +67,7 @@ impl Act {
             Self::Bio { .. } => "bios",
             Self::Rename { .. } => "renames",
             Self::Logout { .. } => "logouts",
+            Self::Leave { .. } => "leaves",
             Self::Unfollow { .. } => "unfollows",
             Self::Unlike { .. } => "unlikes",
             Self::DeletePost { .. } | Self::DeleteComment { .. } => "deletes",
@@ -87,6 +89,7 @@ impl Act {
             | Self::Bio { person, .. }
             | Self::Rename { person }
             | Self::Logout { person }
+            | Self::Leave { person }
             | Self::FollowMyself { person }
             | Self::Like { person, .. }
             | Self::LikeAgain { person, .. }
@@ -115,7 +118,8 @@ impl Act {
             Self::Register { person }
             | Self::Bio { person, .. }
             | Self::Rename { person }
-            | Self::Logout { person } => {
+            | Self::Logout { person }
+            | Self::Leave { person } => {
                 vec![(Resource::Person(person), Exclusive)]
             }
             Self::FollowMyself { .. } => vec![by],
@@ -140,6 +144,16 @@ impl Act {
         }
     }
 
+    /// Whether it comes with an `Idempotency-Key`. An account is deleted once, whoever asks for it.
+    pub(crate) fn is_keyed(self) -> bool {
+        !matches!(self, Self::Leave { .. })
+    }
+
+    /// Whether it can be sent again as it stands: what ends the session that it comes with cannot.
+    pub(crate) fn is_repeatable(self) -> bool {
+        !matches!(self, Self::Logout { .. } | Self::Leave { .. })
+    }
+
     /// The only status that the API's contract allows as the answer.
     pub(crate) fn status(self) -> u16 {
         match self {
@@ -154,6 +168,7 @@ impl Act {
             | Self::FollowAgain { .. }
             | Self::LikeAgain { .. } => 200,
             Self::Logout { .. }
+            | Self::Leave { .. }
             | Self::Unfollow { .. }
             | Self::DeletePost { .. }
             | Self::DeleteComment { .. }

@@ -2,7 +2,7 @@
 //! it is answered, and given up loudly at a limit.
 //!
 //! Repeated are lost connections, timeouts, 429, 503, 409 `InFlight`, 202 (it has begun, and the same request is told
-//! when it is done), and reads that the server itself marks as stale.
+//! when it is done; a deletion has a ticket for that), and reads that the server itself marks as stale.
 //! Every other answer is the caller's to judge.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     /// `Null` if empty; a string if it is not JSON.
     pub(crate) body: Value,
     pub(crate) attempts: u32,
+    /// It was lost, and follows from the answer to the same request sent again.
+    pub(crate) inferred: bool,
 }
 
 /// Cheap to clone; clones share connections and counts. Requests go to all nodes in turn, whoever asks.
@@ -64,6 +66,7 @@ struct Counts {
     requests: AtomicU64,
     repeats: AtomicU64,
     sent: AtomicUsize,
+    waiting: AtomicUsize,
     silence: Mutex<Silence>,
 }
 
@@ -99,6 +102,12 @@ impl Call {
     }
 }
 
+impl Answer {
+    pub(crate) fn location(&self) -> Option<&str> {
+        self.headers.get(LOCATION)?.to_str().ok()
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)?;
@@ -123,6 +132,7 @@ impl Client {
             requests: AtomicU64::new(0),
             repeats: AtomicU64::new(0),
             sent: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             silence: Mutex::new(Silence::default()),
         };
         let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
@@ -163,7 +173,20 @@ impl Client {
 
     /// Sends the call until it is answered.
     pub(crate) async fn exchange(&self, call: &Call, token: Option<&str>) -> Result<Answer> {
+        self.counts.waiting.fetch_add(1, Ordering::Relaxed);
+        let answer = self.until_answered(call, token).await;
+        self.counts.waiting.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+
+    /// Whether somebody has asked and is not answered yet.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.counts.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    async fn until_answered(&self, call: &Call, token: Option<&str>) -> Result<Answer> {
         let started = Instant::now();
+        let mut location = None;
         for attempt in 1..=ATTEMPTS_MAX {
             self.counts.requests.fetch_add(1, Ordering::Relaxed);
             let outcome = self.attempt(call, token).await;
@@ -171,10 +194,17 @@ impl Client {
                 Ok(mut answer) => match retry(call, &answer) {
                     None => {
                         answer.attempts = attempt;
+                        if let Some(location) = location {
+                            answer.headers.entry(LOCATION).or_insert(location);
+                        }
                         self.counts.silence.lock().end(started);
                         return Ok(answer);
                     }
-                    Some(retry) => retry,
+                    Some(retry) => {
+                        // Where to look for what may have begun, which the final answer may not know.
+                        location = answer.headers.remove(LOCATION).or(location);
+                        retry
+                    }
                 },
                 Err(error) => (format!("{error:#}"), None),
             };
@@ -213,7 +243,7 @@ impl Client {
                 body => serde_json::from_slice(body)
                     .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned())),
             };
-            Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, attempts: 0 })
+            Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body, attempts: 0, inferred: false })
         };
         tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.context("timed out")?
     }
@@ -265,7 +295,8 @@ impl Silence {
 fn retry(call: &Call, answer: &Answer) -> Option<(String, Option<Duration>)> {
     let in_flight = answer.status == 409 && answer.body["error"] == "InFlight";
     let stale = call.method == Method::GET && answer.headers.get("x-consistency").is_some_and(|value| value == "stale");
-    if !in_flight && !stale && !matches!(answer.status, 202 | 429 | 503) {
+    let begun = call.method != Method::DELETE && answer.status == 202;
+    if !in_flight && !stale && !begun && !matches!(answer.status, 429 | 503) {
         return None;
     }
     let asked = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -327,6 +358,22 @@ mod tests {
         let requests = server.await.unwrap();
         assert!(requests.iter().all(|request| request.contains("idempotency-key: demo-key-1")), "{requests:?}");
         assert_eq!(client.repeats(), 5);
+    }
+
+    #[tokio::test]
+    async fn where_a_deletion_is_told_of_stays_known_when_the_answer_is_lost() {
+        let (client, _server) = canned(vec![
+            "HTTP/1.1 503 Unavailable\r\nlocation: /deletions/7\r\nretry-after: 0\r\nconnection: close\r\n\
+             content-length: 0\r\n\r\n",
+            "",
+            "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 202 Accepted\r\nlocation: /deletions/8\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        ])
+        .await;
+        for (status, location) in [(401, "/deletions/7"), (202, "/deletions/8")] {
+            let answer = client.exchange(&Call::delete("/users/me"), Some("token")).await.unwrap();
+            assert_eq!((answer.status, answer.location()), (status, Some(location)));
+        }
     }
 
     #[tokio::test]

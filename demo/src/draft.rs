@@ -96,8 +96,8 @@ impl Draft {
     }
 
     #[cfg(test)]
-    pub(crate) fn of_topic(topic: usize) -> Self {
-        Self { parts: vec![Part::Topic(topic)] }
+    pub(crate) fn about(topic: usize, person: usize) -> Self {
+        Self { parts: vec![Part::Topic(topic), Part::Mention { person, after: "" }] }
     }
 
     pub(crate) fn text(&self, names: &Names) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,10 @@ use crate::victim::Victim;
 
 /// A kill comes up to so long after the step that is its turn, so that it meets requests at any point of their way.
 const DELAY_MICROS_MAX: u64 = 10_000;
+/// The same in the last phase, in which the way is longer: passwords are hashed on it.
+const DELAY_LAST_MICROS_MAX: u64 = 100_000;
 
-/// How long an answer is waited for after a kill, if anybody asks at all.
+/// How long an answer is waited for after a kill.
 const ANSWERED_MAX: Duration = Duration::from_secs(30);
 const POLL_EVERY: Duration = Duration::from_millis(5);
 
@@ -30,15 +33,24 @@ pub(crate) struct Killer {
     client: Client,
     /// After how many finished steps the next kills are due.
     due: VecDeque<usize>,
+    /// After how many the last phase begins.
+    last: usize,
     rng: StdRng,
     running: Option<JoinHandle<Result<KillLine>>>,
     done: Vec<KillLine>,
 }
 
 impl Killer {
-    pub(crate) fn new(victims: Vec<Arc<Mutex<Victim>>>, client: Client, kills: usize, steps: usize, seed: u64) -> Self {
-        let due = (0..kills).map(|kill| steps * (2 * kill + 1) / (2 * kills)).collect();
-        Self { victims, client, due, rng: StdRng::seed_from_u64(seed), running: None, done: Vec::new() }
+    /// `last`: the steps of the last phase.
+    pub(crate) fn new(
+        victims: Vec<Arc<Mutex<Victim>>>,
+        client: Client,
+        kills: usize,
+        last: &Range<usize>,
+        seed: u64,
+    ) -> Self {
+        let (due, last, rng) = (due(kills, last), last.start, StdRng::seed_from_u64(seed));
+        Self { victims, client, due, last, rng, running: None, done: Vec::new() }
     }
 
     /// To be told how many steps are finished; begins a kill when one is due and the last one is over.
@@ -52,7 +64,8 @@ impl Killer {
         }
         self.victims.rotate_left(1);
         let (victim, client) = (Arc::clone(&self.victims[0]), self.client.clone());
-        let delay = Duration::from_micros(self.rng.random_range(0..DELAY_MICROS_MAX));
+        let delay_max = if steps < self.last { DELAY_MICROS_MAX } else { DELAY_LAST_MICROS_MAX };
+        let delay = Duration::from_micros(self.rng.random_range(0..delay_max));
         self.running = Some(tokio::spawn(async move {
             sleep(delay).await;
             let mut victim = victim.lock().await;
@@ -94,11 +107,21 @@ impl Killer {
     }
 }
 
-/// Waits until somebody has been answered again, so that the silence is over when it is measured.
+/// Evenly spread; but the last of several kills falls into the last phase, however few its steps are. They all begin at
+/// once, so it is due when they do.
+fn due(kills: usize, last: &Range<usize>) -> VecDeque<usize> {
+    let spread = |kills: usize, steps: usize| (0..kills).map(move |kill| steps * (2 * kill + 1) / (2 * kills));
+    if kills < 2 || last.is_empty() {
+        return spread(kills, last.end).collect();
+    }
+    spread(kills - 1, last.start).chain([last.start]).collect()
+}
+
+/// Waits until somebody has been answered again, if anybody asks, so that the silence is over when it is measured.
 async fn answered(client: &Client) {
     let before = client.answers();
     let asked = Instant::now();
-    while client.answers() == before && asked.elapsed() < ANSWERED_MAX {
+    while client.is_asked() && client.answers() == before && asked.elapsed() < ANSWERED_MAX {
         sleep(POLL_EVERY).await;
     }
 }
@@ -107,13 +130,11 @@ async fn answered(client: &Client) {
 mod tests {
     use super::*;
 
-    fn killer(kills: usize, steps: usize) -> Killer {
-        Killer::new(Vec::new(), Client::new("http://127.0.0.1:9", 1).unwrap(), kills, steps, 1)
-    }
-
     #[test]
-    fn kills_are_spread_evenly_over_the_work() {
-        assert_eq!(killer(4, 800).due, [100, 300, 500, 700]);
-        assert_eq!(killer(0, 800).due, [0; 0]);
+    fn kills_are_spread_evenly_over_the_work_and_one_falls_into_its_last_phase() {
+        assert_eq!(due(4, &(800..800)), [100, 300, 500, 700]);
+        assert_eq!(due(5, &(800..806)), [100, 300, 500, 700, 800]);
+        assert_eq!(due(1, &(797..800)), [400]);
+        assert_eq!(due(0, &(797..800)), [0; 0]);
     }
 }

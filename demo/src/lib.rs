@@ -7,6 +7,7 @@
 mod act;
 mod client;
 mod compare;
+mod deletions;
 mod draft;
 mod findings;
 mod graph;
@@ -37,6 +38,7 @@ pub use options::{Options, OwnBroker, OwnServer, Source, Target};
 pub use report::{KillLine, PhaseLine, Report};
 
 use client::Client;
+use deletions::Deletions;
 use findings::Findings;
 use graph::Graph;
 use killer::Killer;
@@ -73,7 +75,10 @@ pub async fn run(options: Options) -> Result<Report> {
     let hint = || nodes.first().map(server::log_hint).unwrap_or_default();
     let (urls, victims) = start(nodes, broker.as_ref()).await.with_context(hint)?;
     let outcome = execute(&options, plan, &urls, victims.clone()).await;
-    let mut report = outcome.with_context(hint)?;
+    let mut report = match outcome {
+        Ok(report) => report,
+        Err(error) => return Err(because(error, &victims).await).with_context(hint),
+    };
     for victim in victims {
         if let Victim::Server(server) = &mut *victim.lock().await
             && let Err(error) = server.stop().await
@@ -82,6 +87,19 @@ pub async fn run(options: Options) -> Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// A server that has ended by itself says more than what could not be asked of it any more.
+async fn because(mut error: anyhow::Error, victims: &[Arc<Mutex<Victim>>]) -> anyhow::Error {
+    for victim in victims {
+        if let Victim::Server(server) = &mut *victim.lock().await
+            && let Some(status) = server.has_ended()
+        {
+            let log = server.log().display().to_string();
+            error = error.context(format!("the server whose output is in {log} has ended by itself: {status}"));
+        }
+    }
+    error
 }
 
 /// Starts all nodes, one after the other: where they serve, and what can be killed.
@@ -111,10 +129,13 @@ async fn execute(
     let empty = load::is_empty(&sessions).await?;
     let acts = plan.counts();
 
-    let killer = Killer::new(victims, sessions.client.clone(), options.kills, plan.steps.len(), options.seed);
+    let last = plan.phases.last().map_or(0..0, |phase| phase.steps.clone());
+    let killer = Killer::new(victims, sessions.client.clone(), options.kills, &last, options.seed);
     let mut load = Load::new(plan, Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings), killer);
     let mut phases = load.run(options.concurrency, &progress).await?;
     let kills = load.finish().await?;
+    let deletions = Deletions::new(Arc::clone(&model), Arc::clone(&sessions), Arc::clone(&findings));
+    phases.push(deletions.erased(progress).await?);
 
     // Each node by itself: what one shows says nothing about another.
     for node in sessions.client.of_each() {
@@ -122,6 +143,8 @@ async fn execute(
         let verification = Verification::new(options, Arc::clone(&model), sessions, Arc::clone(&findings), empty);
         phases.extend(verification.run(&progress).await?);
     }
-    let model = model.read().await;
-    Ok(Report::new(acts, phases, kills, model.acknowledged(), &sessions.client, &findings))
+    let (over, longest_deletion) = deletions.over(progress).await?;
+    phases.push(over);
+    let acknowledged = model.read().await.acknowledged();
+    Ok(Report::new(acts, phases, kills, longest_deletion, acknowledged, &sessions.client, &findings))
 }

@@ -155,11 +155,7 @@ impl Queue {
 impl Actors {
     async fn perform(self: Arc<Self>, step: usize) -> Result<usize> {
         let act = self.plan.steps[step].act;
-        let (call, key) = {
-            let model = self.model.read().await;
-            (model.call(act), model.names.key(step))
-        };
-        let Some(call) = call.map(|call| call.with_key(key)) else {
+        let Some(call) = self.model.read().await.request(act, step) else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return Ok(step);
         };
@@ -167,8 +163,7 @@ impl Actors {
         if !self.check_answer(act, step, &call, &answer).await {
             return Ok(step);
         }
-        let replayable = !matches!(act, Act::Logout { .. });
-        if replayable && step % REPEAT_EVERY == REPEAT_EVERY / 2 {
+        if act.is_repeatable() && step % REPEAT_EVERY == REPEAT_EVERY / 2 {
             let again = self.send(act, &call).await?;
             self.check_repeat(act, &call, &again).await;
         }
@@ -183,6 +178,7 @@ impl Actors {
         match act {
             Act::Register { person } => self.sessions.register(person, call).await,
             Act::Logout { person } => self.sessions.log_out(person, call).await,
+            Act::Leave { person } => self.sessions.leave(person, call).await,
             _ => self.sessions.send(Some(act.actor(&self.plan)), call).await,
         }
     }
@@ -201,7 +197,10 @@ impl Actors {
             self.findings.differ(format!("{call}: {lacks}"));
             return false;
         }
-        if model.is_acknowledged(act) {
+        if let (Act::Leave { person }, Some(ticket)) = (act, answer.location()) {
+            model.keep_ticket(person, ticket);
+        }
+        if model.is_acknowledged(act) && !answer.inferred {
             let token = answer.headers.contains_key("x-consistency-token");
             self.findings.check(token, || format!("{call}: no X-Consistency-Token"));
         }

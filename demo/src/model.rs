@@ -4,6 +4,8 @@
 //! From it follow the request of each act, the JSON of each resource as a given reader sees it, and each list in its
 //! order. Ids and times are kept as the strings that they came as; the order of these strings is their order.
 
+mod departure;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +37,9 @@ struct Person {
     followers: BTreeMap<usize, String>,
     following: BTreeMap<usize, String>,
     posts: Vec<usize>,
+    left: bool,
+    /// Where the deletion of their account is told of.
+    ticket: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +50,6 @@ struct Post {
     draft: usize,
     edited_at: Option<String>,
     edited_by: Option<Act>,
-    deleted: bool,
     likes: BTreeMap<usize, String>,
     comments: Vec<usize>,
 }
@@ -54,7 +58,6 @@ struct Post {
 struct Comment {
     id: String,
     created_at: String,
-    deleted: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,7 @@ impl Model {
                 Call::put("/users/me", json!({"username": self.names.username_after_rename(person)}))
             }
             Act::Logout { .. } => Call::post("/users/auth/logout", None),
+            Act::Leave { .. } => Call::delete("/users/me"),
             Act::Follow { followee, .. } | Act::FollowAgain { followee, .. } => {
                 Call::post(format!("/users/{}/follow", self.person_id(followee)?), None)
             }
@@ -124,6 +128,12 @@ impl Model {
         Some(call)
     }
 
+    /// The same as a step of the plan sends it.
+    pub(crate) fn request(&self, act: Act, step: usize) -> Option<Call> {
+        let call = self.call(act)?;
+        Some(if act.is_keyed() { call.with_key(self.names.key(step)) } else { call })
+    }
+
     /// Takes in an act that was answered with the status that it should be. An error names what the answer lacks.
     pub(crate) fn apply(&mut self, act: Act, step: usize, body: &Value) -> Result<(), String> {
         match act {
@@ -155,16 +165,14 @@ impl Model {
                 (post.draft, post.edited_at, post.edited_by) = (draft, edited_at, Some(act));
             }
             Act::DeletePost { post } => {
-                self.posts[post].deleted = true;
                 self.people[self.plan.posts[post].author].posts.retain(|other| *other != post);
             }
             Act::Comment { comment } => {
                 let (id, created_at) = (text(body, "id")?, time(body, "created_at")?);
-                self.comments[comment] = Comment { id, created_at, deleted: false };
+                self.comments[comment] = Comment { id, created_at };
                 self.posts[self.plan.comments[comment].post].comments.push(comment);
             }
             Act::DeleteComment { comment } => {
-                self.comments[comment].deleted = true;
                 self.posts[self.plan.comments[comment].post].comments.retain(|other| *other != comment);
             }
             Act::Like { person, post } => {
@@ -174,6 +182,7 @@ impl Model {
             Act::Unlike { person, post } => {
                 self.posts[post].likes.remove(&person);
             }
+            Act::Leave { person } => self.leave(person),
             Act::Logout { .. }
             | Act::FollowAgain { .. }
             | Act::UnfollowAgain { .. }
@@ -222,6 +231,7 @@ impl Model {
             | Act::DeletePostAgain { .. }
             | Act::DeleteCommentAgain { .. } => refusal("NotFound", 404),
             Act::Logout { .. }
+            | Act::Leave { .. }
             | Act::Unfollow { .. }
             | Act::DeletePost { .. }
             | Act::DeleteComment { .. }
@@ -231,7 +241,8 @@ impl Model {
 
     /// An acknowledged write in words, with its key, status and resource.
     pub(crate) fn describe(&self, act: Act) -> String {
-        let Some((call, ack)) = self.call(act).zip(self.acknowledged.get(&act)) else {
+        let acknowledged = self.acknowledged.get(&act);
+        let Some((call, ack)) = acknowledged.and_then(|ack| Some((self.request(act, ack.step)?, ack))) else {
             return format!("{act:?}");
         };
         let resource = match act {
@@ -241,7 +252,7 @@ impl Model {
             _ => String::new(),
         };
         let by = self.username(act.actor(&self.plan));
-        format!("{} by {by}, answered {}{resource}", call.with_key(self.names.key(ack.step)), ack.status)
+        format!("{call} by {by}, answered {}{resource}", ack.status)
     }
 
     pub(crate) fn username(&self, person: usize) -> &str {
@@ -262,10 +273,6 @@ impl Model {
 
     pub(crate) fn post_path(&self, post: usize) -> Option<String> {
         Some(format!("/posts/{}", self.post_id(post)?))
-    }
-
-    pub(crate) fn is_deleted(&self, post: usize) -> bool {
-        self.posts[post].deleted
     }
 
     pub(crate) fn likes(&self, person: usize, post: usize) -> bool {
@@ -347,6 +354,7 @@ impl Model {
         let mentions: Vec<Value> = draft
             .mentions()
             .into_iter()
+            .filter(|person| !self.has_left(*person))
             .map(|person| json!({"id": self.people[person].id, "username": self.people[person].username}))
             .collect();
         json!({
@@ -437,9 +445,9 @@ impl Model {
         self.newest_posts_first(authors.flat_map(|author| &self.people[*author].posts).copied().collect())
     }
 
-    /// Registered people.
+    /// Registered people, without those who have left.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = usize> {
-        (0..self.people.len()).filter(|person| self.person_id(*person).is_some())
+        (0..self.people.len()).filter(|person| self.person_id(*person).is_some() && !self.has_left(*person))
     }
 
     /// Posts that were acknowledged, deleted ones too.
@@ -495,16 +503,17 @@ mod tests {
     use crate::draft::Draft;
     use crate::plan::{PlannedComment, PlannedPost};
 
-    const A: &str = "2026-01-01T00:00:00.000001Z";
-    const B: &str = "2026-01-01T00:00:00.000002Z";
+    pub(super) const A: &str = "2026-01-01T00:00:00.000001Z";
+    pub(super) const B: &str = "2026-01-01T00:00:00.000002Z";
 
-    /// Three people; person 0 wrote posts 0 and 2, person 1 wrote post 1; two comments of person 2 on post 0.
-    fn model() -> Model {
+    /// Three people; person 0 wrote posts 0 and 2, person 1 wrote post 1; two comments of person 2 on post 0. Every post
+    /// mentions person 1.
+    pub(super) fn model() -> Model {
         let comment = || PlannedComment { author: 2, post: 0, text: "so".to_owned() };
         let plan = Plan {
             people: 3,
             bios: vec!["first".to_owned()],
-            drafts: vec![Draft::of_topic(1), Draft::of_topic(2)],
+            drafts: vec![Draft::about(1, 1), Draft::about(2, 1)],
             posts: [0, 1, 0].map(|author| PlannedPost { author, draft: 0 }).into(),
             comments: vec![comment(), comment()],
             steps: Vec::new(),
@@ -521,7 +530,7 @@ mod tests {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "a literal at every call")]
-    fn apply(model: &mut Model, act: Act, body: Value) {
+    pub(super) fn apply(model: &mut Model, act: Act, body: Value) {
         model.apply(act, 0, &body).unwrap();
     }
 

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use crate::graph::Graph;
 
+/// So many delete their accounts, however few people there are.
+const LEAVES_MIN: usize = 3;
+
 /// The options of one run; [`Options::new`] fills in the defaults.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -34,6 +37,8 @@ pub struct Options {
     pub bios: Option<usize>,
     /// People who take another username (`PUT /users/me {username}`); by default 1 % of the people, 0 for none.
     pub renames: Option<usize>,
+    /// People who delete their accounts in the end; by default 2 % of the people, and 3 at least. Half of them stay.
+    pub leaves: Option<usize>,
     /// The seed of every choice in the plan.
     pub seed: u64,
     /// How often the server is killed (SIGKILL) and restarted during the load; needs [`Target::Own`]. In turn, if
@@ -111,6 +116,7 @@ impl Options {
             unfollows: None,
             bios: None,
             renames: None,
+            leaves: None,
             seed: 1,
             kills: 0,
             concurrency: 32,
@@ -139,6 +145,7 @@ impl Options {
             follows_again: unfollows / 2,
             bios: self.bios.unwrap_or(percent(70, graph.people)),
             renames: self.renames.unwrap_or(percent(1, graph.people)).min(graph.people),
+            leaves: self.leaves.unwrap_or(percent(2, graph.people).max(LEAVES_MIN)).min(graph.people / 2),
             logouts: percent(3, graph.people),
             refusals: percent(10, graph.people).max(5),
         }
@@ -160,6 +167,7 @@ pub(crate) struct Volume {
     pub(crate) follows_again: usize,
     pub(crate) bios: usize,
     pub(crate) renames: usize,
+    pub(crate) leaves: usize,
     pub(crate) logouts: usize,
     /// Of each kind of request that must be refused or change nothing.
     pub(crate) refusals: usize,

@@ -4,6 +4,7 @@
 //! Nothing here knows an id or a time, so the same plan can be carried out on any server.
 
 mod closing;
+mod leaving;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -83,12 +84,14 @@ impl Plan {
         planner.phase("follow", |planner| planner.follow(volume));
         planner.phase("publish", |planner| planner.publish(volume));
         planner.phase("live", |planner| planner.live(volume));
+        let leaving = planner.set_aside(volume.leaves);
         planner.phase("closing", Planner::close);
+        planner.phase("leave", |planner| planner.leave(&leaving));
         planner.plan
     }
 }
 
-/// What happens in the phase before the last, in random order.
+/// What happens in the phase in which people live, in random order.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Publish,

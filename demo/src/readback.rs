@@ -118,7 +118,9 @@ fn sights(model: &Model, act: Act) -> Option<Vec<Sight>> {
                 listed(format!("{path}/likes"), "likes", "user_id", model.person_id(person)?, likes),
             ]
         }
-        Act::Logout { .. }
+        // Nobody reads any more as who has left.
+        Act::Leave { .. }
+        | Act::Logout { .. }
         | Act::FollowAgain { .. }
         | Act::UnfollowAgain { .. }
         | Act::FollowMyself { .. }

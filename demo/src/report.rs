@@ -16,6 +16,7 @@ pub struct Report {
     acts: Vec<(&'static str, usize)>,
     phases: Vec<PhaseLine>,
     kills: Vec<KillLine>,
+    longest_deletion: Option<Duration>,
     acknowledged: u64,
     requests: u64,
     repeats: u64,
@@ -56,13 +57,14 @@ impl Report {
         acts: Vec<(&'static str, usize)>,
         phases: Vec<PhaseLine>,
         kills: Vec<KillLine>,
+        longest_deletion: Option<Duration>,
         acknowledged: u64,
         client: &Client,
         findings: &Findings,
     ) -> Self {
         let (requests, repeats) = (client.requests(), client.repeats());
         let (checks, found) = (findings.checks(), findings.summary());
-        Self { acts, phases, kills, acknowledged, requests, repeats, checks, found }
+        Self { acts, phases, kills, longest_deletion, acknowledged, requests, repeats, checks, found }
     }
 
     /// How many differences were found, lost and doubled writes among them.
@@ -105,6 +107,11 @@ impl Report {
         &self.kills
     }
 
+    /// How long the deletion of an account took that took longest; `None` if none was told to be over.
+    pub fn longest_deletion(&self) -> Option<Duration> {
+        self.longest_deletion
+    }
+
     /// For each kind of victim: the longest time in which nobody was answered, and the longest wait for an answer.
     fn longest(&self) -> Vec<(&'static str, Duration, Duration)> {
         let mut longest = BTreeMap::<&'static str, (Duration, Duration)>::new();
@@ -143,6 +150,9 @@ impl fmt::Display for Report {
                 "longest time without an answer, {victim} killed: {silence:.2} s; slowest answer: {slowest:.2} s"
             )?;
         }
+        if let Some(longest) = self.longest_deletion {
+            writeln!(f, "longest deletion of an account: {:.1} s", longest.as_secs_f64())?;
+        }
         writeln!(f, "requests: {}, of them repeated: {}", self.requests, self.repeats)?;
         writeln!(f, "writes acknowledged: {}", self.acknowledged)?;
         writeln!(f, "values compared: {}", self.checks)?;
@@ -173,13 +183,15 @@ mod tests {
             silence: Duration::from_millis(120),
             slowest: Duration::from_millis(400),
         }];
-        Report::new(vec![("people", 2)], Vec::new(), kills, 10, &client, &findings)
+        let longest_deletion = Some(Duration::from_millis(33_250));
+        Report::new(vec![("people", 2)], Vec::new(), kills, longest_deletion, 10, &client, &findings)
     }
 
     #[test]
     fn a_clean_report_says_so() {
         let text = report(0).to_string();
         assert!(text.ends_with("acknowledged writes lost: 0, doubled: 0\ndifferences: 0"), "{text}");
+        assert!(text.contains("longest deletion of an account: 33.2 s\n"), "{text}");
         assert!(text.contains("server killed after 9 writes, ready again in 0.25 s"));
     }
 

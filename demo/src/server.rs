@@ -41,6 +41,11 @@ impl Server {
         url(self.port)
     }
 
+    /// Where its output is.
+    pub(crate) fn log(&self) -> PathBuf {
+        log_path(&self.own)
+    }
+
     /// SIGKILL: the server gets no chance to finish anything.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
@@ -48,6 +53,11 @@ impl Server {
         }
         self.child.kill().context("cannot kill the server")?;
         self.ended().await.map(drop)
+    }
+
+    /// What the server ended with, if it has ended without being told to.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Starts again what was killed, and returns how long it took to be ready.

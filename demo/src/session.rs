@@ -77,37 +77,80 @@ impl Sessions {
     pub(crate) async fn register(&self, person: usize, call: &Call) -> Result<Answer> {
         let taken = Instant::now();
         let answer = self.client.exchange(call, None).await?;
-        self.check_session(person, &answer);
-        *self.tokens[person].lock().await = Token::read(&answer.body, taken);
+        if answer.status == 201 {
+            self.check_session(person, &answer);
+            *self.tokens[person].lock().await = Token::read(&answer.body, taken);
+        }
         Ok(answer)
     }
 
     /// Ends the session, and checks that its token is refused from then on and that of another session is not. The
     /// other one, which is older than the end of the first, is theirs from then on.
     pub(crate) async fn log_out(&self, person: usize, call: &Call) -> Result<Answer> {
-        // An expired token is replaced here, so that the logout itself has a valid one.
-        self.get(Some(person), "/users/me").await?;
-        let token = self.tokens[person].lock().await.take();
-        let other = self.token(person).await?;
-        let mut answer = self.exchange(call, token.as_ref()).await?;
-        if answer.attempts > 1 && answer.status == 401 {
-            // The attempt whose answer was lost has ended the session that this one came with.
-            answer.status = 204;
-        }
-        let ended = Instant::now();
-        let mut after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
-        while after.status == 200 && self.client.has_several_nodes() && ended.elapsed() < SESSION_LAG_MAX {
-            sleep(SESSION_LOOK).await;
-            after = self.exchange(&Call::get("/users/me"), token.as_ref()).await?;
-        }
-        self.findings.check(after.status == 401, || {
-            format!("{} has logged out, and the token is answered {}", self.names.username(person), after.status)
+        let (token, other) = self.two_sessions(person).await?;
+        let answer = self.end(call, token.as_ref()).await?;
+        let status = after_the_end(&self.client, token.as_ref(), self.lag_max()).await?;
+        self.findings.check(status == 401, || {
+            format!("{} has logged out, and the token is answered {status}", self.names.username(person))
         });
         let elsewhere = self.exchange(&Call::get("/users/me"), other.as_ref()).await?;
         self.findings.check(elsewhere.status == 200, || {
             let name = self.names.username(person);
             format!("{name} has logged out, and the token of another session is answered {}", elsewhere.status)
         });
+        Ok(answer)
+    }
+
+    /// Deletes the account, and checks that no node takes a token or the password of theirs from then on: at once if that
+    /// is what was answered, and otherwise as soon as every node has read of it.
+    pub(crate) async fn leave(&self, person: usize, call: &Call) -> Result<Answer> {
+        let (token, other) = self.two_sessions(person).await?;
+        self.forget(person).await;
+        let mut answer = self.end(call, token.as_ref()).await?;
+        let lag_max = if answer.status == 204 && !answer.inferred { Duration::ZERO } else { self.lag_max() };
+        if answer.status == 202 && self.client.has_several_nodes() {
+            // It holds, but not every node has said so.
+            answer.status = 204;
+        }
+        if answer.status != 204 {
+            return Ok(answer);
+        }
+        let name = self.names.username(person);
+        self.findings.check(answer.inferred || answer.location().is_some(), || {
+            format!("{name} has left, and is not told where to ask how far that is")
+        });
+        for node in self.client.of_each() {
+            for (whose, token) in [("the", &token), ("another session's", &other)] {
+                let status = after_the_end(&node, token.as_ref(), lag_max).await?;
+                self.findings
+                    .check(status == 401, || format!("{name} has left, and {whose} token is answered {status}"));
+            }
+            let status = node.exchange(&self.login(person), None).await?.status;
+            self.findings.check(status == 401, || format!("{name} has left, and the login is answered {status}"));
+        }
+        Ok(answer)
+    }
+
+    /// Two sessions of theirs. They go on with the second one.
+    async fn two_sessions(&self, person: usize) -> Result<(Option<Token>, Option<Token>)> {
+        // An expired token is replaced here, so that what is sent with the first one has a valid one.
+        self.get(Some(person), "/users/me").await?;
+        let token = self.tokens[person].lock().await.take();
+        Ok((token, self.token(person).await?))
+    }
+
+    /// How long a node may take a token that another one has ended.
+    fn lag_max(&self) -> Duration {
+        if self.client.has_several_nodes() { SESSION_LAG_MAX } else { Duration::ZERO }
+    }
+
+    /// Sends what ends the session that it comes with.
+    async fn end(&self, call: &Call, token: Option<&Token>) -> Result<Answer> {
+        let mut answer = self.exchange(call, token).await?;
+        if answer.attempts > 1 && answer.status == 401 {
+            // The attempt whose answer was lost has ended the session that this one came with.
+            (answer.status, answer.body, answer.inferred) = (204, Value::Null, true);
+        }
         Ok(answer)
     }
 
@@ -125,8 +168,7 @@ impl Sessions {
         let mut token = self.tokens[person].lock().await;
         if token.is_none() {
             let taken = Instant::now();
-            let body = json!({"email": self.names.email(person), "password": PASSWORD});
-            let answer = self.client.exchange(&Call::post("/users/auth/login", Some(body)), None).await?;
+            let answer = self.client.exchange(&self.login(person), None).await?;
             self.findings.check(answer.status == 200, || {
                 format!(
                     "login of {}: answered {} {}",
@@ -139,6 +181,11 @@ impl Sessions {
             *token = Token::read(&answer.body, taken);
         }
         Ok(token.clone())
+    }
+
+    fn login(&self, person: usize) -> Call {
+        let body = json!({"email": self.names.email(person), "password": PASSWORD});
+        Call::post("/users/auth/login", Some(body))
     }
 
     async fn refused(&self, person: usize, refused: &Token, call: &Call) {
@@ -163,5 +210,19 @@ impl Sessions {
             // Never the body itself: it may hold tokens.
             format!("the session of {} is incomplete (answered {})", self.names.username(person), answer.status)
         });
+    }
+}
+
+/// What is answered to who comes with the token of a session that was ended. What is asked for can be read without one, so
+/// that a refusal is about the token.
+async fn after_the_end(node: &Client, token: Option<&Token>, lag_max: Duration) -> Result<u16> {
+    let call = Call::get("/posts?limit=1");
+    let mut since = None;
+    loop {
+        let status = node.exchange(&call, token.map(|token| token.access.as_str())).await?.status;
+        if status == 401 || since.get_or_insert_with(Instant::now).elapsed() >= lag_max {
+            return Ok(status);
+        }
+        sleep(SESSION_LOOK).await;
     }
 }

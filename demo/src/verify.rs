@@ -160,7 +160,8 @@ impl Verifier {
             Job::Me { person } => self.profile(person, Some(person), true).await,
             Job::Profile { person, reader } => self.profile(person, reader, false).await,
             Job::Post { post, reader } => self.post(post, reader).await,
-            Job::Gone { post, reader } => self.gone(post, reader).await,
+            Job::Gone { post, by, reader } => self.gone(post, by, reader).await,
+            Job::Left { person, reader } => self.left(person, reader).await,
             Job::List { list, reader, limit, pages_max, depth_max } => {
                 self.list(list, reader, limit, pages_max, depth_max).await
             }
@@ -214,22 +215,40 @@ impl Verifier {
         if let Some(edit) = model.last_edit(post).filter(|_| answer.body["content"] != expected["content"]) {
             self.findings.lost(edit, &format!("{}: {at} shows another text", model.describe(edit)));
         }
+        let mentions = answer.body["mentions"].as_array().into_iter().flatten();
+        let mentioned = mentions.filter_map(|mention| self.known.people.get(mention["id"].as_str()?));
+        for person in mentioned.copied().filter(|person| model.has_left(*person)) {
+            let leave = Act::Leave { person };
+            self.findings.lost(leave, &format!("{}: {at} still mentions them", model.describe(leave)));
+        }
         Ok(())
     }
 
-    /// A deleted post and what lies under it.
-    async fn gone(&self, post: usize, reader: Option<usize>) -> Result<()> {
+    /// A post that is gone by this write, and what lies under it.
+    async fn gone(&self, post: usize, by: Act, reader: Option<usize>) -> Result<()> {
         let path = self.model.read().await.post_path(post).unwrap_or_default();
         for under in ["", "/comments", "/likes"] {
-            let answer = self.sessions.get(reader, format!("{path}{under}")).await?;
-            self.findings.check(answer.status == 404, || {
-                format!("GET {path}{under}: of a deleted post, answered {}", answer.status)
-            });
-            if under.is_empty() && answer.status == 200 {
-                let delete = Act::DeletePost { post };
-                let write = self.model.read().await.describe(delete);
-                self.findings.lost(delete, &format!("{write}: GET {path} still shows it"));
-            }
+            self.absent(&format!("{path}{under}"), by, reader).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody who has left, and the lists of whom they knew.
+    async fn left(&self, person: usize, reader: Option<usize>) -> Result<()> {
+        let id = self.model.read().await.person_id(person).unwrap_or_default().to_owned();
+        for under in ["", "/followers", "/following"] {
+            self.absent(&format!("/users/{id}{under}"), Act::Leave { person }, reader).await?;
+        }
+        Ok(())
+    }
+
+    /// What is not there any more since this write, which is lost if it is.
+    async fn absent(&self, path: &str, by: Act, reader: Option<usize>) -> Result<()> {
+        let status = self.sessions.get(reader, path).await?.status;
+        self.findings.check(status == 404, || format!("GET {path}: of what is gone, answered {status}"));
+        if status == 200 {
+            let write = self.model.read().await.describe(by);
+            self.findings.lost(by, &format!("{write}: GET {path} still shows it"));
         }
         Ok(())
     }
@@ -300,7 +319,8 @@ impl Verifier {
         }
     }
 
-    /// What is listed and should not be: something whose deletion was lost, or something that no known write has left.
+    /// What is listed and should not be: something whose deletion was lost, or that of whoever it is of, or something that
+    /// no known write has left.
     fn unexpected(&self, model: &Model, list: List, item: &Value, at: &str) {
         let id = item[list.key()].as_str().unwrap_or_default();
         let known = match list.array() {
@@ -308,8 +328,8 @@ impl Verifier {
             "posts" | "feed" => &self.known.posts,
             _ => &self.known.people,
         };
-        let undone = known.get(id).and_then(|index| list.undoing(*index)).filter(|act| model.is_acknowledged(*act));
-        if let Some(act) = undone {
+        let undoing = known.get(id).map(|index| list.undoing(&model.plan, *index));
+        if let Some(act) = undoing.into_iter().flatten().find(|act| model.is_acknowledged(*act)) {
             self.findings.lost(act, &format!("{}: {at}: still lists {id}", model.describe(act)));
         } else if known.contains_key(id) {
             self.findings.differ(format!("{at}: lists {id}, which does not belong here"));

@@ -24,7 +24,7 @@ async fn served(bug: Bug, seed: u64) -> Report {
     let server = tokio::spawn(http::serve(listener, Arc::new(Mutex::new(Fake::new(bug)))));
     let mut options = Options::new(Target::Running(url), Source::People(14));
     options.seed = seed;
-    options.renames = Some(2);
+    options.renames = Some(4);
     let report = run(options).await.unwrap();
     server.abort();
     report
@@ -40,10 +40,17 @@ async fn a_correct_server_has_no_difference() {
 }
 
 #[tokio::test]
+async fn who_gets_no_answer_to_their_deletion_has_left_and_has_no_ticket() {
+    let report = served(Bug::LeaveUnanswered, 1).await;
+    assert_eq!((report.differences(), report.longest_deletion()), (0, None), "{report}");
+    assert!(report.acts().contains(&("leaves", 3)), "{report}");
+}
+
+#[tokio::test]
 async fn every_lost_write_is_counted_as_lost() {
     use Bug::*;
     let bugs = [LostPost, LostLike, LostFollow, LostEdit, LostBio, LostUnfollow, IgnoredUnlike, IgnoredCommentDeletion];
-    for bug in bugs.into_iter().chain([DeletedPostAnswered]) {
+    for bug in bugs.into_iter().chain([DeletedPostAnswered, PostOfWhoLeftInFeed, MentionOfWhoLeft]) {
         let report = served(bug, 1).await;
         assert!(report.lost() > 0, "{bug:?}: {report}");
     }
@@ -85,6 +92,12 @@ async fn every_other_bug_is_a_difference_that_names_it() {
         (TokenOutlivesLogout, "the token is answered 200"),
         (LogoutEverywhere, "the token of another session is answered 401"),
         (OtherTimeInList, "created_at"),
+        (TokenOutlivesDeletion, "has left, and another session's token is answered 200"),
+        (CommentOfWhoLeftCounted, "comments_count"),
+        (PostOfWhoLeftInFeed, "still lists"),
+        (MentionOfWhoLeft, "still mentions them"),
+        (TicketForgotten, "the ticket does not tell"),
+        (AddressStaysTaken, "registering as they did is answered 409"),
     ] {
         let report = served(bug, 1).await;
         assert!(report.lines().iter().any(|line| line.contains(word)), "{bug:?}: {report}");

@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Likes [default: 35 for each person]
     #[arg(long)]
     likes: Option<usize>,
+    /// People who delete their accounts in the end [default: 2 % of the people, and 3 at least]
+    #[arg(long)]
+    leaves: Option<usize>,
     /// Connections at one time
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
@@ -103,6 +106,7 @@ impl Arguments {
             likes: self.likes,
             // Names stay in this version.
             renames: Some(0),
+            leaves: self.leaves,
             seed: self.seed,
             kills: self.kill,
             concurrency: self.concurrency,

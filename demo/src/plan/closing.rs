@@ -1,8 +1,9 @@
-//! The last phase: what a random life hardly ever comes to, and where a server errs that is right about the rest.
+//! The last phase of those who stay: what a random life hardly ever comes to, and where a server errs that is right about
+//! the rest.
 //!
 //! Some things are done once more, and some are undone after they were changed or done once more. Some sets shrink
 //! until nothing is left, or one entry, or two: who follows thirty people and ends one follow still follows many. What
-//! comes later takes nothing back, so all of it still shows when the network is verified.
+//! comes later takes nothing back, so all of it still shows when the network is verified: who leaves after it is left out.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,6 @@ const ENTRIES_MIN: usize = 4;
 impl Planner<'_> {
     pub(super) fn close(&mut self) {
         let each = self.plan.people.div_ceil(PEOPLE_FOR_EACH).min(EACH_MAX);
-        self.likes.retain(|(_, post)| self.published[*post]);
-        self.comments.retain(|comment| self.published[self.plan.comments[*comment].post]);
         for _ in 0..each {
             self.edit_and_delete();
             self.undo_again();
@@ -171,6 +170,11 @@ mod tests {
                     }
                     Act::Unfollow { follower, followee } => {
                         assert!(following.entry(follower).or_default().remove(&followee), "not followed");
+                    }
+                    Act::Leave { person } => {
+                        following.remove(&person);
+                        following.values_mut().for_each(|followees| followees.retain(|other| *other != person));
+                        edits.retain(|post, _| plan.posts[*post].author != person);
                     }
                     _ => {}
                 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::act::Act;
 use crate::model::Model;
+use crate::plan::Plan;
 
 /// Page sizes, one after another; `None` is the default.
 const LIMITS: [Option<usize>; 4] = [Some(7), Some(20), Some(100), None];
@@ -21,7 +22,8 @@ pub(super) enum Job {
     Me { person: usize },
     Profile { person: usize, reader: Option<usize> },
     Post { post: usize, reader: Option<usize> },
-    Gone { post: usize, reader: Option<usize> },
+    Gone { post: usize, by: Act, reader: Option<usize> },
+    Left { person: usize, reader: Option<usize> },
     List { list: List, reader: Option<usize>, limit: Option<usize>, pages_max: Option<usize>, depth_max: Option<usize> },
 }
 
@@ -69,9 +71,14 @@ pub(super) fn signed_in(model: &Model, readers: &[usize], feed_depth_max: Option
             jobs.push(Job::List { list, reader: reader(person + n), limit, pages_max: None, depth_max: None });
         }
     }
+    for person in model.who_left() {
+        jobs.push(Job::Left { person, reader: reader(person) });
+        let (list, limit) = (List::PostsOf { person }, LIMITS[person % LIMITS.len()]);
+        jobs.push(Job::List { list, reader: reader(person + 1), limit, pages_max: None, depth_max: None });
+    }
     for post in model.every_post() {
-        if model.is_deleted(post) {
-            jobs.push(Job::Gone { post, reader: reader(post) });
+        if let Some(by) = model.gone_by(post) {
+            jobs.push(Job::Gone { post, by, reader: reader(post) });
             continue;
         }
         let liker = model.likes_of(post).into_iter().find(is_reader).filter(|_| post % 2 == 1);
@@ -96,9 +103,13 @@ pub(super) fn anonymous(model: &Model) -> Vec<Job> {
         jobs.push(list(List::Followers { person }, Some(7)));
         jobs.push(list(List::Following { person }, Some(100)));
     }
+    for person in model.who_left() {
+        jobs.push(Job::Left { person, reader: None });
+        jobs.push(list(List::PostsOf { person }, None));
+    }
     for post in model.every_post().step_by(SAMPLE) {
-        if model.is_deleted(post) {
-            jobs.push(Job::Gone { post, reader: None });
+        if let Some(by) = model.gone_by(post) {
+            jobs.push(Job::Gone { post, by, reader: None });
         } else {
             jobs.push(Job::Post { post, reader: None });
             jobs.push(list(List::Comments { post }, Some(7)));
@@ -177,14 +188,17 @@ impl List {
         }
     }
 
-    /// The write that is lost if this is still listed.
-    pub(super) fn undoing(self, index: usize) -> Option<Act> {
-        match self {
-            Self::AllPosts | Self::PostsOf { .. } | Self::Feed { .. } => Some(Act::DeletePost { post: index }),
-            Self::Followers { person } => Some(Act::Unfollow { follower: index, followee: person }),
-            Self::Following { person } => Some(Act::Unfollow { follower: person, followee: index }),
-            Self::Comments { .. } => Some(Act::DeleteComment { comment: index }),
-            Self::Likes { post } => Some(Act::Unlike { person: index, post }),
-        }
+    /// The writes of which one is lost if this is still listed: its own undoing, and the leave of whoever it is of.
+    pub(super) fn undoing(self, plan: &Plan, index: usize) -> [Act; 2] {
+        let (act, person) = match self {
+            Self::AllPosts | Self::PostsOf { .. } | Self::Feed { .. } => {
+                (Act::DeletePost { post: index }, plan.posts[index].author)
+            }
+            Self::Followers { person } => (Act::Unfollow { follower: index, followee: person }, index),
+            Self::Following { person } => (Act::Unfollow { follower: person, followee: index }, index),
+            Self::Comments { .. } => (Act::DeleteComment { comment: index }, plan.comments[index].author),
+            Self::Likes { post } => (Act::Unlike { person: index, post }, index),
+        };
+        [act, Act::Leave { person }]
     }
 }

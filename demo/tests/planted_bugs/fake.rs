@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     None,
+    /// Not one of the server's: the connection is lost over which a deletion would be answered.
+    LeaveUnanswered,
     LostPost,
     LostLike,
     LostFollow,
@@ -47,6 +49,12 @@ pub(crate) enum Bug {
     TokenOutlivesLogout,
     LogoutEverywhere,
     OtherTimeInList,
+    TokenOutlivesDeletion,
+    CommentOfWhoLeftCounted,
+    PostOfWhoLeftInFeed,
+    MentionOfWhoLeft,
+    TicketForgotten,
+    AddressStaysTaken,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +71,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) link: bool,
+    pub(crate) location: Option<String>,
+    pub(crate) lost: bool,
 }
 
 pub(crate) struct Fake {
@@ -82,6 +92,7 @@ struct Person {
     name: String,
     bio: Option<String>,
     at: String,
+    left: bool,
 }
 
 struct Post {
@@ -118,6 +129,12 @@ fn error(status: u16) -> Outcome {
         _ => "NotFound",
     };
     (status, json!({"error": name, "status_code": status, "message": name}))
+}
+
+impl Reply {
+    fn of((status, body): Outcome) -> Self {
+        Self { status, body, link: false, location: None, lost: false }
+    }
 }
 
 impl Fake {
@@ -158,13 +175,12 @@ impl Fake {
     pub(crate) fn serve(&mut self, request: &Request) -> Reply {
         let me = request.token.as_ref().and_then(|token| self.tokens.get(token)).copied();
         if request.token.is_some() && me.is_none() {
-            let (status, body) = error(401);
-            return Reply { status, body, link: false };
+            return Reply::of(error(401));
         }
         if request.method == "GET" {
-            let (status, body) = self.read(&request.target, me).unwrap_or_else(error);
-            let link = body["next_cursor"].is_string() && self.bug != Bug::NoLink;
-            return Reply { status, body, link };
+            let reply = Reply::of(self.read(&request.target, me).unwrap_or_else(error));
+            let link = reply.body["next_cursor"].is_string() && self.bug != Bug::NoLink;
+            return Reply { link, ..reply };
         }
         if let Some(journal) = &mut self.journal {
             let Request { method, target, token, key, body } = request;
@@ -172,16 +188,18 @@ impl Fake {
             journal.write_all(format!("{line}\n").as_bytes()).unwrap();
         }
         let forgetful = self.bug == Bug::DoubledPostForKey && request.target == "/posts";
-        if let Some((status, body)) = request.key.as_ref().and_then(|key| self.answered.get(key)).cloned()
+        if let Some(answered) = request.key.as_ref().and_then(|key| self.answered.get(key)).cloned()
             && !forgetful
         {
-            return Reply { status, body, link: false };
+            return Reply::of(answered);
         }
-        let (status, body) = self.write(request, me).unwrap_or_else(error);
+        let outcome = self.write(request, me).unwrap_or_else(error);
         if let Some(key) = request.key.clone() {
-            self.answered.insert(key, (status, body.clone()));
+            self.answered.insert(key, outcome.clone());
         }
-        Reply { status, body, link: false }
+        let location = me.filter(|me| self.people[*me].left).map(|me| format!("/deletions/{me}"));
+        let lost = location.is_some() && self.bug == Bug::LeaveUnanswered;
+        Reply { location, lost, ..Reply::of(outcome) }
     }
 
     fn write(&mut self, request: &Request, me: Option<usize>) -> Result<Outcome, u16> {
@@ -216,6 +234,10 @@ impl Fake {
                     profile["bio"] = bio.into();
                 }
                 Ok((200, profile))
+            }
+            ("DELETE", ["users", "me"]) => {
+                self.leave(me);
+                Ok((204, Value::Null))
             }
             (method, ["users", id, "follow"]) => self.follow(method == "POST", me, id),
             ("POST", ["posts"]) => {
@@ -296,9 +318,14 @@ impl Fake {
         let email = email.unwrap();
         let (id, at) = self.mint();
         if register {
-            self.people.push(Person { id: id.clone(), email: email.clone(), name: name.unwrap(), bio: None, at });
+            if self.bug == Bug::AddressStaysTaken && self.people.iter().any(|person| person.email == email) {
+                return Err(409);
+            }
+            let (name, bio, left) = (name.unwrap(), None, false);
+            self.people.push(Person { id: id.clone(), email: email.clone(), name, bio, at, left });
         }
-        let person = self.people.iter().position(|person| person.email == email).ok_or(401_u16)?;
+        let found = self.people.iter().position(|person| person.email == email && !person.left);
+        let person = found.ok_or(401_u16)?;
         let token = format!("token-{id}");
         self.tokens.insert(token.clone(), person);
         let Person { id, name, .. } = &self.people[person];
@@ -307,6 +334,26 @@ impl Fake {
             "token_type": "Bearer", "expires_in": 900,
         });
         Ok((if register { 201 } else { 200 }, session))
+    }
+
+    /// Their posts and comments stay here and are not shown any more.
+    fn leave(&mut self, me: usize) {
+        self.people[me].left = true;
+        if self.bug != Bug::TokenOutlivesDeletion {
+            self.tokens.retain(|_, person| *person != me);
+        }
+        self.follows.retain(|(follower, followee, _)| *follower != me && *followee != me);
+        for post in &mut self.posts {
+            post.likes.retain(|(person, _)| *person != me);
+        }
+    }
+
+    fn is_gone(&self, post: &Post) -> bool {
+        post.deleted || self.people[post.author].left
+    }
+
+    fn comments(&self, post: &Post) -> Vec<Comment> {
+        post.comments.iter().filter(|comment| !self.people[comment.author].left).cloned().collect()
     }
 
     fn follow(&mut self, begin: bool, me: usize, id: &str) -> Result<Outcome, u16> {
@@ -366,6 +413,15 @@ impl Fake {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let body = match parts[..] {
             ["readyz"] => json!({}),
+            ["deletions", person] => {
+                let person: usize = person.parse().unwrap();
+                if !self.people[person].left || self.bug == Bug::TicketForgotten {
+                    return Err(NOT_FOUND);
+                }
+                let at = "2026-01-01T00:00:00.000000Z";
+                let steps = json!([{"step": "ERASE", "done": true}]);
+                json!({"status": "COMPLETED", "requested_at": at, "completed_at": at, "steps": steps})
+            }
             ["users", "me"] => {
                 let me = me.ok_or(401_u16)?;
                 self.profile(me, None, true)
@@ -389,10 +445,11 @@ impl Fake {
                 )
             }
             ["posts"] => {
-                let author = query.get("author_id").map(|id| self.person(id)).transpose()?;
+                let author = query.get("author_id");
                 let mut posts = self.newest(|post| {
-                    author.is_none_or(|author| author == post.author)
-                        && (!post.deleted || self.bug == Bug::DeletedPostListed)
+                    let listed = self.bug == Bug::DeletedPostListed && !self.people[post.author].left;
+                    author.is_none_or(|author| *author == self.people[post.author].id)
+                        && (!self.is_gone(post) || listed)
                 });
                 if self.bug == Bug::OtherTimeInList {
                     return Ok((
@@ -419,7 +476,8 @@ impl Fake {
                     let followed = self.follows.iter().any(|(a, b, _)| (*a, *b) == (me, post.author));
                     let own = post.author == me && self.bug != Bug::OwnPostsNotInFeed;
                     let foreign = self.bug == Bug::ForeignPostInFeed && post.id.ends_with('7');
-                    !post.deleted && (followed || own || foreign)
+                    let left = self.bug == Bug::PostOfWhoLeftInFeed && self.people[post.author].left;
+                    (!self.is_gone(post) && (followed || own || foreign)) || (!post.deleted && left)
                 });
                 if self.bug == Bug::FeedOldestFirst {
                     posts.reverse();
@@ -437,12 +495,12 @@ impl Fake {
             }
             ["posts", id, "comments"] => {
                 let index = self.find(id)?;
-                let mut comments: Vec<&Comment> = self.posts[index].comments.iter().collect();
-                comments.sort_by_key(|comment| (&comment.at, &comment.id));
+                let mut comments = self.comments(&self.posts[index]);
+                comments.sort_by(|a, b| (&a.at, &a.id).cmp(&(&b.at, &b.id)));
                 self.page(
                     "comments",
                     &query,
-                    &comments.into_iter().map(|comment| self.comment(index, comment)).collect::<Vec<_>>(),
+                    &comments.iter().map(|comment| self.comment(index, comment)).collect::<Vec<_>>(),
                 )
             }
             ["posts", id, "likes"] => {
@@ -489,7 +547,7 @@ impl Fake {
 
     fn profile(&self, person: usize, viewer: Option<usize>, own: bool) -> Value {
         let follows = |a: usize, b: usize| self.follows.iter().any(|(x, y, _)| (*x, *y) == (a, b));
-        let Person { id, email, name, bio, at } = &self.people[person];
+        let Person { id, email, name, bio, at, .. } = &self.people[person];
         let followers = self.follows.iter().filter(|(_, followee, _)| *followee == person).count();
         let mut profile = json!({
             "id": id, "username": name, "bio": bio, "avatar_url": null, "created_at": at,
@@ -516,18 +574,22 @@ impl Fake {
         if self.bug == Bug::StaleAuthorName {
             author["username"] = post.author_name.as_str().into();
         }
-        let mentions = post.mentions.iter().map(|person| {
-            let Person { id, name, .. } = &self.people[*person];
-            json!({"id": id, "username": name})
-        });
+        let mentioned = post.mentions.iter().map(|person| &self.people[*person]);
+        let mentions = mentioned
+            .filter(|person| !person.left || self.bug == Bug::MentionOfWhoLeft)
+            .map(|Person { id, name, .. }| json!({"id": id, "username": name}));
         let liked = |person: usize| post.likes.iter().any(|(liker, _)| *liker == person);
         let liked_by_me = if self.bug == Bug::LikedByMeOfAnother { liked(0) } else { me.is_some_and(liked) };
-        let after_deletion = self.bug == Bug::CommentsCountAfterDeletion;
+        let comments_count = match self.bug {
+            Bug::CommentsCountAfterDeletion => post.comments_ever,
+            Bug::CommentOfWhoLeftCounted => post.comments.len(),
+            _ => self.comments(post).len(),
+        };
         json!({
             "id": post.id, "author_id": self.people[post.author].id, "author": author, "content": post.content,
             "media_url": null, "hashtags": self.hashtags(&post.content), "mentions": mentions.collect::<Vec<_>>(),
             "status": "PUBLISHED", "likes_count": post.likes.len(),
-            "comments_count": if after_deletion { post.comments_ever } else { post.comments.len() },
+            "comments_count": comments_count,
             "liked_by_me": liked_by_me, "created_at": post.at,
             "edited_at": post.edited.as_ref().filter(|_| self.bug != Bug::NeverEdited),
         })
@@ -574,7 +636,8 @@ impl Fake {
         let mut people = Vec::new();
         for part in content.split('@').skip(1) {
             let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
-            if let Some(person) = self.people.iter().position(|person| person.name == part[..end])
+            let is_named = |person: &Person| person.name == part[..end] && !person.left;
+            if let Some(person) = self.people.iter().position(is_named)
                 && !people.contains(&person)
                 && people.len() < 30
             {
@@ -588,11 +651,11 @@ impl Fake {
     }
 
     fn find(&self, id: &str) -> Result<usize, u16> {
-        self.posts.iter().position(|post| post.id == id && !post.deleted).ok_or(NOT_FOUND)
+        self.posts.iter().position(|post| post.id == id && !self.is_gone(post)).ok_or(NOT_FOUND)
     }
 
     fn person(&self, id: &str) -> Result<usize, u16> {
-        self.people.iter().position(|person| person.id == id).ok_or(NOT_FOUND)
+        self.people.iter().position(|person| person.id == id && !person.left).ok_or(NOT_FOUND)
     }
 
     /// An id and a time. Some things happen at the same time, and ids do not grow with time.

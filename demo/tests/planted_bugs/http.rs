@@ -19,11 +19,17 @@ async fn connection(stream: TcpStream, fake: Arc<Mutex<Fake>>) -> std::io::Resul
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await? {
         let write = request.method != "GET";
-        let Reply { status, body, link } = fake.lock().unwrap().serve(&request);
+        let Reply { status, body, link, location, lost } = fake.lock().unwrap().serve(&request);
+        if lost {
+            return Ok(());
+        }
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
         if link {
             head.push_str("link: </next>; rel=\"next\"\r\n");
+        }
+        if let Some(location) = location {
+            head.push_str(&format!("location: {location}\r\n"));
         }
         if write {
             head.push_str("x-consistency-token: t\r\n");
