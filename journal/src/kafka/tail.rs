@@ -17,7 +17,7 @@ use crate::record::Record;
 use parking_lot::Mutex;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, TopicPartitionList};
 use std::collections::{BTreeSet, VecDeque};
@@ -38,6 +38,8 @@ const POLL: Duration = Duration::from_millis(100);
 const ECHOED_MIN: u64 = 16;
 /// After so many looks at which somebody waited and nothing came, all partitions are asked for anew: about two seconds.
 const STUCK_LOOKS: u32 = 20;
+/// How long a broker that was away may take to say who leads the partitions, before it is asked again.
+const LEADERS_MAX: Duration = Duration::from_millis(500);
 /// Records that are taken over before readers are woken.
 const BATCH_MAX: usize = 1_024;
 
@@ -84,11 +86,15 @@ struct Asking {
     paused: BTreeSet<i32>,
     /// For each partition where it stood at the last look, and at how many looks it has stood there and was waited for.
     looks: Vec<(Offset, u32)>,
+    /// It is not asked for anything until it says that every partition has a leader. To a question for several partitions
+    /// of which only some have one, as when a broker has just come back, the client library reads past the end of the
+    /// answer (confluentinc/librdkafka#5280).
+    is_away: bool,
 }
 
 impl Asking {
     fn new(partitions: usize) -> Self {
-        Self { paused: BTreeSet::new(), looks: vec![(0, 0); partitions] }
+        Self { paused: BTreeSet::new(), looks: vec![(0, 0); partitions], is_away: false }
     }
 }
 
@@ -221,6 +227,7 @@ impl Shared {
             while let Some(found) = polled {
                 match found {
                     Ok(message) => drop(moved.insert(self.take(&message))),
+                    Err(error) if is_lost(&error) => leave_alone(consumer, &error, &mut asking),
                     Err(error) => self.look_after(consumer, &error),
                 }
                 polled = if moved.len() < BATCH_MAX { consumer.poll(Duration::ZERO) } else { None };
@@ -230,7 +237,11 @@ impl Shared {
             }
             if asked.elapsed() >= POLL {
                 asked = Instant::now();
-                if let Err(error) = self.ask_for_others(consumer, topic, &mut asking) {
+                let done = match asking.is_away {
+                    true => self.ask_who_leads(consumer, topic, &mut asking),
+                    false => self.ask_for_others(consumer, topic, &mut asking),
+                };
+                if let Err(error) = done {
                     met("following the log", &error);
                 }
             }
@@ -271,6 +282,18 @@ impl Shared {
             }
         }
         if stuck {
+            tracing::info!("nothing comes although the log goes on: asking for all partitions anew");
+            self.ask_anew(consumer, topic, asking)?;
+        }
+        Ok(())
+    }
+
+    /// Asks for all partitions again when a broker that was away has a leader for each.
+    fn ask_who_leads(&self, consumer: &BaseConsumer<Said>, topic: &str, asking: &mut Asking) -> Result<(), KafkaError> {
+        let metadata = consumer.fetch_metadata(Some(topic), LEADERS_MAX)?;
+        let led = metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|it| it.leader() >= 0).count();
+        if led == self.partitions.len() {
+            tracing::info!("the broker is back: asking for all partitions where they stood");
             self.ask_anew(consumer, topic, asking)?;
         }
         Ok(())
@@ -281,7 +304,6 @@ impl Shared {
         for (followed, number) in self.partitions.iter().zip(0..) {
             all.add_partition_offset(topic, number, offset(followed.kept.lock().next()))?;
         }
-        tracing::info!("nothing comes although the log goes on: asking for all partitions anew");
         consumer.assign(&all)?;
         consumer.resume(&all)?;
         *asking = Asking::new(self.partitions.len());
@@ -353,6 +375,21 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// Whether it says that a connection was lost.
+fn is_lost(error: &KafkaError) -> bool {
+    let lost = [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::BrokerTransportFailure];
+    error.rdkafka_error_code().is_some_and(|code| lost.contains(&code))
+}
+
+/// Asks the broker for nothing more.
+fn leave_alone(consumer: &BaseConsumer<Said>, error: &KafkaError, asking: &mut Asking) {
+    met("following the log", error);
+    match consumer.unassign() {
+        Ok(()) => asking.is_away = true,
+        Err(error) => met("following the log", &error),
     }
 }
 
