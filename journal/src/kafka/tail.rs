@@ -237,11 +237,9 @@ impl Shared {
             }
             if asked.elapsed() >= POLL {
                 asked = Instant::now();
-                let done = match asking.is_away {
-                    true => self.ask_who_leads(consumer, topic, &mut asking),
-                    false => self.ask_for_others(consumer, topic, &mut asking),
-                };
-                if let Err(error) = done {
+                if asking.is_away {
+                    self.ask_who_leads(consumer, topic, &mut asking);
+                } else if let Err(error) = self.ask_for_others(consumer, topic, &mut asking) {
                     met("following the log", &error);
                 }
             }
@@ -289,14 +287,16 @@ impl Shared {
     }
 
     /// Asks for all partitions again when a broker that was away has a leader for each.
-    fn ask_who_leads(&self, consumer: &BaseConsumer<Said>, topic: &str, asking: &mut Asking) -> Result<(), KafkaError> {
-        let metadata = consumer.fetch_metadata(Some(topic), LEADERS_MAX)?;
+    fn ask_who_leads(&self, consumer: &BaseConsumer<Said>, topic: &str, asking: &mut Asking) {
+        let Ok(metadata) = consumer.fetch_metadata(Some(topic), LEADERS_MAX) else { return };
         let led = metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|it| it.leader() >= 0).count();
-        if led == self.partitions.len() {
-            tracing::info!("the broker is back: asking for all partitions where they stood");
-            self.ask_anew(consumer, topic, asking)?;
+        if led < self.partitions.len() {
+            return;
         }
-        Ok(())
+        tracing::info!("the broker is back: asking for all partitions where they stood");
+        if let Err(error) = self.ask_anew(consumer, topic, asking) {
+            met("following the log", &error);
+        }
     }
 
     fn ask_anew(&self, consumer: &BaseConsumer<Said>, topic: &str, asking: &mut Asking) -> Result<(), KafkaError> {
