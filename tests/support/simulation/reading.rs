@@ -4,7 +4,7 @@ mod stored;
 
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
-use commands::Clock;
+use commands::{Clock, Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
 use events::{CommentId, PostId, SessionId, UserId};
 use futures::FutureExt;
 use journal::{Journal, JournalError, Partition, Position};
@@ -40,6 +40,25 @@ pub enum Thing {
 }
 
 impl Thing {
+    /// What a command is about, if that is something that is there or not.
+    pub fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
+                Some(Self::Like(*post, *user))
+            }
+            Command::Post(PostCommand::Publish { post, .. } | PostCommand::Delete { post, .. }) => {
+                Some(Self::Post(*post))
+            }
+            Command::Comment(
+                CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. },
+            ) => Some(Self::Comment(*post, *comment)),
+            Command::Session(SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. }) => {
+                Some(Self::Session(*session))
+            }
+            _ => None,
+        }
+    }
+
     /// The read model that shows it.
     pub fn model(self) -> &'static str {
         match self {

@@ -6,19 +6,12 @@ use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::nodes::{Cluster, Node};
-use super::reading::{StoreFaults, Thing};
+use super::reading::StoreFaults;
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
-use commands::{
-    Answer, Clock, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Request, Router, SagaCommand,
-    SessionCommand, UserCommand,
-};
-use events::{
-    Bio, CommandId, CommentId, CommentText, Content, Email, Fingerprint, Key, Keyring, PasswordHash, PostId, Retention,
-    SagaId, Sealed, SessionId, Timestamp, UserId, Username,
-};
-use journal::{Partition, Rules, partition_of};
+use commands::{Answer, Clock, Router};
+use events::{CommandId, CommentId, PostId, SessionId, Timestamp, UserId};
+use journal::{Partition, Rules};
 use parking_lot::Mutex;
-use sagas::registration::RegistrationData;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -61,11 +54,6 @@ pub struct Outcome {
     pub doubled: Vec<CommandId>,
 }
 
-/// Names that all registrations compete for.
-const NAMES: usize = 7;
-/// How often a client asks again before it gives up; far more than any seed needs.
-const TRIES_MAX: usize = 200;
-
 /// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
 const STORM_MAX: Duration = Duration::from_secs(60);
 
@@ -104,8 +92,8 @@ pub(super) struct World {
     pub(super) reading: Reading,
     pub(super) users: Arc<Mutex<Vec<UserId>>>,
     pub(super) posts: Arc<Mutex<Vec<PostId>>>,
-    comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
-    sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
+    pub(super) comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
+    pub(super) sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
     pub(super) asked: Arc<Mutex<Vec<Asked>>>,
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     pub(super) history: Recorder,
@@ -113,7 +101,7 @@ pub(super) struct World {
     pub(super) wanted: Arc<Mutex<Vec<judge::Wanted>>>,
     /// The earliest and the latest that the wall clock has shown.
     pub(super) clock_range: Arc<Mutex<Option<(Timestamp, Timestamp)>>>,
-    left: Arc<AtomicUsize>,
+    pub(super) left: Arc<AtomicUsize>,
     wanted_commands: usize,
 }
 
@@ -293,235 +281,6 @@ impl World {
                 return open.into_iter().map(|saga| format!("saga {saga} is still open")).collect();
             }
         }
-    }
-
-    /// A person registers, under a name that others want too, and asks until there is an answer.
-    async fn register(self, number: usize) {
-        sleep(self.dice.micros(0, 1_500_000)).await;
-        let (name, address) = (format!("name{}", number % NAMES), format!("{}@example.com", number % (NAMES + 4)));
-        let (user, request) = self.registration(&name, &address).await;
-        if let Answer::Ended(_, commands::Ended::Completed) = self.ask(request).await {
-            self.users.lock().push(user);
-        }
-    }
-
-    /// What a person who registers asks for.
-    pub(super) async fn registration(&self, name: &str, address: &str) -> (UserId, Request) {
-        let user = UserId(self.dice.uuid());
-        let key = self.keyring.create(user.into()).await.expect("a fresh key");
-        let secrets = self.keyring.secrets();
-        let data = RegistrationData {
-            user,
-            email: Sealed::seal(&Email::parse(address).expect("an address"), &key),
-            username: Sealed::seal(&Username::parse(name).expect("a name"), &key),
-            password: Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key),
-            email_claim: secrets.claim("email", address),
-            username_claim: secrets.claim("username", name),
-        };
-        let saga = SagaId(self.dice.uuid());
-        let mut request = self.request(
-            Key::User(user),
-            SagaCommand::Start { saga, data: data.into(), with: serde_json::Value::Null }.into(),
-        );
-        request.until_saga_ends = true;
-        (user, request)
-    }
-
-    /// Asks for one thing after another until all commands of the simulation were asked for.
-    async fn live(self) {
-        sleep(self.dice.micros(20_000, 400_000)).await;
-        loop {
-            let Some((key, command)) = self.wish() else {
-                sleep(Duration::from_millis(20)).await;
-                continue;
-            };
-            if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-                return;
-            }
-            let request = self.request(key, command.clone());
-            let answer = self.ask(request.clone()).await;
-            if !fate::is_certain(&answer) {
-                continue;
-            }
-            self.note(&command, &answer);
-            self.look(&command, &answer).await;
-            self.ask_again(request, &answer).await;
-            sleep(self.dice.micros(100, 30_000)).await;
-        }
-    }
-
-    /// Whoever was told that something took effect sees it.
-    async fn look(&self, command: &Command, answer: &Answer) {
-        let (Answer::Accepted(receipt), Some(thing)) = (answer, thing(command)) else { return };
-        let position = receipt.position;
-        let Some(there) = self.reading.see(thing.model(), position, |models| models.show(thing)).await else {
-            let asked = Asked::violation(format!("{} never passed {position}", thing.model()));
-            return self.asked.lock().push(asked);
-        };
-        self.seen.lock().push(Seen { position, to: self.log.landed(position.partition), thing, there });
-    }
-
-    /// Now and then the same request comes again, or its id for another one.
-    async fn ask_again(&self, mut request: Request, first: &Answer) {
-        if self.dice.once_in(20) {
-            request.deadline = Instant::now() + Duration::from_secs(3);
-            let again = self.ask(request).await;
-            if let Answer::Accepted(first) | Answer::Repeated(first) = first
-                && !matches!(&again, Answer::Repeated(same) if same == first)
-                && fate::is_certain(&again)
-            {
-                let what = format!("accepted at {}, asked again: {again:?}", first.position);
-                self.asked.lock().push(Asked::violation(what));
-            }
-        } else if self.dice.once_in(40) && matches!(first, Answer::Accepted(_)) {
-            request.deadline = Instant::now() + Duration::from_secs(3);
-            request.fingerprint = Some(Fingerprint([9; 16]));
-            let again = self.ask(request).await;
-            if fate::is_certain(&again) && again != Answer::Refused(commands::Refusal::KeyReused) {
-                self.asked.lock().push(Asked::violation(format!("a reused key was answered {again:?}")));
-            }
-        }
-    }
-
-    pub(super) fn request(&self, key: Key, command: Command) -> Request {
-        let id = CommandId(self.dice.uuid());
-        let deadline = Instant::now() + Duration::from_secs(3);
-        let mut request = Request::new(id, key, command, self.askers_time(), deadline);
-        // Half of the ids are the gateway's own.
-        if self.dice.once_in(2) {
-            request.fingerprint = Some(Fingerprint([1; 16]));
-            request.retention = Retention::Long;
-        }
-        request
-    }
-
-    /// Asks until there is an answer that is one.
-    pub(super) async fn ask(&self, request: Request) -> Answer {
-        let partition = partition_of(&request.key, self.swarm.partitions);
-        let asked = self.history.asks(&request);
-        for n in 0..TRIES_MAX {
-            let mut attempt = request.clone();
-            attempt.deadline = Instant::now() + Duration::from_secs(3);
-            let from = self.log.landed(partition);
-            let answer = self.router.submit(attempt.clone()).await;
-            let to = self.log.landed(partition);
-            self.story.tell(format_args!("{} {} -> {answer:?} [{from}, {to}]", request.id, request.key));
-            // Told that nothing happened some leave it at that, and some ask again.
-            let leaves = n == 0 && answer == Answer::Overloaded && self.dice.once_in(2);
-            if fate::is_certain(&answer) || leaves || self.gives_up(&request, &answer) {
-                if fate::is_certain(&answer) {
-                    self.history.answered(asked, &answer);
-                }
-                self.asked.lock().push(Asked {
-                    request: attempt,
-                    partition,
-                    from,
-                    to,
-                    answer: answer.clone(),
-                    violation: None,
-                });
-                return answer;
-            }
-            sleep(self.dice.micros(1_000, 200_000)).await;
-        }
-        self.asked.lock().push(Asked::violation(format!("{} was never answered", request.id)));
-        Answer::Unknown
-    }
-
-    /// What a client wants, over few users and posts, so that many want the same; `None` while nobody is registered.
-    fn wish(&self) -> Option<(Key, Command)> {
-        let users = self.users.lock();
-        if users.is_empty() {
-            return None;
-        }
-        let choice = &users[..users.len().min(self.swarm.choice)];
-        let (user, other) = (*self.dice.one_of(choice), *self.dice.one_of(choice));
-        drop(users);
-        let key = self.keyring.key(user.into()).expect("nobody destroys keys");
-        let post = {
-            let posts = self.posts.lock();
-            let choice = &posts[posts.len() - posts.len().min(self.swarm.choice)..];
-            if choice.is_empty() { PostId(self.dice.uuid()) } else { *self.dice.one_of(choice) }
-        };
-        let text = format!("text {}", self.dice.below(1_000));
-        let content = Sealed::seal(&Content::parse(&text).expect("short"), &key);
-        let (on_user, on_post) = (Key::User(user), Key::Post(post));
-        Some(match self.dice.below(100) {
-            0..10 => {
-                let post = PostId(self.dice.uuid());
-                let publish = PostCommand::Publish { post, author: user, content, hashtags: None, mentions: None };
-                (Key::Post(post), publish.into())
-            }
-            10..16 => (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into()),
-            16..20 => (on_post, PostCommand::Delete { post, by: user }.into()),
-            20..40 => (on_post, LikeCommand::Add { post, user }.into()),
-            40..60 => (on_post, LikeCommand::Remove { post, user }.into()),
-            60..68 => {
-                let text = Sealed::seal(&CommentText::parse(&text).expect("short"), &key);
-                let comment = CommentId(self.dice.uuid());
-                (on_post, CommentCommand::Add { comment, post, author: user, text }.into())
-            }
-            68..73 => {
-                let comments = self.comments.lock();
-                match comments.is_empty() {
-                    true => (on_user, UserCommand::ChangeBio { user, bio: None }.into()),
-                    false => {
-                        let (post, comment) = *self.dice.one_of(&comments);
-                        (Key::Post(post), CommentCommand::Delete { comment, post, by: user }.into())
-                    }
-                }
-            }
-            73..81 => (on_user, FollowCommand::Start { follower: user, followee: other }.into()),
-            81..89 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
-            89..93 => {
-                let bio = Sealed::seal(&Bio::parse(&text).expect("short"), &key);
-                (on_user, UserCommand::ChangeBio { user, bio: Some(bio) }.into())
-            }
-            93..97 => {
-                let session = SessionId(self.dice.uuid());
-                (on_user, SessionCommand::Open { session, user, credentials: 1 }.into())
-            }
-            _ => {
-                let sessions = self.sessions.lock();
-                let any = if sessions.is_empty() {
-                    (user, SessionId(self.dice.uuid()))
-                } else {
-                    *self.dice.one_of(&sessions)
-                };
-                (Key::User(any.0), SessionCommand::Close { session: any.1, user: any.0 }.into())
-            }
-        })
-    }
-
-    fn note(&self, command: &Command, answer: &Answer) {
-        if !matches!(answer, Answer::Accepted(_) | Answer::Repeated(_)) {
-            return;
-        }
-        match command {
-            Command::Post(PostCommand::Publish { post, .. }) => self.posts.lock().push(*post),
-            Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
-            Command::Session(SessionCommand::Open { session, user, .. }) => {
-                self.sessions.lock().push((*user, *session));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a command is about, if that is something that is there or not.
-fn thing(command: &Command) -> Option<Thing> {
-    match command {
-        Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
-            Some(Thing::Like(*post, *user))
-        }
-        Command::Post(PostCommand::Publish { post, .. } | PostCommand::Delete { post, .. }) => Some(Thing::Post(*post)),
-        Command::Comment(CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. }) => {
-            Some(Thing::Comment(*post, *comment))
-        }
-        Command::Session(SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. }) => {
-            Some(Thing::Session(*session))
-        }
-        _ => None,
     }
 }
 
