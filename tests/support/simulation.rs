@@ -7,6 +7,7 @@
 pub mod check;
 mod clients;
 pub mod dice;
+pub mod effects;
 mod fate;
 pub mod history;
 mod judge;

@@ -203,8 +203,10 @@ fn created(landed: &[Landed], asked: &[Asked]) -> Vec<String> {
     violations
 }
 
-/// Nothing is decided past its deadline, and what an owner has called too late never takes effect.
+/// Nothing is decided past its deadline, and what an owner has called too late never takes effect; unless it was undone
+/// since, of which an owner knows no more.
 fn deadlines(landed: &[Landed], carried: &BTreeMap<Sending, Carried>) -> Vec<String> {
+    let undone: BTreeSet<CommandId> = landed.iter().filter_map(|landed| landed.decoded.commit.undoes).collect();
     let late = |landed: &Landed| {
         let (commit, at) = (&landed.decoded.commit, landed.decoded.position);
         let (id, carried) =
@@ -213,7 +215,7 @@ fn deadlines(landed: &[Landed], carried: &BTreeMap<Sending, Carried>) -> Vec<Str
             return Some(format!("{id} landed at {at}, {:?} after its deadline", landed.at - carried.deadline));
         }
         // Said when every deadline had passed with which it was ever sent.
-        let said = carried.expired.filter(|said| *said > carried.deadline)?;
+        let said = carried.expired.filter(|said| *said > carried.deadline && !undone.contains(&id))?;
         let when = if landed.at < said { "before" } else { "after" };
         Some(format!("{id} was called expired, but took effect at {at}, {when} that"))
     };

@@ -7,10 +7,12 @@ use super::{MemoryKeyring, SimulatedLog};
 use commands::{Clock, Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
 use events::{CommentId, PostId, SessionId, UserId};
 use futures::FutureExt;
+use gateway::Footprint;
 use journal::{Journal, JournalError, Partition, Position};
 use parking_lot::Mutex;
+use projections::sagas::SagaFilter;
 use projections::sessions::SessionState;
-use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
+use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Stop, Users};
 use std::sync::Arc;
 use std::time::Duration;
 use stored::{Slot, StoredModel};
@@ -23,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Former runners that go on beside the present ones.
 const FORMER_MAX: usize = 24;
+/// The names of all read models.
+const MODELS: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 /// How often operators look for parked keys at the end.
 const RETRIES_MAX: usize = 200;
 
@@ -75,6 +79,7 @@ pub struct Models {
     posts: Arc<Posts>,
     sessions: Arc<Sessions>,
     feed: Arc<Feed>,
+    sagas: Arc<Sagas>,
 }
 
 impl Models {
@@ -84,11 +89,12 @@ impl Models {
             posts: Arc::new(Posts::with_generation(generation)),
             sessions: Arc::new(Sessions::with_generation(generation)),
             feed: Arc::new(Feed::with_generation(generation)),
+            sagas: Arc::new(Sagas::with_generation(generation)),
         }
     }
 
     fn all(&self) -> Vec<Arc<dyn ReadModel>> {
-        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()]
+        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone(), self.sagas.clone()]
     }
 
     /// Whether it can be read.
@@ -105,6 +111,8 @@ impl Models {
     pub fn dump(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
         let page = || Page { limit: 10_000, after: None };
         let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
+        let sagas = self.sagas.list(&SagaFilter::default(), page()).items;
+        lines.extend(sagas.iter().map(|saga| format!("{saga:?}")));
         for user in users {
             lines.push(format!("{:?}", self.users.profile(*user)));
             lines.push(format!("{:?}", self.users.followers(*user, page())));
@@ -279,6 +287,28 @@ impl Reading {
         }
     }
 
+    /// The read models of the present build.
+    pub fn models(&self) -> Models {
+        self.node.lock().models.clone()
+    }
+
+    /// Where effects look for what is left of somebody, and how far that is.
+    pub fn footprint(&self) -> (Arc<Projections>, Footprint) {
+        let node = self.node.lock();
+        let Models { users, posts, sagas, .. } = node.models.clone();
+        (Arc::clone(&node.projections), Footprint { users, posts, sagas })
+    }
+
+    /// What those do who look after it: runners that have stepped aside are started again, and parked keys tried again.
+    pub async fn look_after(&self) {
+        self.tend();
+        let projections = Arc::clone(&self.node.lock().projections);
+        for parked in projections.parked() {
+            // It may be rejected again, or its runner end in between; the next look shows it.
+            let _ = projections.retry(parked.model, parked.key).await;
+        }
+    }
+
     /// What a read sees that must see this position; `None` if it had to give up waiting.
     pub async fn see<T>(&self, model: &str, position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
         let give_up = Instant::now() + WAIT_MAX;
@@ -305,16 +335,10 @@ impl Reading {
     /// What operators do: every parked key is tried again until none is left, or they give up.
     async fn retry_parked(&self) {
         for _ in 0..RETRIES_MAX {
-            let projections = Arc::clone(&self.node.lock().projections);
-            let parked = projections.parked();
-            if parked.is_empty() {
+            self.look_after().await;
+            if self.node.lock().projections.parked().is_empty() {
                 return;
             }
-            for parked in parked {
-                // It may be rejected again, or its runner end in between; the next look shows it.
-                let _ = projections.retry(parked.model, parked.key).await;
-            }
-            self.tend();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -334,7 +358,7 @@ impl Reading {
             for n in 0..self.log.partitions() {
                 let offset = self.log.landed(Partition(n));
                 let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
-                for model in ["users", "posts", "sessions", "feed"] {
+                for model in MODELS {
                     if reading.see(model, position, |_| ()).await.is_none() {
                         return vec![format!("{model} never passed {position}")];
                     }

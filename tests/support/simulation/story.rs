@@ -86,6 +86,14 @@ faults! {
     GaveUp,
     /// A client lost everything but what it wanted, and began again with the same key.
     LostEverything,
+    /// What a saga does outside the log failed, and changed nothing.
+    EffectFailed,
+    /// It took long.
+    EffectSlow,
+    /// It was carried out, but its saga was told that it is not known.
+    EffectAnswerLost,
+    /// Its owner was gone in the middle of it.
+    EffectCutShort,
 }
 
 /// The record of one simulation; shared by everybody in it.

@@ -3,6 +3,7 @@
 //! A world in which everything breaks a little is always the same world. Here whole kinds of faults are absent from a
 //! seed, and others come thick (swarm testing, Groce et al. 2012), so that what only shows in a rare mixture shows.
 
+use super::effects::EffectRates;
 use super::log::LogFaults;
 use super::network::NetworkFaults;
 use super::reading::StoreRates;
@@ -30,6 +31,8 @@ pub struct Swarm {
     pub network: NetworkFaults,
     /// What the stores of the read models do.
     pub stores: StoreRates,
+    /// What becomes of what sagas do outside the log.
+    pub effects: EffectRates,
     /// One client in so many has a clock that is wrong; 0 for none.
     pub wrong_clock_one_in: usize,
     /// One request in so many is given up at the first sign of doubt; 0 for none.
@@ -82,6 +85,7 @@ impl Swarm {
                 answer_lost_one_in: rate(40),
                 rejected_one_in: rate(150),
             },
+            effects: EffectRates { failed_one_in: rate(8), slow_one_in: rate(8), answer_lost_one_in: rate(8) },
             wrong_clock_one_in: rate(8),
             give_up_one_in: rate(12),
             strikes: (5_000 * pace, 250_000 * pace),

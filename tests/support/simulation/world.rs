@@ -1,10 +1,11 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
 use super::check::{self, Asked, Seen};
+use super::effects::WorldEffects;
 use super::fate;
 use super::history::Recorder;
 use super::log::LogFaults;
-use super::network::NetworkFaults;
+use super::network::{LANDS_LATE_MAX, NetworkFaults};
 use super::nodes::{Cluster, Node};
 use super::reading::StoreFaults;
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
@@ -53,6 +54,11 @@ pub struct Outcome {
     /// The commands of the requests that the network delivered twice.
     pub doubled: Vec<CommandId>,
 }
+
+/// How long a client waits for an answer before it asks again.
+pub(super) const DEADLINE: Duration = Duration::from_secs(3);
+/// How long after an account was disabled something of its owner's may still land.
+const STRAGGLERS: Duration = Duration::from_secs(DEADLINE.as_secs() + LANDS_LATE_MAX.as_secs());
 
 /// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
 const STORM_MAX: Duration = Duration::from_secs(60);
@@ -122,10 +128,20 @@ impl World {
         let mut cluster =
             Cluster::new(Arc::new(log.clone()), network.clone(), Arc::clone(&clock), settings.rules, dice.clone());
         cluster.mailbox_max = swarm.mailbox_max;
+        cluster.stragglers = STRAGGLERS;
         let router = cluster.router();
         let keyring = Arc::new(MemoryKeyring::default());
         let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules, swarm.stores);
         let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
+        cluster.effects = Arc::new(WorldEffects {
+            reading: reading.clone(),
+            router: router.clone(),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            dice: dice.clone(),
+            story: story.clone(),
+            rates: swarm.effects,
+        });
         Self {
             dice,
             story,
@@ -270,6 +286,7 @@ impl World {
         let give_up = Instant::now() + Duration::from_secs(300);
         loop {
             sleep(Duration::from_millis(500)).await;
+            self.reading.look_after().await;
             let open = check::open_sagas(&self.log).await;
             if open.is_empty() {
                 return Vec::new();

@@ -2,12 +2,11 @@
 
 use super::super::check::{Asked, Seen};
 use super::super::reading::Thing;
-use super::super::world::World;
+use super::super::world::{DEADLINE, World};
 use super::super::{Fault, fate};
 use commands::{Answer, Command, Refusal, Request};
 use events::{CommandId, Fingerprint, Key, Retention, Timestamp};
 use journal::partition_of;
-use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How often a client asks again before it gives up; far more than any seed needs.
@@ -30,7 +29,7 @@ impl World {
     /// Now and then the same request comes again, or its id for another one.
     pub(super) async fn ask_again(&self, mut request: Request, first: &Answer) {
         if self.dice.once_in(20) {
-            request.deadline = Instant::now() + Duration::from_secs(3);
+            request.deadline = Instant::now() + DEADLINE;
             let again = self.ask(request).await;
             if let Answer::Accepted(first) | Answer::Repeated(first) = first
                 && !matches!(&again, Answer::Repeated(same) if same == first)
@@ -40,7 +39,7 @@ impl World {
                 self.asked.lock().push(Asked::violation(what));
             }
         } else if self.dice.once_in(40) && matches!(first, Answer::Accepted(_)) {
-            request.deadline = Instant::now() + Duration::from_secs(3);
+            request.deadline = Instant::now() + DEADLINE;
             request.fingerprint = Some(Fingerprint([9; 16]));
             let again = self.ask(request).await;
             if fate::is_certain(&again) && again != Answer::Refused(Refusal::KeyReused) {
@@ -51,7 +50,7 @@ impl World {
 
     pub(in super::super) fn request(&self, key: Key, command: Command) -> Request {
         let id = CommandId(self.dice.uuid());
-        let deadline = Instant::now() + Duration::from_secs(3);
+        let deadline = Instant::now() + DEADLINE;
         let mut request = Request::new(id, key, command, self.askers_time(), deadline);
         // Half of the ids are the gateway's own.
         if self.dice.once_in(2) {
@@ -67,7 +66,7 @@ impl World {
         let asked = self.history.asks(&request);
         for n in 0..TRIES_MAX {
             let mut attempt = request.clone();
-            attempt.deadline = Instant::now() + Duration::from_secs(3);
+            attempt.deadline = Instant::now() + DEADLINE;
             let from = self.log.landed(partition);
             let answer = self.router.submit(attempt.clone()).await;
             let to = self.log.landed(partition);

@@ -3,12 +3,11 @@
 use super::super::Fault;
 use super::super::check::Asked;
 use super::super::judge::Wanted;
-use super::super::world::World;
+use super::super::world::{DEADLINE, World};
 use commands::{Answer, KeyedIds, PostCommand, Request};
 use events::{Content, Key, Keyring, PostId, Retention, Sealed, UserId};
 use journal::{Partition, Rule, partition_of};
 use std::collections::BTreeSet;
-use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// How many posts such a client wants.
@@ -78,7 +77,7 @@ impl World {
         let cipher = self.keyring.key(author.into()).expect("nobody destroys keys");
         let content = Sealed::seal(&Content::parse(key).expect("short"), &cipher);
         let publish = PostCommand::Publish { post, author, content, hashtags: None, mentions: None };
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(3);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
         let fingerprint = Some(events::Fingerprint([2; 16]));
         Request {
             retention: Retention::Long,
