@@ -10,11 +10,12 @@ use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tidings_tests::simulation::book::{OpenSagas, commits};
 use tidings_tests::simulation::effects::KeyEffects;
 use tidings_tests::simulation::log::LogFaults;
 use tidings_tests::simulation::network::NetworkFaults;
 use tidings_tests::simulation::nodes::{Cluster, Node};
-use tidings_tests::simulation::{Dice, MemoryKeyring, Network, SimulatedLog, Story, check};
+use tidings_tests::simulation::{Dice, MemoryKeyring, Network, SimulatedLog, Story};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -85,7 +86,8 @@ async fn answer(cluster: &Cluster, request: &Request) -> Ended {
 
 async fn all_ended(log: &SimulatedLog) {
     let give_up = Instant::now() + Duration::from_secs(600);
-    while !check::open_sagas(log).await.is_empty() {
+    let mut sagas = OpenSagas::of(log).await;
+    while !sagas.look().await.is_empty() {
         assert!(Instant::now() < give_up, "a saga is stuck");
         sleep(Duration::from_millis(10)).await;
     }
@@ -96,7 +98,7 @@ async fn users_and_claims(log: &SimulatedLog) -> (usize, usize) {
     let (mut users, mut claims) = (0, 0);
     for n in 0..PARTITIONS {
         let mut state = State::default();
-        for decoded in check::commits(log, Partition(n)).await {
+        for decoded in commits(log, Partition(n)).await {
             state.apply(&decoded.key, decoded.position, &decoded.commit);
             let created = |event: &&Event| matches!(event, Event::User(UserEvent::Created(_)));
             users += decoded.commit.events.iter().filter(created).count();

@@ -1,11 +1,15 @@
 //! What sagas do outside the log, carried out by the real thing over the simulated read models, router and keyring; and
 //! what goes wrong with it: it fails, takes long, its answer is lost, or whoever waits for it is gone.
 
-use super::{Dice, Fault, MemoryKeyring, Reading, Story};
-use commands::{Clock, Effect, EffectFuture, Effects, Outcome, Router};
+use super::history::Recorder;
+use super::{Dice, Fault, MemoryKeyring, Network, Reading, Story, fate};
+use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Request, Router, Transport};
 use events::{Keyring, SagaId};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use gateway::{Parts, ServerEffects};
+use journal::Partition;
+use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -21,6 +25,11 @@ pub struct EffectRates {
     pub answer_lost_one_in: usize,
 }
 
+impl EffectRates {
+    /// Effects that work.
+    pub const NONE: Self = Self { failed_one_in: 0, slow_one_in: 0, answer_lost_one_in: 0 };
+}
+
 /// The effects of a simulation.
 pub(super) struct WorldEffects {
     /// The read models, as they are when an effect begins.
@@ -30,12 +39,12 @@ pub(super) struct WorldEffects {
     pub(super) clock: Clock,
     pub(super) dice: Dice,
     pub(super) story: Story,
-    pub(super) rates: EffectRates,
+    pub(super) rates: Mutex<EffectRates>,
 }
 
 impl Effects for WorldEffects {
     fn carry_out(&self, saga: SagaId, effect: Effect) -> EffectFuture {
-        let (dice, story, rates) = (self.dice.clone(), self.story.clone(), self.rates);
+        let (dice, story, rates) = (self.dice.clone(), self.story.clone(), *self.rates.lock());
         let once_in = move |times: usize| times > 0 && dice.once_in(times);
         let (real, dice) = (self.of_now(), self.dice.clone());
         let waits = Waits { effect, story: self.story.clone(), in_vain: true };
@@ -67,6 +76,11 @@ impl Effects for WorldEffects {
 }
 
 impl WorldEffects {
+    /// From now on they fail this often.
+    pub(super) fn set_rates(&self, rates: EffectRates) {
+        *self.rates.lock() = rates;
+    }
+
     /// The real thing, over the read models of this moment.
     fn of_now(&self) -> ServerEffects {
         let (projections, footprint) = self.reading.footprint();
@@ -90,6 +104,27 @@ async fn now_and_then<T>(dice: &Dice, future: impl Future<Output = T>) -> T {
             return output;
         }
         sleep(dice.micros(500, 8_000)).await;
+    }
+}
+
+/// Notes what effects ask of owners, as what clients ask is noted.
+pub(super) struct Noted {
+    pub(super) network: Network,
+    pub(super) history: Recorder,
+}
+
+impl Transport for Noted {
+    fn send(&self, partition: Partition, request: Arc<Request>) -> BoxFuture<'static, Answer> {
+        let (history, noted) = (self.history.clone(), self.history.asks(&request));
+        let sent = self.network.send(partition, request);
+        async move {
+            let answer = sent.await;
+            if fate::is_certain(&answer) {
+                history.answered(noted, &answer);
+            }
+            answer
+        }
+        .boxed()
     }
 }
 

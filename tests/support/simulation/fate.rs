@@ -153,7 +153,7 @@ pub(super) async fn cut_the_log(world: &World, nodes: &[Node], former: &[Node]) 
         if world.log.landed(partition) > records {
             break;
         }
-        world.publish_on(partition).await;
+        world.draft_on(partition).await;
     }
     world.reading.crash();
     let stopped = world.reading.stops_as_diverged(partition).await;

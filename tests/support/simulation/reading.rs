@@ -5,13 +5,14 @@ mod stored;
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
 use commands::{Clock, Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
-use events::{CommentId, PostId, SessionId, UserId};
+use events::{CommentId, Digest, PostId, SessionId, UserId};
 use futures::FutureExt;
 use gateway::Footprint;
 use journal::{Journal, JournalError, Partition, Position};
 use parking_lot::Mutex;
-use projections::sagas::SagaFilter;
+use projections::sagas::{SagaFilter, SagaSummary};
 use projections::sessions::SessionState;
+use projections::users::Claims;
 use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Stop, Users};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Former runners that go on beside the present ones.
 const FORMER_MAX: usize = 24;
+/// More than any list has.
+const ALL: usize = 10_000;
 /// The names of all read models.
 const MODELS: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 /// How often operators look for parked keys at the end.
@@ -37,10 +40,14 @@ pub enum Thing {
     Like(PostId, UserId),
     /// A post.
     Post(PostId),
+    /// A post, or a draft of one, as its author sees it.
+    Draft(PostId, UserId),
     /// A comment under a post.
     Comment(PostId, CommentId),
     /// An open session.
     Session(SessionId),
+    /// That somebody is found by this name.
+    Name(UserId, Digest),
 }
 
 impl Thing {
@@ -50,9 +57,7 @@ impl Thing {
             Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
                 Some(Self::Like(*post, *user))
             }
-            Command::Post(PostCommand::Publish { post, .. } | PostCommand::Delete { post, .. }) => {
-                Some(Self::Post(*post))
-            }
+            Command::Post(PostCommand::Delete { post, .. }) => Some(Self::Post(*post)),
             Command::Comment(
                 CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. },
             ) => Some(Self::Comment(*post, *comment)),
@@ -66,8 +71,9 @@ impl Thing {
     /// The read model that shows it.
     pub fn model(self) -> &'static str {
         match self {
-            Self::Like(..) | Self::Post(_) | Self::Comment(..) => "posts",
+            Self::Like(..) | Self::Post(_) | Self::Draft(..) | Self::Comment(..) => "posts",
             Self::Session(_) => "sessions",
+            Self::Name(..) => "users",
         }
     }
 }
@@ -102,25 +108,53 @@ impl Models {
         match thing {
             Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
             Thing::Post(post) => self.posts.post(post, None).is_some(),
+            Thing::Draft(post, author) => self.posts.post(post, Some(author)).is_some(),
             Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
-            Thing::Session(session) => matches!(self.sessions.state(session), SessionState::Open { .. }),
+            Thing::Name(user, claim) => self.users.by_username(claim) == Some(user),
+            Thing::Session(session) => matches!(self.session(session), SessionState::Open { .. }),
         }
     }
 
-    /// All that can be read about these, as text: two equal texts are two equal read models.
-    pub fn dump(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
-        let page = || Page { limit: 10_000, after: None };
+    /// Every saga in short, as text.
+    fn sagas_as_text(&self) -> Vec<String> {
+        let sagas = self.sagas(&SagaFilter::default(), Page { limit: ALL, after: None });
+        sagas.iter().map(|saga| format!("{saga:?}")).collect()
+    }
+
+    /// What somebody claims.
+    pub fn claims(&self, user: UserId) -> Option<Claims> {
+        self.users.claims(user)
+    }
+
+    /// The sagas that the filter names.
+    pub fn sagas(&self, filter: &SagaFilter, page: Page) -> Vec<SagaSummary> {
+        self.sagas.list(filter, page).items
+    }
+
+    /// What is known of a session.
+    pub fn session(&self, session: SessionId) -> SessionState {
+        self.sessions.state(session)
+    }
+
+    /// Whether somebody has an account.
+    pub fn has_account(&self, user: UserId) -> bool {
+        self.users.holds(user)
+    }
+
+    /// All that can be read about these but sagas, as text: two equal texts are two equal read models.
+    fn dump(&self, Shown { users, posts, sessions }: &Shown<'_>) -> Vec<String> {
+        let page = || Page { limit: ALL, after: None };
         let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
-        let sagas = self.sagas.list(&SagaFilter::default(), page()).items;
-        lines.extend(sagas.iter().map(|saga| format!("{saga:?}")));
-        for user in users {
+        for user in *users {
             lines.push(format!("{:?}", self.users.profile(*user)));
             lines.push(format!("{:?}", self.users.followers(*user, page())));
             lines.push(format!("{:?}", self.users.following(*user, page())));
             lines.push(format!("{:?}", self.feed.latest(*user, page())));
             lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
+            lines.push(format!("{:?} {:?}", self.users.claims(*user), self.users.related(*user, ALL)));
+            lines.push(format!("{:?}", self.posts.traces(*user, ALL)));
         }
-        for post in posts {
+        for post in *posts {
             lines.push(format!("{:?}", self.posts.post(*post, None)));
             lines.push(format!("{:?}", self.posts.comments(*post, page())));
             lines.push(format!("{:?}", self.posts.likes(*post, page())));
@@ -128,6 +162,16 @@ impl Models {
         lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
         lines
     }
+}
+
+/// What is compared.
+pub struct Shown<'a> {
+    /// Everybody who ever had an account.
+    pub users: &'a [UserId],
+    /// Posts, dropped and deleted ones too.
+    pub posts: &'a [PostId],
+    /// Sessions.
+    pub sessions: &'a [SessionId],
 }
 
 /// A running runner.
@@ -344,37 +388,49 @@ impl Reading {
     }
 
     /// Waits until everything is applied, then says what is wrong with the read models, if anything: they must be those
-    /// of a fold without faults.
-    pub async fn compare(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
+    /// of a fold without faults, and show nothing of the gone.
+    pub async fn compare(&self, of: &Shown<'_>, gone: &[UserId]) -> Vec<String> {
         let mut wrong = self.ends.lock().clone();
         wrong.extend(self.faults.iter().flat_map(StoreFaults::violations));
         if !wrong.is_empty() {
             return wrong;
         }
         let clean = Self::start(self.log.clone(), Arc::clone(&self.keyring), Arc::clone(&self.clock), None);
-        let mut dumps = Vec::new();
-        for reading in [self, &clean] {
-            reading.retry_parked().await;
-            for n in 0..self.log.partitions() {
-                let offset = self.log.landed(Partition(n));
-                let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
-                for model in MODELS {
-                    if reading.see(model, position, |_| ()).await.is_none() {
-                        return vec![format!("{model} never passed {position}")];
-                    }
+        let (live, clean) = match (self.whole().await, clean.whole().await) {
+            (Ok(live), Ok(clean)) => (live, clean),
+            (Err(behind), _) | (_, Err(behind)) => return vec![behind],
+        };
+        let lines = live.dump(of);
+        for user in gone {
+            let name = user.to_string();
+            let shown = lines.iter().filter(|line| line.contains(&name));
+            wrong.extend(shown.map(|line| format!("{user} is gone, but is read: {line}")));
+        }
+        let differing = |(live, clean): (&String, &String)| {
+            (live != clean).then(|| format!("read: {live}\nbut a clean fold says: {clean}"))
+        };
+        wrong.extend(lines.iter().zip(&clean.dump(of)).filter_map(differing));
+        wrong.extend(live.sagas_as_text().iter().zip(&clean.sagas_as_text()).filter_map(differing));
+        wrong
+    }
+
+    /// The read models once everything is applied, or what keeps them from it.
+    async fn whole(&self) -> Result<Models, String> {
+        self.retry_parked().await;
+        for n in 0..self.log.partitions() {
+            let offset = self.log.landed(Partition(n));
+            let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
+            for model in MODELS {
+                if self.see(model, position, |_| ()).await.is_none() {
+                    return Err(format!("{model} never passed {position}"));
                 }
             }
-            reading.retry_parked().await;
-            let (models, projections) = {
-                let node = reading.node.lock();
-                (node.models.clone(), Arc::clone(&node.projections))
-            };
-            if let Some(parked) = projections.parked().first() {
-                return vec![format!("left parked: {parked:?}")];
-            }
-            dumps.push(models.dump(users, posts, sessions));
         }
-        let differing = dumps[0].iter().zip(&dumps[1]).filter(|(live, clean)| live != clean);
-        differing.map(|(live, clean)| format!("read: {live}\nbut a clean fold says: {clean}")).collect()
+        self.retry_parked().await;
+        let node = self.node.lock();
+        match node.projections.parked().first() {
+            Some(parked) => Err(format!("left parked: {parked:?}")),
+            None => Ok(node.models.clone()),
+        }
     }
 }

@@ -21,6 +21,14 @@ pub struct Swarm {
     pub clients: usize,
     /// Registrations that compete for names.
     pub registrations: usize,
+    /// People who publish without an account.
+    pub nobodies: usize,
+    /// People who delete their account.
+    pub leavers: usize,
+    /// Orders that an operator gives.
+    pub orders: usize,
+    /// Somebody publishes more at one time than anybody may.
+    pub burst: bool,
     /// How many posts, users and so on the clients choose from; few are hot.
     pub choice: usize,
     /// Requests that may wait for an owner.
@@ -66,6 +74,10 @@ impl Swarm {
             partitions: *dice.one_of(&[1, 2, 3, 3, 5]),
             clients: *dice.one_of(&[4, 12, 12, 24]),
             registrations: *dice.one_of(&[4, 16, 16, 24]),
+            nobodies: dice.below(3),
+            leavers: *dice.one_of(&[0, 1, 1, 3]),
+            orders: *dice.one_of(&[0, 4, 8]),
+            burst: dice.once_in(10),
             choice: *dice.one_of(&[2, 8, usize::MAX, usize::MAX]),
             mailbox_max: *dice.one_of(&[4, 16, MAILBOX_MAX]),
             log: LogFaults {
@@ -85,7 +97,7 @@ impl Swarm {
                 answer_lost_one_in: rate(40),
                 rejected_one_in: rate(150),
             },
-            effects: EffectRates { failed_one_in: rate(8), slow_one_in: rate(8), answer_lost_one_in: rate(8) },
+            effects: EffectRates { failed_one_in: rate(16), slow_one_in: rate(16), answer_lost_one_in: rate(16) },
             wrong_clock_one_in: rate(8),
             give_up_one_in: rate(12),
             strikes: (5_000 * pace, 250_000 * pace),

@@ -1,15 +1,17 @@
 //! One simulation: clients that ask for things at random, and a fate that breaks things at random.
 
+use super::book::{Book, OpenSagas};
 use super::check::{self, Asked, Seen};
-use super::effects::WorldEffects;
+use super::clients::{People, Wanted};
+use super::effects::{EffectRates, Noted, WorldEffects};
 use super::fate;
 use super::history::Recorder;
 use super::log::LogFaults;
 use super::network::{LANDS_LATE_MAX, NetworkFaults};
 use super::nodes::{Cluster, Node};
-use super::reading::StoreFaults;
-use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
-use commands::{Answer, Clock, Router};
+use super::reading::{Shown, StoreFaults};
+use super::{Deed, Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
+use commands::{Answer, Clock, Effects, Router};
 use events::{CommandId, CommentId, PostId, SessionId, Timestamp, UserId};
 use journal::{Partition, Rules};
 use parking_lot::Mutex;
@@ -39,6 +41,8 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// How often each fault fired.
     pub faults: BTreeMap<Fault, usize>,
+    /// What people did, and how often.
+    pub deeds: BTreeMap<Deed, usize>,
     /// How many commands the clients asked for.
     pub asked: usize,
     /// How many they were to ask for at least.
@@ -89,6 +93,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) swarm: Arc<Swarm>,
     pub(super) rules: Rules,
+    effects: Arc<WorldEffects>,
     pub(super) cluster: Cluster,
     pub(super) router: Router,
     pub(super) clock: Clock,
@@ -96,7 +101,7 @@ pub(super) struct World {
     pub(super) jumped: Arc<AtomicI64>,
     pub(super) keyring: Arc<MemoryKeyring>,
     pub(super) reading: Reading,
-    pub(super) users: Arc<Mutex<Vec<UserId>>>,
+    pub(super) people: People,
     pub(super) posts: Arc<Mutex<Vec<PostId>>>,
     pub(super) comments: Arc<Mutex<Vec<(PostId, CommentId)>>>,
     pub(super) sessions: Arc<Mutex<Vec<(UserId, SessionId)>>>,
@@ -104,7 +109,7 @@ pub(super) struct World {
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     pub(super) history: Recorder,
     /// What clients wanted under keys of their own, with the ids of all their tries.
-    pub(super) wanted: Arc<Mutex<Vec<judge::Wanted>>>,
+    pub(super) wanted: Arc<Mutex<Vec<Wanted>>>,
     /// The earliest and the latest that the wall clock has shown.
     pub(super) clock_range: Arc<Mutex<Option<(Timestamp, Timestamp)>>>,
     pub(super) left: Arc<AtomicUsize>,
@@ -133,15 +138,18 @@ impl World {
         let keyring = Arc::new(MemoryKeyring::default());
         let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules, swarm.stores);
         let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
-        cluster.effects = Arc::new(WorldEffects {
+        let history = Recorder::default();
+        let noted = Noted { network: network.clone(), history: history.clone() };
+        let effects = Arc::new(WorldEffects {
             reading: reading.clone(),
-            router: router.clone(),
+            router: Router::new(Arc::new(noted), swarm.partitions).with_rules(settings.rules),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             dice: dice.clone(),
             story: story.clone(),
-            rates: swarm.effects,
+            rates: Mutex::new(swarm.effects),
         });
+        cluster.effects = Arc::clone(&effects) as Arc<dyn Effects>;
         Self {
             dice,
             story,
@@ -149,19 +157,20 @@ impl World {
             network,
             swarm: Arc::new(swarm),
             rules: settings.rules,
+            effects,
             cluster,
             router,
             clock,
             jumped,
             keyring,
             reading,
-            users: Arc::default(),
+            people: People::default(),
             posts: Arc::default(),
             comments: Arc::default(),
             sessions: Arc::default(),
             asked: Arc::default(),
             seen: Arc::default(),
-            history: Recorder::default(),
+            history,
             wanted: Arc::default(),
             clock_range: Arc::default(),
             left: Arc::new(AtomicUsize::new(wanted_commands)),
@@ -181,6 +190,16 @@ impl World {
             clients.spawn(self.clone().insist());
             clients.spawn(self.clone().walk_away());
         }
+        for _ in 0..self.swarm.nobodies {
+            clients.spawn(self.clone().publish_as_nobody());
+        }
+        for _ in 0..self.swarm.leavers {
+            clients.spawn(self.clone().have_enough());
+        }
+        clients.spawn(self.clone().operate());
+        if self.swarm.burst {
+            clients.spawn(self.clone().publish_a_lot());
+        }
         let mut former = Vec::new();
         let give_up = Instant::now() + WORLD_MAX;
         let calm = Instant::now() + STORM_MAX;
@@ -199,8 +218,7 @@ impl World {
                     if Instant::now() < calm {
                         self.strike(&mut nodes, &mut former);
                     } else {
-                        self.log.set_faults(LogFaults::NONE);
-                        self.network.set_faults(NetworkFaults::NONE);
+                        self.calm_down();
                     }
                 }
             }
@@ -212,15 +230,17 @@ impl World {
             }
         }
         self.tend(&mut nodes, &mut former);
-        self.log.set_faults(LogFaults::NONE);
-        self.network.set_faults(NetworkFaults::NONE);
+        self.calm_down();
         let mut violations = self.settle(&nodes).await;
-        violations.extend(check::promises(&self).await);
-        violations.extend(judge::violations(&self).await);
+        let book = Book::read(&self.log).await;
+        violations.extend(check::promises(&self, &book));
+        violations.extend(judge::violations(&self, &book));
         violations.extend(fate::trespassers(&self).await);
-        let (users, posts) = (self.users.lock().clone(), self.posts.lock().clone());
+        let (users, posts) = (self.people.everybody(), self.posts.lock().clone());
         let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
-        violations.extend(self.reading.compare(&users, &posts, &sessions).await);
+        let shown = Shown { users: &users, posts: &posts, sessions: &sessions };
+        let gone = book.gone().into_keys().collect::<Vec<_>>();
+        violations.extend(self.reading.compare(&shown, &gone).await);
         if violations.is_empty() {
             violations.extend(fate::cut_the_log(&self, &nodes, &former).await);
         }
@@ -229,6 +249,7 @@ impl World {
         Outcome {
             violations,
             faults: self.story.faults(),
+            deeds: self.story.deeds(),
             asked: asked.len(),
             wanted: self.wanted_commands,
             accepted: answered(|answer| matches!(answer, Answer::Accepted(_) | Answer::Ended(..))),
@@ -237,6 +258,13 @@ impl World {
             history: self.history.clone(),
             doubled: self.network.doubled(),
         }
+    }
+
+    /// From now on nothing breaks, but in the stores of the read models.
+    fn calm_down(&self) {
+        self.log.set_faults(LogFaults::NONE);
+        self.network.set_faults(NetworkFaults::NONE);
+        self.effects.set_rates(EffectRates::NONE);
     }
 
     fn runs_away(&self) -> Option<Partition> {
@@ -284,10 +312,11 @@ impl World {
     /// Waits, without faults, until every saga has ended; says which have not.
     async fn settle(&self, nodes: &[Node]) -> Vec<String> {
         let give_up = Instant::now() + Duration::from_secs(300);
+        let mut sagas = OpenSagas::of(&self.log).await;
         loop {
             sleep(Duration::from_millis(500)).await;
             self.reading.look_after().await;
-            let open = check::open_sagas(&self.log).await;
+            let open = sagas.look().await;
             if open.is_empty() {
                 return Vec::new();
             }
@@ -295,7 +324,7 @@ impl World {
                 return vec![format!("the owner of partition {} has ended by itself", node.partition)];
             }
             if Instant::now() > give_up {
-                return open.into_iter().map(|saga| format!("saga {saga} is still open")).collect();
+                return open.iter().map(|saga| format!("saga {saga} is still open")).collect();
             }
         }
     }

@@ -1,47 +1,64 @@
 //! People who want one thing after another, over few users and posts, so that many want the same.
 
 use super::super::fate;
+use super::super::reading::Thing;
 use super::super::world::World;
 use commands::{Answer, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand};
-use events::{Bio, CommentId, CommentText, Content, Key, PostId, Sealed, SessionId};
+use events::{Bio, CommentId, CommentText, Content, Key, PostId, Sealed, SessionId, UserId};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
+
+/// What somebody wants.
+enum Wish {
+    /// One command.
+    Command(Key, Command),
+    /// A post.
+    Publish,
+    /// Another name.
+    Rename,
+}
 
 impl World {
     /// Asks for one thing after another until all commands of the simulation were asked for.
     pub(in super::super) async fn live(self) {
         sleep(self.dice.micros(20_000, 400_000)).await;
         loop {
-            let Some((key, command)) = self.wish() else {
+            let Some((by, wish)) = self.wish() else {
                 sleep(Duration::from_millis(20)).await;
                 continue;
             };
             if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
                 return;
             }
-            let request = self.request(key, command.clone());
-            let answer = self.ask(request.clone()).await;
-            if !fate::is_certain(&answer) {
-                continue;
+            match wish {
+                Wish::Command(key, command) => self.act(by, key, command).await,
+                Wish::Publish => self.publish(by).await,
+                Wish::Rename => self.rename(by).await,
             }
-            self.note(&command, &answer);
-            self.look(&command, &answer).await;
-            self.ask_again(request, &answer).await;
             sleep(self.dice.micros(100, 30_000)).await;
         }
     }
 
-    /// What a client wants, over few users and posts, so that many want the same; `None` while nobody is registered.
-    fn wish(&self) -> Option<(Key, Command)> {
-        let users = self.users.lock();
-        if users.is_empty() {
-            return None;
+    /// Has one command carried out, and looks.
+    async fn act(&self, by: UserId, key: Key, command: Command) {
+        let request = self.request(Some(by), key, command.clone());
+        let answer = self.ask(request.clone()).await;
+        if !fate::is_certain(&answer) {
+            return;
         }
-        let choice = &users[..users.len().min(self.swarm.choice)];
-        let (user, other) = (*self.dice.one_of(choice), *self.dice.one_of(choice));
-        drop(users);
-        let key = self.keyring.key(user.into()).expect("nobody destroys keys");
+        self.note(&command, &answer);
+        if let (Answer::Accepted(receipt), Some(thing)) = (&answer, Thing::of(&command)) {
+            self.look(receipt.position, thing).await;
+        }
+        self.ask_again(request, &answer).await;
+    }
+
+    /// What somebody wants, and who; `None` while nobody is here.
+    fn wish(&self) -> Option<(UserId, Wish)> {
+        let (user, other) = (self.anybody()?, self.anybody()?);
+        // Whoever has no key any more has left.
+        let key = self.keyring.key(user.into()).ok()?;
         let post = {
             let posts = self.posts.lock();
             let choice = &posts[posts.len() - posts.len().min(self.swarm.choice)..];
@@ -50,22 +67,19 @@ impl World {
         let text = format!("text {}", self.dice.below(1_000));
         let content = Sealed::seal(&Content::parse(&text).expect("short"), &key);
         let (on_user, on_post) = (Key::User(user), Key::Post(post));
-        Some(match self.dice.below(100) {
-            0..10 => {
-                let post = PostId(self.dice.uuid());
-                let publish = PostCommand::Publish { post, author: user, content, hashtags: None, mentions: None };
-                (Key::Post(post), publish.into())
-            }
-            10..16 => (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into()),
-            16..20 => (on_post, PostCommand::Delete { post, by: user }.into()),
-            20..40 => (on_post, LikeCommand::Add { post, user }.into()),
-            40..60 => (on_post, LikeCommand::Remove { post, user }.into()),
-            60..68 => {
+        let (key, command) = match self.dice.below(100) {
+            0..8 => return Some((user, Wish::Publish)),
+            8..14 => (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into()),
+            14..18 => (on_post, PostCommand::Delete { post, by: user }.into()),
+            18..38 => (on_post, LikeCommand::Add { post, user }.into()),
+            38..58 => (on_post, LikeCommand::Remove { post, user }.into()),
+            58..68 => {
                 let text = Sealed::seal(&CommentText::parse(&text).expect("short"), &key);
                 let comment = CommentId(self.dice.uuid());
                 (on_post, CommentCommand::Add { comment, post, author: user, text }.into())
             }
-            68..73 => {
+            68..71 => return Some((user, Wish::Rename)),
+            71..75 => {
                 let comments = self.comments.lock();
                 match comments.is_empty() {
                     true => (on_user, UserCommand::ChangeBio { user, bio: None }.into()),
@@ -75,8 +89,8 @@ impl World {
                     }
                 }
             }
-            73..81 => (on_user, FollowCommand::Start { follower: user, followee: other }.into()),
-            81..89 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
+            75..82 => (on_user, FollowCommand::Start { follower: user, followee: other }.into()),
+            82..89 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
             89..93 => {
                 let bio = Sealed::seal(&Bio::parse(&text).expect("short"), &key);
                 (on_user, UserCommand::ChangeBio { user, bio: Some(bio) }.into())
@@ -92,9 +106,18 @@ impl World {
                 } else {
                     *self.dice.one_of(&sessions)
                 };
-                (Key::User(any.0), SessionCommand::Close { session: any.1, user: any.0 }.into())
+                return Some((
+                    any.0,
+                    Wish::Command(Key::User(any.0), SessionCommand::Close { session: any.1, user: any.0 }.into()),
+                ));
             }
-        })
+        };
+        Some((user, Wish::Command(key, command)))
+    }
+
+    /// One of the few whom clients choose from.
+    fn anybody(&self) -> Option<UserId> {
+        self.people.anybody(&self.dice, self.swarm.choice)
     }
 
     fn note(&self, command: &Command, answer: &Answer) {
@@ -102,7 +125,6 @@ impl World {
             return;
         }
         match command {
-            Command::Post(PostCommand::Publish { post, .. }) => self.posts.lock().push(*post),
             Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
             Command::Session(SessionCommand::Open { session, user, .. }) => {
                 self.sessions.lock().push((*user, *session));
