@@ -19,14 +19,17 @@ use tidings_tests::simulation::{Dice, MemoryKeyring, Network, SimulatedLog, Stor
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-const PARTITIONS: u32 = 3;
+pub(crate) const PARTITIONS: u32 = 3;
 
 fn cluster(seed: u64) -> (Cluster, SimulatedLog, Arc<MemoryKeyring>) {
     cluster_whose_clock_can_be_set(seed, Arc::default())
 }
 
 /// `set` is what the wall clock is off by, in microseconds.
-fn cluster_whose_clock_can_be_set(seed: u64, set: Arc<AtomicI64>) -> (Cluster, SimulatedLog, Arc<MemoryKeyring>) {
+pub(crate) fn cluster_whose_clock_can_be_set(
+    seed: u64,
+    set: Arc<AtomicI64>,
+) -> (Cluster, SimulatedLog, Arc<MemoryKeyring>) {
     let (dice, story) = (Dice::new(seed), Story::default());
     let log = SimulatedLog::new(PARTITIONS, dice.clone(), story.clone(), LogFaults::NONE);
     let network = Network::new(PARTITIONS, dice.clone(), story, NetworkFaults::NONE);
@@ -41,11 +44,11 @@ fn cluster_whose_clock_can_be_set(seed: u64, set: Arc<AtomicI64>) -> (Cluster, S
     (cluster, log, keyring)
 }
 
-fn start_all(cluster: &Cluster) -> Vec<Node> {
+pub(crate) fn start_all(cluster: &Cluster) -> Vec<Node> {
     (0..PARTITIONS).map(|n| cluster.start(Partition(n))).collect()
 }
 
-async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &str) -> Request {
+pub(crate) async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &str) -> Request {
     let user = UserId(Uuid::from_u128(n));
     let key = keyring.create(user.into()).await.unwrap();
     let data = RegistrationData {
@@ -68,13 +71,13 @@ async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &st
 }
 
 /// Who wants to register.
-fn applicant(request: &Request) -> UserId {
+pub(crate) fn applicant(request: &Request) -> UserId {
     let Key::User(user) = request.key else { panic!("{request:?}") };
     user
 }
 
 /// Asks again until there is an answer.
-async fn answer(cluster: &Cluster, request: &Request) -> Ended {
+pub(crate) async fn answer(cluster: &Cluster, request: &Request) -> Ended {
     for _ in 0..100 {
         let deadline = Instant::now() + Duration::from_secs(5);
         if let Answer::Ended(_, ended) = cluster.router().submit(Request { deadline, ..request.clone() }).await {

@@ -2,6 +2,7 @@
 //! not.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
+mod deletion;
 mod linearizability;
 mod owner;
 mod registration;
