@@ -61,8 +61,10 @@ pub struct Outcome {
 
 /// How long a client waits for an answer before it asks again.
 pub(super) const DEADLINE: Duration = Duration::from_secs(3);
+/// How long whoever was let in may take to say what they want.
+pub(super) const SAYS_WITHIN: Duration = Duration::from_secs(2);
 /// How long after an account was disabled something of its owner's may still land.
-const STRAGGLERS: Duration = Duration::from_secs(DEADLINE.as_secs() + LANDS_LATE_MAX.as_secs());
+const STRAGGLERS: Duration = Duration::from_secs(SAYS_WITHIN.as_secs() + DEADLINE.as_secs() + LANDS_LATE_MAX.as_secs());
 
 /// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
 const STORM_MAX: Duration = Duration::from_secs(60);

@@ -35,17 +35,22 @@ impl World {
         }
         let noted = self.history.asks(&request);
         for n in 0..TRIES_MAX {
-            let asked = self.attempt(&request).await;
+            let mut asked = self.attempt(&request).await;
             let answer = asked.answer.clone();
             // Told that nothing happened some leave it at that, and some ask again.
             let leaves = n == 0 && answer == Answer::Overloaded && self.dice.once_in(2);
-            let is_certain = fate::is_certain(&answer);
-            if is_certain {
-                self.history.answered(noted, &answer);
-            }
-            if is_certain || leaves || self.gives_up(&request, &answer) || !self.is_let_in(&request).await {
+            if fate::is_certain(&answer) || leaves {
+                if !leaves {
+                    self.history.answered(noted, &answer);
+                }
                 self.asked.lock().push(asked);
                 return answer;
+            }
+            if self.gives_up(&request, &answer) || !self.is_let_in(&request).await {
+                // What came of it when it was sent before nobody has said.
+                asked.answer = Answer::Unknown;
+                self.asked.lock().push(asked);
+                return Answer::Unknown;
             }
             sleep(self.dice.micros(1_000, 200_000)).await;
         }

@@ -139,6 +139,7 @@ impl World {
                 self.story.deed(Deed::UnderWay, post);
                 self.posts.lock().push(post);
                 self.look(receipt.position, Thing::Draft(post, author)).await;
+                self.look(receipt.position, Thing::Post(post)).await;
             }
             _ => {}
         }
