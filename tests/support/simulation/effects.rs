@@ -4,12 +4,13 @@
 use super::history::Recorder;
 use super::{Dice, Fault, MemoryKeyring, Network, Reading, Story, fate};
 use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Request, Router, Transport};
-use events::{Keyring, SagaId};
+use events::{CommandId, Keyring, SagaId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateway::{Parts, ServerEffects};
 use journal::Partition;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::time::sleep;
@@ -107,16 +108,23 @@ async fn now_and_then<T>(dice: &Dice, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Notes what effects ask of owners, as what clients ask is noted.
+/// Notes what effects ask of owners, as what clients ask is noted: however often it is sent, it is asked once.
 pub(super) struct Noted {
-    pub(super) network: Network,
-    pub(super) history: Recorder,
+    network: Network,
+    history: Recorder,
+    asked: Mutex<BTreeMap<CommandId, usize>>,
+}
+
+impl Noted {
+    pub(super) fn new(network: Network, history: Recorder) -> Self {
+        Self { network, history, asked: Mutex::default() }
+    }
 }
 
 impl Transport for Noted {
     fn send(&self, partition: Partition, request: Arc<Request>) -> BoxFuture<'static, Answer> {
-        let (history, noted) = (self.history.clone(), self.history.asks(&request));
-        let sent = self.network.send(partition, request);
+        let noted = *self.asked.lock().entry(request.id).or_insert_with(|| self.history.asks(&request));
+        let (history, sent) = (self.history.clone(), self.network.send(partition, request));
         async move {
             let answer = sent.await;
             if fate::is_certain(&answer) {

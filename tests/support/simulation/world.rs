@@ -141,7 +141,7 @@ impl World {
         let faults = StoreFaults::new(dice.clone(), story.clone(), settings.rules, swarm.stores);
         let reading = Reading::start(log.clone(), Arc::clone(&keyring), Arc::clone(&clock), Some(faults));
         let history = Recorder::default();
-        let noted = Noted { network: network.clone(), history: history.clone() };
+        let noted = Noted::new(network.clone(), history.clone());
         let effects = Arc::new(WorldEffects {
             reading: reading.clone(),
             router: Router::new(Arc::new(noted), swarm.partitions).with_rules(settings.rules),

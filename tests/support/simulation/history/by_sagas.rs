@@ -26,6 +26,8 @@ pub(super) struct BySagas {
     given_up: Vec<(Id, String, Call<()>)>,
     /// Who has deleted their account, and with which call.
     deleted: Vec<(Id, Call<()>)>,
+    /// How they came out somebody was told.
+    told: BTreeSet<SagaId>,
 }
 
 /// A claim that a saga wants: its history, and the step that takes it.
@@ -41,8 +43,9 @@ impl BySagas {
     /// A saga was to be begun.
     pub(super) fn note(&mut self, ledger: &mut Ledger, saga: SagaId, data: &SagaData, call: &Call<()>, asked: &Asked) {
         let answer = asked.answered.as_ref().map(|(_, answer)| answer);
-        if matches!(answer, Some(Answer::Refused(Refusal::KeyReused))) {
-            // Whoever asked again has seen to that.
+        // Whoever asks again has seen to it that the answer is the same, and what it tells of came before.
+        let is_new = !matches!(answer, Some(Answer::Ended(..))) || self.told.insert(saga);
+        if !is_new || matches!(answer, Some(Answer::Refused(Refusal::KeyReused))) {
             return;
         }
         let noted = match &*data.process {
@@ -136,9 +139,10 @@ impl BySagas {
     fn give(&self, calls: &mut Vec<Call<claim::Op>>, user: Id, call: &Call<()>) {
         let taken_by = |call: &Call<claim::Op>| match call.op {
             claim::Op::Take(saga) if self.takers.get(&saga) == Some(&user) => Some(saga),
-            _ => None,
+            claim::Op::Take(_) | claim::Op::Give(_) => None,
         };
-        let takers: BTreeSet<Id> = calls.iter().filter_map(taken_by).collect();
+        let may_have = |call: &&Call<claim::Op>| !matches!(call.answer, Told::Refused(_));
+        let takers: BTreeSet<Id> = calls.iter().filter(may_have).filter_map(taken_by).collect();
         for saga in takers {
             let id = Id(Uuid::from_u128(call.id.0.as_u128() ^ saga.0.as_u128()));
             calls.push(Call { id, ended: None, answer: Told::Unknown, ..call.of(claim::Op::Give(saga)) });
