@@ -5,8 +5,8 @@ use super::super::MemoryKeyring;
 use super::super::book::{Book, Landed};
 use super::super::check::Asked;
 use events::{
-    CommandId, CommentEvent, CommentId, Event, FeedSlotEvent, FollowEvent, LikeEvent, PostEvent, PostId, SessionEvent,
-    UserEvent, UserId,
+    CommandId, CommentEvent, CommentId, Event, FeedSlotEvent, FollowEvent, LikeEvent, PostEvent, PostId, SagaEvent,
+    SagaId, SessionEvent, UserEvent, UserId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ pub(super) fn violations(book: &Book, asked: &[Asked], keyring: &MemoryKeyring) 
     let gone = book.gone();
     let mut violations = Left::of(book).by(&gone);
     violations.extend(book.partitions.iter().flat_map(|commits| acts(commits)));
+    violations.extend(comes_late(book));
     violations.extend(foreign_deletions(book, asked, &gone));
     violations.extend(keys(book, &gone, keyring));
     violations
@@ -114,6 +115,41 @@ fn acts(commits: &[Landed]) -> Vec<String> {
         }
     }
     violations
+}
+
+/// When a deletion is complete nothing of it comes any more: no trace of theirs, and no saga that had begun before.
+fn comes_late(book: &Book) -> Vec<String> {
+    let (gone, complete) = (book.gone(), complete(book));
+    let mut violations = Vec::new();
+    let mut begun: BTreeMap<SagaId, UserId> = BTreeMap::new();
+    for (landed, event) in book.events() {
+        let (of, does) = match event {
+            Event::Comment(CommentEvent::Added(e)) => (vec![e.author], "comments"),
+            Event::Like(LikeEvent::Added(e)) => (vec![e.user], "likes"),
+            Event::Follow(FollowEvent::Started(e)) => (vec![e.follower, e.followee], "follows, or is followed,"),
+            Event::Post(PostEvent::DraftPublished(e)) => (vec![e.author], "publishes"),
+            Event::Post(PostEvent::Edited(e)) => (vec![e.author], "edits"),
+            Event::Saga(SagaEvent::Started(e)) => {
+                let of = landed.decoded.commit.actor.filter(|of| gone.get(of).is_some_and(|since| landed.at < *since));
+                begun.extend(of.map(|of| (e.saga, of)));
+                continue;
+            }
+            Event::Saga(event) => (begun.get(&event.saga()).copied().into_iter().collect(), "has a saga that goes on"),
+            _ => continue,
+        };
+        let late = of.iter().find(|user| complete.get(user).is_some_and(|since| landed.at > *since));
+        violations.extend(late.map(|user| format!("{user} {does} at {}, after the end", landed.decoded.position)));
+    }
+    violations
+}
+
+/// When each deletion was complete.
+fn complete(book: &Book) -> BTreeMap<UserId, Instant> {
+    let destroyed = book.events().filter_map(|(landed, event)| match event {
+        Event::User(UserEvent::KeyDestroyed(e)) => Some((e.user, landed.at)),
+        _ => None,
+    });
+    destroyed.collect()
 }
 
 /// Whatever nobody asked to delete was the gone's.
