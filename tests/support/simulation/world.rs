@@ -183,69 +183,13 @@ impl World {
     async fn run(self) -> Outcome {
         self.note_the_time();
         let mut nodes: Vec<Node> = (0..self.swarm.partitions).map(|n| self.cluster.start(Partition(n))).collect();
-        let mut clients = tokio::task::JoinSet::new();
-        for number in 0..self.swarm.registrations {
-            clients.spawn(self.clone().register(number));
-        }
-        for _ in 0..self.swarm.clients {
-            clients.spawn(self.clone().live());
-            clients.spawn(self.clone().insist());
-            clients.spawn(self.clone().walk_away());
-        }
-        for _ in 0..self.swarm.nobodies {
-            clients.spawn(self.clone().publish_as_nobody());
-        }
-        for _ in 0..self.swarm.leavers {
-            clients.spawn(self.clone().have_enough());
-        }
-        clients.spawn(self.clone().operate());
-        if self.swarm.burst {
-            clients.spawn(self.clone().publish_a_lot());
-        }
         let mut former = Vec::new();
-        let give_up = Instant::now() + WORLD_MAX;
-        let calm = Instant::now() + STORM_MAX;
-        while !clients.is_empty() {
-            if Instant::now() > give_up {
-                let asked = Asked::violation(format!("the world did not end within {WORLD_MAX:?}"));
-                self.asked.lock().push(asked);
-                break;
-            }
-            tokio::select! {
-                biased;
-                Some(Err(panic)) = clients.join_next() => {
-                    self.asked.lock().push(Asked::violation(format!("a client panicked: {panic}")));
-                }
-                () = sleep(self.swarm.calm(&self.dice)) => {
-                    if Instant::now() < calm {
-                        self.strike(&mut nodes, &mut former);
-                    } else {
-                        self.calm_down();
-                    }
-                }
-            }
-            self.tend(&mut nodes, &mut former);
-            if let Some(partition) = self.runs_away() {
-                // Whatever else is wrong: reading such a log over and over takes for ever.
-                let what = format!("partition {partition} has more than {RECORDS_MAX} records: its owners fight");
-                return Outcome { violations: vec![what], lines: self.story.lines(), ..Outcome::default() };
-            }
+        if let Err(violation) = self.storm(&mut nodes, &mut former).await {
+            return Outcome { violations: vec![violation], lines: self.story.lines(), ..Outcome::default() };
         }
         self.tend(&mut nodes, &mut former);
         self.calm_down();
-        let mut violations = self.settle(&nodes).await;
-        let book = Book::read(&self.log).await;
-        violations.extend(check::promises(&self, &book));
-        violations.extend(judge::violations(&self, &book));
-        violations.extend(fate::trespassers(&self).await);
-        let (users, posts) = (self.people.everybody(), self.posts.lock().clone());
-        let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
-        let shown = Shown { users: &users, posts: &posts, sessions: &sessions };
-        let gone = book.gone().into_keys().collect::<Vec<_>>();
-        violations.extend(self.reading.compare(&shown, &gone).await);
-        if violations.is_empty() {
-            violations.extend(fate::cut_the_log(&self, &nodes, &former).await);
-        }
+        let violations = self.verdict(&nodes, &former).await;
         let asked = self.asked.lock();
         let answered = |wanted: fn(&Answer) -> bool| asked.iter().filter(|asked| wanted(&asked.answer)).count();
         Outcome {
@@ -260,6 +204,57 @@ impl World {
             history: self.history.clone(),
             doubled: self.network.doubled(),
         }
+    }
+
+    /// Everybody does what they want, and things break, until all have what they wanted. An error is a log that nobody
+    /// can read to its end any more.
+    async fn storm(&self, nodes: &mut [Node], former: &mut Vec<Node>) -> Result<(), String> {
+        let mut clients = self.begin();
+        let (calm, give_up) = (Instant::now() + STORM_MAX, Instant::now() + WORLD_MAX);
+        while !clients.is_empty() {
+            if Instant::now() > give_up {
+                let asked = Asked::violation(format!("the world did not end within {WORLD_MAX:?}"));
+                self.asked.lock().push(asked);
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some(Err(panic)) = clients.join_next() => {
+                    self.asked.lock().push(Asked::violation(format!("a client panicked: {panic}")));
+                }
+                () = sleep(self.swarm.calm(&self.dice)) => {
+                    if Instant::now() < calm {
+                        self.strike(nodes, former);
+                    } else {
+                        self.calm_down();
+                    }
+                }
+            }
+            self.tend(nodes, former);
+            if let Some(partition) = self.runs_away() {
+                // Whatever else is wrong: reading such a log over and over takes for ever.
+                return Err(format!("partition {partition} has more than {RECORDS_MAX} records: its owners fight"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was promised and not kept.
+    async fn verdict(&self, nodes: &[Node], former: &[Node]) -> Vec<String> {
+        let mut violations = self.settle(nodes).await;
+        let book = Book::read(&self.log).await;
+        violations.extend(check::promises(self, &book));
+        violations.extend(judge::violations(self, &book));
+        violations.extend(fate::trespassers(self).await);
+        let (users, posts) = (self.people.everybody(), self.posts.lock().clone());
+        let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
+        let shown = Shown { users: &users, posts: &posts, sessions: &sessions };
+        let gone = book.gone().into_keys().collect::<Vec<_>>();
+        violations.extend(self.reading.compare(&shown, &gone).await);
+        if violations.is_empty() {
+            violations.extend(fate::cut_the_log(self, nodes, former).await);
+        }
+        violations
     }
 
     /// From now on nothing breaks, but in the stores of the read models.

@@ -17,7 +17,7 @@ const LAST_WORDS: usize = 6;
 
 impl World {
     /// Sooner or later somebody has enough.
-    pub(in super::super) async fn have_enough(self) {
+    pub(super) async fn have_enough(self) {
         sleep(self.dice.micros(500_000, 6_000_000)).await;
         let Some(user) = self.people.somebody_else(&self.dice) else { return };
         let Ok(cipher) = self.keyring.key(user.into()) else { return };

@@ -12,7 +12,7 @@ const PAGE: usize = 100;
 
 impl World {
     /// Gives a few orders.
-    pub(in super::super) async fn operate(self) {
+    pub(super) async fn operate(self) {
         for _ in 0..self.swarm.orders {
             sleep(self.dice.micros(200_000, 1_200_000)).await;
             self.reading.look_after().await;

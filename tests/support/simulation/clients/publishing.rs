@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Publishes more at one time than anybody may, while the log is slow to say that the first ones have their places.
-    pub(in super::super) async fn publish_a_lot(self) {
+    pub(super) async fn publish_a_lot(self) {
         sleep(self.dice.micros(1_500_000, 3_000_000)).await;
         let Some(author) = self.people.anybody(&self.dice, usize::MAX) else { return };
         let Ok(cipher) = self.keyring.key(author.into()) else { return };
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// Somebody publishes who has no account.
-    pub(in super::super) async fn publish_as_nobody(self) {
+    pub(super) async fn publish_as_nobody(self) {
         sleep(self.dice.micros(0, 3_000_000)).await;
         let nobody = UserId(self.dice.uuid());
         let cipher = self.keyring.create(nobody.into()).await.expect("a fresh key");
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Publishes under keys of its own, and now and then forgets that it has asked.
-    pub(in super::super) async fn insist(self) {
+    pub(super) async fn insist(self) {
         sleep(self.dice.micros(100_000, 2_000_000)).await;
         for n in 0..POSTS_UNDER_KEYS {
             let Some(author) = self.people.anybody(&self.dice, usize::MAX) else { return };

@@ -32,7 +32,7 @@ pub(super) fn address(number: usize) -> String {
 
 impl World {
     /// A person registers, under a name that others want too, asks until there is an answer, and signs in.
-    pub(in super::super) async fn register(self, number: usize) {
+    pub(super) async fn register(self, number: usize) {
         sleep(self.dice.micros(0, 1_500_000)).await;
         let (user, request) = self.registration(&name(number), &address(number)).await;
         match self.ask(request).await {
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Registers, perhaps several times at once, and walks away: whatever comes of it, nobody asks again.
-    pub(in super::super) async fn walk_away(self) {
+    pub(super) async fn walk_away(self) {
         sleep(self.dice.micros(0, 6_000_000)).await;
         let name = format!("gone{}", self.dice.below(1_000_000));
         let (_, request) = self.registration(&name, &format!("{name}@example.com")).await;

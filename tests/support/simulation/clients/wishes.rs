@@ -21,7 +21,7 @@ enum Wish {
 
 impl World {
     /// Asks for one thing after another until all commands of the simulation were asked for.
-    pub(in super::super) async fn live(self) {
+    pub(super) async fn live(self) {
         sleep(self.dice.micros(20_000, 400_000)).await;
         loop {
             let Some((by, wish)) = self.wish() else {
