@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) keyring: Arc<dyn Keyring>,
     ownership: Arc<dyn Ownership>,
     status: Vec<OwnerStatus>,
-    projections: Projections,
+    projections: Arc<Projections>,
     sagas: Arc<Sagas>,
     stop: CancellationToken,
     owners: JoinSet<Result<(), JournalError>>,
@@ -65,7 +65,8 @@ impl Node {
             Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
             None => None,
         };
-        let Owners { router, owners, ownership, entrance } =
+        let projections = Arc::new(projections);
+        let Owners { router, owners, ownership, entrance, .. } =
             Owners::new(&store, &::sagas::processes(Duration::ZERO), listener, None)?;
         let stop = CancellationToken::new();
         let runners = if reading { projections::spawn(runners, &stop) } else { JoinSet::new() };
@@ -75,7 +76,7 @@ impl Node {
             running.spawn(owner.run(None, stop.clone()));
         }
         if let Some(entrance) = entrance {
-            entering.spawn(entrance.listen(stop.clone()));
+            entering.spawn(entrance.listen(Arc::clone(&projections), stop.clone()));
         }
         let (owners, entrance) = (running, entering);
         ownership.enter();

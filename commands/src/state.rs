@@ -193,11 +193,6 @@ impl State {
         self.users.get(user)
     }
 
-    /// How many drafts hold a place in their author's feed. For checks, not for decisions.
-    pub fn drafts(&self) -> usize {
-        self.feed_slots.0.values().map(|entry| entry.aggregate.taken()).sum()
-    }
-
     /// Claims that somebody holds. For checks, not for decisions.
     pub fn held_claims(&self) -> impl Iterator<Item = UserId> {
         self.claims.0.values().filter_map(|entry| entry.aggregate.user())

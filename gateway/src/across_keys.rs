@@ -3,9 +3,9 @@
 //!
 //! | rule | checked | when read | repaired by |
 //! |---|---|---|---|
-//! | the followee exists | [`Backend::check_followee`] | lists and counts pass over who has no account | nothing: accounts stay in this version |
-//! | the author, commenter or liker exists | by the open session | what has no author is left out | the same |
-//! | a mention names somebody | [`Backend::resolve`], when written | who has no account any more is left out | the same |
+//! | the followee exists | [`Backend::check_followee`] | lists and counts pass over who has no account | USER_DELETION, which ends follows both ways |
+//! | the author, commenter or liker exists | by the open session; of a post by POST_CREATION | nothing of who is deleted is listed or counted | USER_DELETION, which deletes it |
+//! | a mention names somebody | [`Backend::resolve`], when written | who has no account any more is left out | nothing: it stands in what somebody else wrote |
 //! | the media is mine | [`check_media`] | there is none in this version | nothing |
 //! | the name is not reserved | [`check_not_reserved`] | never | nothing: names of the installation |
 

@@ -20,8 +20,11 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().merge(sagas::router()).merge(roles::router()).merge(parked::router())
 }
 
-/// A reason is no reason unless it says something.
+/// A reason is no reason unless it says something. It is printed on terminals.
 fn reason(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("reason must be one line without control characters".to_owned());
+    }
     let text = text.trim();
     match text.chars().count() {
         0 => Err("reason must say something".to_owned()),

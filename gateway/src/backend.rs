@@ -3,13 +3,15 @@
 use crate::admin::SagaMeters;
 use crate::consistency::Consistency;
 use crate::effects::Footprint;
+use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
-use events::{CipherKey, Keyring, KeyringError, Secrets, Step, UserId};
+use commands::Processes;
+use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Feed, Posts, Projections, Sagas, Sessions, Users};
@@ -25,15 +27,16 @@ pub(crate) struct Backend {
     pub(crate) router: commands::Router,
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) ownership: Arc<dyn Ownership>,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) projections: Arc<Projections>,
     pub(crate) models: Models,
     pub(crate) consistency: Consistency,
     pub(crate) hearsay: Hearsay,
     pub(crate) tokens: AccessTokens,
     pub(crate) admin_token: AdminToken,
-    /// Each kind of saga with all its steps.
-    pub(crate) plans: Vec<(&'static str, &'static [Step])>,
-    /// A saga that has been open for longer is stuck.
+    /// The kinds of sagas.
+    pub(crate) processes: Vec<&'static str>,
+    /// A saga that has not got on for longer is stuck.
     pub(crate) saga_stuck: Duration,
     pub(crate) passwords: Passwords,
     pub(crate) saga_meters: SagaMeters,
@@ -46,7 +49,6 @@ pub(crate) struct Backend {
 }
 
 /// The read models.
-#[derive(Default)]
 pub(crate) struct Models {
     pub(crate) users: Arc<Users>,
     pub(crate) posts: Arc<Posts>,
@@ -56,6 +58,13 @@ pub(crate) struct Models {
 }
 
 impl Models {
+    /// Empty ones, which know what the sagas of these processes are to do.
+    pub(crate) fn of(processes: Processes) -> Self {
+        let sagas = Arc::new(Sagas::planned(Arc::new(move |data| processes.plan(data))));
+        let (users, posts) = (Arc::default(), Arc::default());
+        Self { users, posts, sessions: Arc::default(), feed: Arc::default(), sagas }
+    }
+
     /// What finds out what is left of somebody.
     pub(crate) fn footprint(&self) -> Footprint {
         let (users, posts, sagas) = (Arc::clone(&self.users), Arc::clone(&self.posts), Arc::clone(&self.sagas));

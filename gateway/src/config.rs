@@ -72,7 +72,7 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_REQUEST_TIMEOUT_MS", default_value_t = 25_000)]
     pub request_timeout_ms: u64,
 
-    /// A saga that has been open for so long is called stuck, by /readyz and by a metric, in seconds
+    /// A saga that has not got on for so long is called stuck, by /readyz and by a metric, in seconds
     #[arg(long, env = "TIDINGS_SAGA_STUCK_S", default_value_t = 300)]
     pub saga_stuck_s: u64,
 
@@ -89,7 +89,8 @@ pub struct Config {
 /// Where a log and its keyring are: both in a directory, or on Kafka and in PostgreSQL.
 #[derive(Args, Clone, Debug)]
 pub struct StoreConfig {
-    /// The directory of the log and the keyring; made if it is not there. On Kafka it holds nothing that matters
+    /// The directory of the log and the keyring, and of the file with the admin token; made if it is not there. On Kafka
+    /// it holds only the latter
     #[arg(long, env = "TIDINGS_DATA", default_value = "./data")]
     pub data: PathBuf,
 

@@ -5,24 +5,27 @@
 
 use crate::auth::Caller;
 use crate::backend::{App, Backend};
+use crate::consistency::Wanted;
+use crate::elsewhere::Passing;
 use crate::error::{ApiError, Error, ErrorName};
 use crate::extract::InPath;
 use crate::intent::Intent;
 use crate::submit::{Course, Done, How, NewSaga, Wait};
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use commands::Process;
 use events::{Key, SagaId, Secrets, Timestamp};
-use http::HeaderValue;
 use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
 use projections::sagas::{SagaView, StepPhase};
 use projections::{Sagas, Sessions};
 use sagas::deletion::{Deletion, DeletionData};
 use serde::Serialize;
 use serde_json::Value;
+use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -71,12 +74,16 @@ pub(crate) struct DeletionStep {
 
 /// Delete the own account
 ///
-/// When it is answered, no token of the account is good any more and nobody can sign in to it. Within seconds nothing of it
-/// can be read. Its address and its name can be registered again when the deletion, whose progress is at `Location`, is
-/// completed.
+/// When it is answered with 204, no token of the account is good any more, on any node, and nobody can sign in to it. Within
+/// seconds nothing of it can be read. Its address and its name can be registered again when the deletion, whose progress is
+/// at `Location`, is completed. Where it is not known whether it has begun (503, `outcome` is `unknown`), `Location` tells.
 #[utoipa::path(delete, path = "/users/me", tag = "users", security(("bearer" = [])),
-    responses((status = 204, description = "Nobody can use the account any more",
-        headers(("Location" = String, description = "How far the deletion has come")))))]
+    responses(
+        (status = 204, description = "Nobody can use the account any more",
+            headers(("Location" = String, description = "How far the deletion has come"))),
+        (status = 202, description = "The deletion has begun and cannot be stopped, but a node has not said yet that it takes \
+            no token of the account any more",
+            headers(("Location" = String, description = "How far the deletion has come")))))]
 async fn delete(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let intent = Intent::fresh();
     let new = NewSaga {
@@ -85,18 +92,15 @@ async fn delete(State(app): State<App>, caller: Caller) -> Result<Response, ApiE
         data: DeletionData { user: caller.user }.into(),
         with: Value::Null,
     };
-    let ticket = Ticket(new.saga).text(app.secrets());
-    let done = match app.run_saga(&caller, &intent, new, Wait::ForTheEnd).await {
-        Ok(Course::Ended(receipt, _)) => Done { receipt, how: How::Now },
-        Ok(Course::UnderWay(done)) => done,
+    let location = format!("/deletions/{}", Ticket(new.saga).text(app.secrets()));
+    let mut response = match app.run_saga(&caller, &intent, new, Wait::ForTheEnd).await {
+        Ok(Course::Ended(receipt, _)) => app.disabled(&caller, &Done { receipt, how: How::Now }).await,
+        Ok(Course::UnderWay(done)) => app.disabled(&caller, &done).await,
         Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::bad_token()),
+        Err(error) if error.name() == ErrorName::Unavailable => error.into_response(),
         Err(error) => return Err(error),
     };
-    let passed = app.consistency.passed(&[done.receipt.position], &[Sessions::NAME]).await;
-    passed.map_err(|_| ApiError::outcome_unknown())?;
-    app.consistency.lost_track(caller.session);
-    let mut response = app.gone(&done);
-    let location = HeaderValue::from_str(&format!("/deletions/{ticket}")).expect("base64 is visible ASCII");
+    let location = HeaderValue::from_str(&location).expect("base64 is visible ASCII");
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
 }
@@ -108,15 +112,39 @@ async fn delete(State(app): State<App>, caller: Caller) -> Result<Response, ApiE
     params(("ticket" = String, Path, description = "The ticket")),
     responses((status = 200, description = "How far it has come", body = DeletionProgress),
         (status = 404, description = "There is no such deletion, or it was completed long ago", body = Error)))]
-async fn progress(State(app): State<App>, InPath(text): InPath<String>) -> Result<Json<DeletionProgress>, ApiError> {
+async fn progress(State(app): State<App>, InPath(text): InPath<String>, wanted: Wanted) -> Result<Response, ApiError> {
     let not_found = || ApiError::not_found("deletion");
     let Ticket(saga) = Ticket::read(app.secrets(), &text).ok_or_else(not_found)?;
-    Ok(Json(DeletionProgress::of(&app.deletion(saga).await?.ok_or_else(not_found)?)))
+    let fresh = app.consistency.wait(app.secrets(), &wanted, None, &[Sagas::NAME]).await?;
+    let view = app.saga(saga).await?.ok_or_else(not_found)?;
+    Ok((fresh, Json(DeletionProgress::of(&view))).into_response())
 }
 
 impl Backend {
-    /// A saga that may have begun a moment ago is waited for.
-    async fn deletion(&self, saga: SagaId) -> Result<Option<SagaView>, ApiError> {
+    /// The answer when an account was disabled: 204 as soon as no node takes a token of it any more.
+    async fn disabled(&self, caller: &Caller, done: &Done) -> Response {
+        self.consistency.lost_track(caller.session);
+        let passing = Passing {
+            models: vec![Sessions::NAME.to_owned()],
+            last: vec![done.receipt.position],
+            concerning: Some(caller.user),
+            within_ms: u64::try_from(self.limits.read_wait.as_millis()).unwrap_or(u64::MAX),
+        };
+        let here = passing.here(&self.projections).await;
+        let passed = match here {
+            Ok(()) => self.elsewhere.passed(&passing).await,
+            Err(waits) => Err(waits),
+        };
+        let mut response = self.gone(done);
+        if let Err(waits) = passed {
+            warn!(user = %caller.user, "tokens of {} may still be taken for a while: {waits}", caller.user);
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
+        response
+    }
+
+    /// A saga; one that may have begun a moment ago is waited for.
+    pub(crate) async fn saga(&self, saga: SagaId) -> Result<Option<SagaView>, ApiError> {
         if let Some(view) = self.models.sagas.saga(saga) {
             return Ok(Some(view));
         }

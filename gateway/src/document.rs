@@ -34,8 +34,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if is_list {
         add_parameters(operation, schemas::paging_parameters());
     }
-    // What ends the account that a key would belong to needs none: said again it is 401.
-    let repeatable = path != "/users/auth/login" && (path, method) != ("/users/me", "delete");
+    // What ends the account that a key would belong to needs none: said again it is 401. Nor is there anything to wait for.
+    let ends_the_account = (path, method) == ("/users/me", "delete");
+    let repeatable = path != "/users/auth/login" && !ends_the_account;
     if is_write && repeatable {
         add_parameters(operation, json!([schemas::idempotency_parameter()]));
         add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
@@ -43,8 +44,10 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if !is_write && !is_plumbing {
         add_parameters(operation, schemas::consistency_parameters());
     }
-    if !operation["responses"]["202"].is_null() {
+    if !operation["responses"]["202"].is_null() && !ends_the_account {
         add_parameters(operation, json!([schemas::async_parameter()]));
+        let applied = json!({"description": "`respond-async` if it was asked for", "schema": {"type": "string"}});
+        operation["responses"]["202"]["headers"]["Preference-Applied"] = applied;
     }
     if operation["tags"][0] != "plumbing" {
         add_error(operation, "400", "`InvalidRequest`");
@@ -69,9 +72,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
 fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write: bool, is_plumbing: bool) {
     let is_error = status.starts_with(['4', '5']);
     let text = || json!({"type": "string"});
-    // What a handler says of a header itself is a promise too.
+    // What a handler says of a header itself is a promise too; a preference may be left alone.
     let mut headers = response["headers"].as_object().cloned().unwrap_or_default();
-    headers.values_mut().for_each(|header| header["required"] = true.into());
+    headers.iter_mut().for_each(|(name, header)| header["required"] = (name != "Preference-Applied").into());
     let mut promise = |name: &str, required: bool, description: &str, schema: Value| {
         headers.insert(name.to_owned(), json!({"description": description, "required": required, "schema": schema}));
     };
@@ -82,9 +85,6 @@ fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write
     if ["409", "429", "503"].contains(&status) {
         let seconds = json!({"type": "integer", "minimum": 0});
         promise("Retry-After", status != "409", "When to ask again, in seconds", seconds);
-    }
-    if status == "202" {
-        promise("Preference-Applied", false, "`respond-async` if it was asked for", text());
     }
     if (status == "201" || status == "202")
         && response["content"]["application/json"]["schema"]["$ref"].as_str().is_some_and(can_be_got)

@@ -9,10 +9,11 @@ mod footprint;
 
 pub use footprint::{Footprint, Trace};
 
+use crate::elsewhere::{Elsewhere, Passing, Waits};
 use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Refusal, Request, Router};
 use events::{CommandId, Keyring, SagaId, UserId};
 use futures::{StreamExt, stream};
-use journal::{JournalError, Offset, Partition, Position};
+use journal::{Offset, Partition, Position};
 use projections::Projections;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub keyring: Arc<dyn Keyring>,
     /// How far the read models are.
     pub projections: Arc<Projections>,
+    /// And those of other nodes.
+    pub elsewhere: Elsewhere,
     /// Finds what is left of somebody.
     pub footprint: Footprint,
     /// The wall clock.
@@ -72,34 +75,30 @@ impl Effects for ServerEffects {
 
 const DONE: Outcome = Outcome::Done { version: None };
 
-/// What an effect waits for, for operators, where it cannot go on.
-type Waits = String;
-
 impl Parts {
     /// Deletes a part of what can be seen.
     async fn erase(&self, user: UserId) -> Result<Outcome, Waits> {
         let deleted = self.delete(user).await?;
-        // What is left are drafts, of which their sagas make an end.
         Ok(if deleted == 0 { DONE } else { Outcome::Progress(format!("{deleted} deleted")) })
     }
 
     /// The same, until nothing is left at an end of the log that is told now.
     async fn sweep(&self, saga: SagaId, user: UserId) -> Result<Outcome, Waits> {
-        self.pass(&self.ends().await?).await?;
-        self.nothing_parked(user).await?;
+        self.everything(user).await?.here(&self.projections).await?;
         if let Some(open) = self.footprint.sagas_of(user).into_iter().find(|open| *open != saga) {
             return Err(format!("saga {open} concerns them and is open"));
         }
         match self.delete(user).await? {
             0 if self.footprint.is_empty(user) => Ok(DONE),
-            0 => Err("a draft of theirs is still there".to_owned()),
+            0 => Err("a read model still holds something of theirs that the log does not".to_owned()),
             deleted => Ok(Outcome::Progress(format!("{deleted} deleted in a sweep"))),
         }
     }
 
     async fn pass_read_models(&self, user: UserId) -> Result<Outcome, Waits> {
-        self.pass(&self.ends().await?).await?;
-        self.nothing_parked(user).await?;
+        let everything = self.everything(user).await?;
+        everything.here(&self.projections).await?;
+        self.elsewhere.passed(&everything).await?;
         Ok(DONE)
     }
 
@@ -127,12 +126,13 @@ impl Parts {
                     let newest = positions.entry(partition).or_insert(offset);
                     *newest = offset.max(*newest);
                 }
-                // It is gone already, or it is a draft.
+                // It is gone already.
                 Answer::Refused(Refusal::NotFound) => {}
                 answer => unanswered = Some(format!("a command to delete was answered {answer:?}")),
             }
         }
-        self.pass(&positions.into_iter().map(|(partition, offset)| (partition, offset + 1)).collect()).await?;
+        let ends = positions.into_iter().map(|(partition, offset)| (partition, offset + 1)).collect();
+        self.passing(&ends).here(&self.projections).await?;
         unanswered.map_or(Ok(deleted), Err)
     }
 
@@ -143,32 +143,22 @@ impl Parts {
         self.router.submit(Request { actor: Some(user), ..request }).await
     }
 
-    async fn ends(&self) -> Result<BTreeMap<Partition, Offset>, Waits> {
-        self.projections.ends().await.map_err(|error| unreadable(&error))
+    /// All that stands in the log by now, for all read models, and nothing parked that concerns the person.
+    async fn everything(&self, user: UserId) -> Result<Passing, Waits> {
+        let ends = self.projections.ends().await.map_err(|error| format!("the log cannot be read: {error}"))?;
+        Ok(Passing { concerning: Some(user), ..self.passing(&ends) })
     }
 
-    /// Waits until every read model has passed all that lies before these ends.
-    async fn pass(&self, ends: &BTreeMap<Partition, Offset>) -> Result<(), Waits> {
-        let last = ends
-            .iter()
-            .filter_map(|(partition, end)| end.checked_sub(1).map(|offset| Position { partition: *partition, offset }));
-        let last: Vec<_> = last.collect();
-        let names = self.projections.names().collect::<Vec<_>>();
-        match self.projections.wait_for(&names, &last, Instant::now() + PASS_WITHIN).await {
-            // What is parked concerns others as long as nobody says otherwise.
-            Err(lag) if !lag.behind.is_empty() => Err(lag.to_string()),
-            _ => Ok(()),
+    /// All that lies before these ends.
+    fn passing(&self, ends: &BTreeMap<Partition, Offset>) -> Passing {
+        let last = |(partition, end): (&Partition, &Offset)| {
+            Some(Position { partition: *partition, offset: end.checked_sub(1)? })
+        };
+        Passing {
+            models: self.projections.names().map(str::to_owned).collect(),
+            last: ends.iter().filter_map(last).collect(),
+            concerning: None,
+            within_ms: u64::try_from(PASS_WITHIN.as_millis()).expect("seconds"),
         }
     }
-
-    async fn nothing_parked(&self, user: UserId) -> Result<(), Waits> {
-        match self.projections.parked_concerning(user).await.map_err(|error| unreadable(&error))? {
-            Some(parked) => Err(format!("{} is parked in {}: {}", parked.key, parked.model, parked.error)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn unreadable(error: &JournalError) -> Waits {
-    format!("the log cannot be read: {error}")
 }

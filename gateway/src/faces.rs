@@ -44,18 +44,16 @@ impl Faces {
 }
 
 impl Backend {
-    /// These people. Whoever seems to have no account is looked for again when the read model has passed the log's end:
-    /// what a person did may be visible before the person is.
+    /// These people, without those who are gone. Whoever is not known yet is looked for when the read model has passed the
+    /// log's end: what a person did may be visible before the person is.
     pub(crate) async fn faces(&self, mut users: Vec<UserId>) -> Result<Faces, ApiError> {
         users.sort_unstable();
         users.dedup();
-        let find = || self.models.users.authors(&users);
-        let mut found = find();
-        if found.len() < users.len() {
+        if !self.models.users.are_known(&users) {
             self.consistency.caught_up(&[Users::NAME]).await?;
-            found = find();
         }
-        Ok(Faces(found.into_iter().map(|author| (author.id, author.into())).collect()))
+        let found = self.models.users.authors(&users).into_iter();
+        Ok(Faces(found.map(|author| (author.id, author.into())).collect()))
     }
 
     /// One person who has an account, or had one when signing in.

@@ -58,9 +58,9 @@ pub(crate) struct Ready {
     without_owner: Vec<u32>,
     /// Keys that stopped in a read model because of an event that cannot be applied.
     parked: Vec<Parked>,
-    /// `stuck` if a saga has been open for too long, or a person must look at it.
+    /// `stuck` if a saga has not got on for too long, or a person must look at it.
     sagas: SagasStatus,
-    /// Those sagas, the oldest first; not all, if they are very many.
+    /// Those sagas, the oldest first; 20 at most.
     stuck_sagas: Vec<StuckSaga>,
     /// When each partition's runner last moved.
     heartbeats: Vec<Heartbeat>,
@@ -93,7 +93,7 @@ pub(crate) struct StuckSaga {
     r#type: String,
     /// Where it stands.
     status: String,
-    /// When it began.
+    /// When it last got on.
     #[schema(schema_with = crate::schemas::time)]
     since: Timestamp,
 }
@@ -158,11 +158,12 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     let lags = app.projections.lag().await;
     let lags = lags.map_err(|error| ApiError::unavailable(format!("How far the log is cannot be told: {error}")))?;
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
-    let stuck = app.stuck_sagas().into_iter().map(|it| StuckSaga {
-        id: it.saga.to_string(),
+    let (stuck, _) = app.stuck_sagas();
+    let stuck = stuck.into_iter().map(|it| StuckSaga {
+        id: it.id.to_string(),
         r#type: it.process.to_string(),
         status: it.status.to_string(),
-        since: it.since,
+        since: it.progressed_at,
     });
     let stuck_sagas = stuck.collect::<Vec<_>>();
     Ok(Json(Ready {

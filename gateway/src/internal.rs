@@ -1,4 +1,5 @@
-//! The connection between two nodes: batches of commands over HTTP/2, without TLS, for a network of the nodes' own.
+//! The connection between two nodes: batches of commands, and questions how far read models are, over HTTP/2, without TLS,
+//! for a network of the nodes' own.
 //!
 //! Whoever asks must hold the installation's secrets: a MAC over the time and the body's digest stands in the head of the
 //! request, so that nothing of the body of a stranger is read, and each reply carries one that is bound to it, so that
@@ -12,7 +13,7 @@ mod server;
 mod tests;
 
 pub(crate) use client::HttpLink;
-pub(crate) use server::listen;
+pub(crate) use server::{Door, listen};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
@@ -24,7 +25,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where commands are taken.
-const PATH: &str = "/internal/commands";
+const COMMANDS: &str = "/internal/commands";
+/// Where is said whether read models have passed something.
+const PASSED: &str = "/internal/passed";
 /// When the request was made, in microseconds since 1970, the SHA-256 of its body, and the MAC over both.
 const TIME: HeaderName = HeaderName::from_static("tidings-time");
 const DIGEST: HeaderName = HeaderName::from_static("tidings-digest");
@@ -44,23 +47,23 @@ struct Head {
 }
 
 impl Seal {
-    fn of_request(&self, time: Timestamp, digest: &[u8; 32]) -> [u8; 32] {
-        self.0.secrets().token(&[b"node request", PATH.as_bytes(), &time.0.to_be_bytes(), digest])
+    fn of_request(&self, path: &str, time: Timestamp, digest: &[u8; 32]) -> [u8; 32] {
+        self.0.secrets().token(&[b"node request", path.as_bytes(), &time.0.to_be_bytes(), digest])
     }
 
     fn of_reply(&self, request: &[u8; 32], line: &[u8]) -> [u8; 32] {
         self.0.secrets().token(&[b"node reply", request, line])
     }
 
-    /// The head of a request, if it is ours and of about now.
-    fn check(&self, headers: &HeaderMap, now: Timestamp) -> Option<Head> {
+    /// The head of a request to this path, if it is ours and of about now.
+    fn check(&self, path: &str, headers: &HeaderMap, now: Timestamp) -> Option<Head> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let time = Timestamp(header(TIME)?.parse().ok()?);
         if time.since(now).max(now.since(time)) > CLOCKS_MAX {
             return None;
         }
         let digest = BASE64_URL_SAFE_NO_PAD.decode(header(DIGEST)?).ok()?.try_into().ok()?;
-        let mac = self.of_request(time, &digest);
+        let mac = self.of_request(path, time, &digest);
         same(header(MAC)?.as_bytes(), &mac).then_some(Head { digest, mac })
     }
 }

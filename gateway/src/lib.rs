@@ -15,6 +15,7 @@ mod deletion;
 mod document;
 mod edge;
 mod effects;
+mod elsewhere;
 mod error;
 mod extract;
 mod faces;
@@ -48,6 +49,7 @@ mod users;
 
 pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
 pub use effects::{Footprint, Parts, ServerEffects, Trace};
+pub use elsewhere::{Elsewhere, Passing, Waits};
 pub use operator::AdminToken;
 pub use owners::{Entrance, Owners};
 pub use routes::openapi;

@@ -17,7 +17,7 @@ use crate::submit::{Course, Done, How, NewSaga, too_many_drafts};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use commands::{Ended, PostCommand, Process, Refusal};
+use commands::{Ended, POSTS_IN_CREATION_MAX, PostCommand, Process, Refusal};
 use events::{CipherKey, Content, Hashtags, Key, Mentions, PostDrafted, PostId, Sealed, TextError, Timestamp, UserId};
 use http::StatusCode;
 use projections::{Listing, Posts, Users, posts};
@@ -137,6 +137,7 @@ async fn publish(
     let route = Route { name: "POST /posts", ids: &[] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let post = PostId(intent.created);
+    app.check_room(caller.user, post)?;
     let cipher = app.key_of(caller.user).await?;
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
     let drafted = PostDrafted { post, author: caller.user, content, hashtags, mentions };
@@ -148,8 +149,9 @@ async fn publish(
     };
     let (status, done) = match app.run_saga(&caller, &intent, new, prefer.wait()).await? {
         Course::Ended(receipt, Ended::Completed) => (StatusCode::CREATED, Done { receipt, how: How::Now }),
-        Course::Ended(_, Ended::Compensated { reason, .. }) => return Err(not_created(&reason)),
-        Course::Ended(_, Ended::Stuck { error }) => return Err(ApiError::internal(error)),
+        Course::Ended(_, Ended::Compensated { reason, .. }) => return Err(not_created(&reason, &key)),
+        // The draft is dropped; what is stuck is giving back its place.
+        Course::Ended(_, Ended::Stuck { error }) => return Err(not_created(&error, &key)),
         // It was created so long ago that its saga is forgotten.
         Course::UnderWay(done) if done.how == How::Already => (StatusCode::CREATED, done),
         Course::UnderWay(done) => (StatusCode::ACCEPTED, done),
@@ -166,12 +168,13 @@ async fn publish(
     Ok(prefer.applied(response))
 }
 
-/// What a client is told whose post came to nothing.
-fn not_created(reason: &str) -> ApiError {
-    if reason == Refusal::TooManyDrafts.to_string() {
+/// What a client is told whose post came to nothing. Its end stands under its key: the same key would find it again.
+fn not_created(reason: &str, key: &IdempotencyKey) -> ApiError {
+    let was = |refusal: Refusal| reason == refusal.to_string();
+    if was(Refusal::TooManyDrafts) && key.0.is_none() {
         return too_many_drafts();
     }
-    if reason == Refusal::Forbidden.to_string() || reason == Refusal::NotFound.to_string() {
+    if was(Refusal::Forbidden) || was(Refusal::NotFound) {
         return ApiError::new(ErrorName::Forbidden, "The account is being deleted");
     }
     ApiError::conflict("The post could not be created; try again with a new Idempotency-Key")
@@ -271,6 +274,16 @@ async fn delete(
 }
 
 impl Backend {
+    /// That the author has not too many posts in creation, as far as it is known here, so that nothing begins that would
+    /// only be undone; the author's owner has the last word. A post that is there already needs no room.
+    fn check_room(&self, author: UserId, post: PostId) -> Result<(), ApiError> {
+        let is_full = self.models.feed.in_creation(author) >= POSTS_IN_CREATION_MAX;
+        if is_full && self.models.posts.post(post, Some(author)).is_none() {
+            return Err(too_many_drafts());
+        }
+        Ok(())
+    }
+
     /// A post as it is now, for the answer to a write that came before.
     async fn read_back(&self, caller: &Caller, post: PostId) -> Result<Post, ApiError> {
         self.visible(caller, &MODELS).await?;

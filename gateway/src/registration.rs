@@ -15,7 +15,8 @@ use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Ended, Process, Receipt, Request, SagaCommand};
 use events::{
-    CipherKey, Digest, Email, Key, PasswordHash, SagaData, SagaId, Sealed, Step, Timestamp, UserId, Username,
+    CipherKey, Digest, Email, Key, KeyringError, PasswordHash, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
+    Username,
 };
 use http::StatusCode;
 use projections::Users;
@@ -147,8 +148,7 @@ impl Registration {
 
     async fn request(&self, app: &Backend, within: Duration, until_saga_ends: bool) -> Result<Request, ApiError> {
         // Durable before the first commit that is sealed under it.
-        let key = app.keyring.create(self.user.into()).await;
-        let key = key.map_err(|_| ApiError::unavailable("The keyring does not answer; nothing was done, ask again"))?;
+        let key = app.keyring.create(self.user.into()).await.map_err(|error| without_key(&error))?;
         let command = SagaCommand::Start { saga: self.saga, data: self.data(&key), with: Value::Null };
         let Intent { command: id, retention, fingerprint, .. } = self.intent;
         Ok(Request {
@@ -199,6 +199,16 @@ fn not_registered(refused: Option<&Step>) -> ApiError {
         }
     };
     ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }])
+}
+
+fn without_key(error: &KeyringError) -> ApiError {
+    match error {
+        // It came to nothing, or the account was deleted; either way the id that follows from the key is used up.
+        KeyringError::Destroyed(_) => ApiError::conflict(
+            "With this Idempotency-Key a registration was refused, or the account was deleted since; try again with a new one",
+        ),
+        _ => ApiError::unavailable("The keyring does not answer; nothing was done, ask again"),
+    }
 }
 
 /// What an answer means that is not the end of the saga.

@@ -11,6 +11,9 @@ use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 /// Somewhere a character that is no white space, nowhere U+0000.
 pub(crate) const PROSE_PATTERN: &str = r"^[^\u0000]*[^\u0000\s][^\u0000]*$";
+/// One line that says something.
+pub(crate) const REASON_PATTERN: &str =
+    r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$";
 /// A username.
 pub(crate) const USERNAME_PATTERN: &str = "^[A-Za-z0-9_]{3,30}$";
 /// An address: a dot-atom, and a host of at least two labels, each of 63 characters at most.
@@ -105,7 +108,7 @@ pub(crate) fn paging_parameters() -> Value {
 
 /// Why an operator steps in.
 pub(crate) fn reason() -> Object {
-    prose(REASON_CHARS_MAX).build()
+    string().min_length(Some(1)).max_length(Some(REASON_CHARS_MAX)).pattern(Some(REASON_PATTERN)).build()
 }
 
 /// What a person may do besides using the service.

@@ -42,6 +42,9 @@ use uuid::Uuid;
 
 /// How often measurements are folded together, and the log is asked how far it has come.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// How far the clocks of nodes may be apart, and how late one may notice that it is behind, when it is reckoned until when
+/// a request of somebody who is deleted may come.
+const STRAGGLERS_MARGIN: Duration = Duration::from_secs(10);
 /// How long owners, and then runners, may take to stop. Above the owner's own limit.
 const STOP_MAX: Duration = Duration::from_secs(15);
 /// How often a server that starts looks whether each partition has an owner by now.
@@ -174,7 +177,7 @@ async fn serve(
     let (app, projections) = (Arc::clone(&parts.app), Arc::clone(&parts.app.projections));
     drop(door.send_replace(routes::router(parts.app)));
     if let Some(entrance) = parts.entrance {
-        running.internal.spawn(entrance.listen(running.stop_internal.clone()));
+        running.internal.spawn(entrance.listen(Arc::clone(&projections), running.stop_internal.clone()));
     }
     let outcome = tokio::select! {
         biased;
@@ -194,8 +197,9 @@ async fn serve(
 fn processes(config: &Config) -> Processes {
     // Who was let in a moment before the account was disabled may take as long as a request may to say what they want, and
     // then it may take as long to be decided as a write may. A node that is behind lets them in for longer.
-    let elsewhere_ms = if config.store.is_shared() { config.session_lag_max_ms } else { 0 };
-    sagas::processes(Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms + elsewhere_ms))
+    let own = Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms);
+    let lag_max = Duration::from_millis(config.session_lag_max_ms);
+    sagas::processes(if config.store.is_shared() { own + lag_max + STRAGGLERS_MARGIN } else { own })
 }
 
 fn limits(config: &Config) -> ConnectionLimits {
@@ -246,8 +250,8 @@ fn assemble(
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
-    let Owners { router, mut owners, ownership, entrance } = owners;
-    let models = Models::default();
+    let Owners { router, mut owners, ownership, entrance, elsewhere } = owners;
+    let models = Models::of(processes(config));
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),
@@ -260,6 +264,7 @@ fn assemble(
         router: router.clone(),
         keyring: Arc::clone(keyring),
         projections: Arc::clone(&projections),
+        elsewhere: elsewhere.clone(),
         footprint: models.footprint(),
         clock: Arc::new(Timestamp::now),
         fresh: Arc::new(Uuid::now_v7),
@@ -278,10 +283,11 @@ fn assemble(
         hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
         tokens: AccessTokens::new(Arc::clone(keyring))?,
         admin_token: AdminToken::of(&config.store.data)?,
-        plans: processes(config).plans().collect(),
+        processes: processes(config).plans().map(|(name, _)| name).collect(),
         saga_stuck: Duration::from_secs(config.saga_stuck_s),
         keyring: Arc::clone(keyring),
         ownership,
+        elsewhere,
         projections,
         models,
         passwords: Passwords::new(config.hashers())?,

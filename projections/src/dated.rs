@@ -50,6 +50,10 @@ impl<V> Dated<V> {
         self.rows.keys().copied()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Uuid, &V)> {
+        self.rows.iter().map(|(id, (_, row))| (*id, row))
+    }
+
     pub(crate) fn newest(&self, after: Option<Place>) -> impl Iterator<Item = Place> {
         newest(&self.order, after)
     }
@@ -69,6 +73,15 @@ impl<V> Default for Dated<V> {
 pub(crate) fn newest(order: &BTreeSet<Place>, after: Option<Place>) -> impl Iterator<Item = Place> {
     let to = after.map_or(Bound::Unbounded, Bound::Excluded);
     order.range((Bound::Unbounded, to)).rev().copied()
+}
+
+/// Oldest first over a few orders, beginning after a place.
+pub(crate) fn oldest_of(orders: Vec<&BTreeSet<Place>>, after: Option<Place>) -> impl Iterator<Item = Place> {
+    let mut orders = orders.into_iter().map(|order| oldest(order, after).peekable()).collect::<Vec<_>>();
+    std::iter::from_fn(move || {
+        let next = orders.iter_mut().filter_map(|order| Some((*order.peek()?, order)));
+        next.min_by_key(|(place, _)| *place)?.1.next()
+    })
 }
 
 /// Oldest first, beginning after a place.

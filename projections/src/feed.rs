@@ -1,5 +1,7 @@
 //! What those whom a person follows have posted, and what they posted themselves: also their own posts in creation.
 //!
+//! Whoever is gone is in nobody's feed and has none: what comes of them later is dropped.
+//!
 //! A draft stands in the slot that its author's feed keeps for it, the post on its own key: the two come in any order, and
 //! where both are here the post counts.
 //!
@@ -12,13 +14,15 @@ mod tests;
 
 use crate::checkpoint::Checkpoint;
 use crate::dated::Dated;
+use crate::gone::gone;
 use crate::listing::{Listing, Page, Place};
 use crate::opener::Opener;
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
-use events::{Event, FeedSlotEvent, FollowEvent, PostEvent, PostId, SealError, Timestamp, UserEvent, UserId};
+use events::{Event, FeedSlotEvent, FollowEvent, PostEvent, PostId, SealError, Timestamp, UserId};
 use journal::Partition;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use uuid::Uuid;
 
 /// The read model of feeds.
 #[derive(Default)]
@@ -40,6 +44,11 @@ impl Feed {
     pub fn latest(&self, user: UserId, page: Page) -> Listing<PostId> {
         let data = self.store.read();
         Listing::of(page, data.merged(user, page.after), |(_, id)| Some(PostId(id)))
+    }
+
+    /// How many posts in creation hold a slot of `user`'s feed.
+    pub fn in_creation(&self, user: UserId) -> usize {
+        self.store.read().slots.get(&user).map_or(0, Dated::len)
     }
 }
 
@@ -75,7 +84,9 @@ struct Data {
     /// By author, the posts in creation that hold a slot.
     slots: HashMap<UserId, Dated<()>>,
     /// Drafts whose author's key is there, which are a post when they are published.
-    drafts: HashSet<PostId>,
+    drafts: BTreeSet<(UserId, PostId)>,
+    /// For good.
+    gone: HashSet<UserId>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,6 +98,7 @@ enum Change {
     },
     Drafted {
         post: PostId,
+        author: UserId,
     },
     DraftPublished {
         post: PostId,
@@ -94,7 +106,7 @@ enum Change {
         at: Timestamp,
     },
     /// Deleted or dropped, or its author's key is destroyed.
-    Gone {
+    Deleted {
         post: PostId,
         author: UserId,
     },
@@ -116,7 +128,7 @@ enum Change {
         user: UserId,
         post: PostId,
     },
-    Disabled {
+    Gone {
         user: UserId,
     },
 }
@@ -134,50 +146,49 @@ impl Change {
             Event::FeedSlot(FeedSlotEvent::Reserved(e)) => Some(Self::Reserved { user: e.user, post: e.post, at }),
             Event::FeedSlot(FeedSlotEvent::Committed(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
             Event::FeedSlot(FeedSlotEvent::Released(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
-            Event::User(UserEvent::Disabled(e)) => Some(Self::Disabled { user: e.user }),
-            Event::User(_)
-            | Event::Session(_)
-            | Event::Comment(_)
-            | Event::Like(_)
-            | Event::Claim(_)
-            | Event::Saga(_) => None,
+            Event::User(event) => gone(event).map(|user| Self::Gone { user }),
+            Event::Session(_) | Event::Comment(_) | Event::Like(_) | Event::Claim(_) | Event::Saga(_) => None,
         })
     }
 
     fn of_post(event: &PostEvent, at: Timestamp, opener: &Opener) -> Option<Self> {
         match event {
             PostEvent::Published(e) if opener.is_destroyed(e.author) => {
-                Some(Self::Gone { post: e.post, author: e.author })
+                Some(Self::Deleted { post: e.post, author: e.author })
             }
             PostEvent::Published(e) => Some(Self::Published { post: e.post, author: e.author, at }),
-            PostEvent::Drafted(e) => (!opener.is_destroyed(e.author)).then_some(Self::Drafted { post: e.post }),
+            PostEvent::Drafted(e) if opener.is_destroyed(e.author) => None,
+            PostEvent::Drafted(e) => Some(Self::Drafted { post: e.post, author: e.author }),
             PostEvent::DraftPublished(e) => Some(Self::DraftPublished { post: e.post, author: e.author, at }),
-            PostEvent::DraftDropped(e) => Some(Self::Gone { post: e.post, author: e.author }),
+            PostEvent::DraftDropped(e) => Some(Self::Deleted { post: e.post, author: e.author }),
             PostEvent::Edited(e) if opener.is_destroyed(e.author) => {
-                Some(Self::Gone { post: e.post, author: e.author })
+                Some(Self::Deleted { post: e.post, author: e.author })
             }
             PostEvent::Edited(_) => None,
-            PostEvent::Deleted(e) => Some(Self::Gone { post: e.post, author: e.author }),
+            PostEvent::Deleted(e) => Some(Self::Deleted { post: e.post, author: e.author }),
         }
     }
 }
 
 impl Data {
     fn apply(&mut self, change: Change) {
+        if self.comes_too_late(change) {
+            return;
+        }
         match change {
             Change::Published { post, author, at } => {
                 self.posts.entry(author).or_default().insert(post.0, at, ());
             }
-            Change::Drafted { post } => {
-                self.drafts.insert(post);
+            Change::Drafted { post, author } => {
+                self.drafts.insert((author, post));
             }
             Change::DraftPublished { post, author, at } => {
-                if self.drafts.remove(&post) {
+                if self.drafts.remove(&(author, post)) {
                     self.posts.entry(author).or_default().insert(post.0, at, ());
                 }
             }
-            Change::Gone { post, author } => {
-                self.drafts.remove(&post);
+            Change::Deleted { post, author } => {
+                self.drafts.remove(&(author, post));
                 take(&mut self.posts, author, post);
             }
             Change::Followed { follower, followee } => {
@@ -195,10 +206,35 @@ impl Data {
                 self.slots.entry(user).or_default().insert(post.0, at, ());
             }
             Change::Vacated { user, post } => take(&mut self.slots, user, post),
-            Change::Disabled { user } => {
-                self.slots.remove(&user);
-                self.followees.remove(&user);
-            }
+            Change::Gone { user } => self.forget(user),
+        }
+    }
+
+    /// Whether it adds something of somebody who is gone.
+    fn comes_too_late(&self, change: Change) -> bool {
+        match change {
+            Change::Published { author: user, .. }
+            | Change::Drafted { author: user, .. }
+            | Change::Reserved { user, .. } => self.gone.contains(&user),
+            Change::Followed { follower, followee } => self.gone.contains(&follower) || self.gone.contains(&followee),
+            Change::DraftPublished { .. }
+            | Change::Deleted { .. }
+            | Change::Unfollowed { .. }
+            | Change::Vacated { .. }
+            | Change::Gone { .. } => false,
+        }
+    }
+
+    /// Who follows them is not found from here: their deletion ends these follows one by one, and until then they lead to
+    /// nothing.
+    fn forget(&mut self, user: UserId) {
+        self.gone.insert(user);
+        self.posts.remove(&user);
+        self.slots.remove(&user);
+        self.followees.remove(&user);
+        let drafts = self.drafts.range((user, PostId(Uuid::nil()))..=(user, PostId(Uuid::max())));
+        for draft in drafts.copied().collect::<Vec<_>>() {
+            self.drafts.remove(&draft);
         }
     }
 

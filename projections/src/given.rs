@@ -22,19 +22,7 @@ impl<M: ReadModel> Given<M> {
     /// A commit of these events; its position is how many came before it.
     pub(crate) fn tell<E: Into<Event>>(&self, key: Key, time: Timestamp, events: impl IntoIterator<Item = E>) {
         let partition = Partition(0);
-        let commit = Commit {
-            command: CommandId(Uuid::nil()),
-            ordinal: 0,
-            incarnation: Incarnation(Uuid::nil()),
-            time,
-            actor: self.actor,
-            correlation: Uuid::nil(),
-            causation: None,
-            retention: Retention::Short,
-            fingerprint: None,
-            undoes: None,
-            events: events.into_iter().map(Into::into).collect(),
-        };
+        let commit = commit(self.actor, time, events.into_iter().map(Into::into).collect());
         let genesis = || Checkpoint::genesis(0, "given", partition);
         let expected = self.model.checkpoint(partition).unwrap_or_else(genesis);
         let position = Position { partition, offset: expected.revision };
@@ -48,6 +36,23 @@ impl<M> Deref for Given<M> {
     type Target = M;
     fn deref(&self) -> &M {
         &self.model
+    }
+}
+
+/// A commit of which only this matters.
+pub(crate) fn commit(actor: Option<UserId>, time: Timestamp, events: Vec<Event>) -> Commit {
+    Commit {
+        command: CommandId(Uuid::nil()),
+        ordinal: 0,
+        incarnation: Incarnation(Uuid::nil()),
+        time,
+        actor,
+        correlation: Uuid::nil(),
+        causation: None,
+        retention: Retention::Short,
+        fingerprint: None,
+        undoes: None,
+        events,
     }
 }
 

@@ -13,6 +13,7 @@ mod dated;
 pub mod feed;
 #[cfg(test)]
 mod given;
+mod gone;
 mod listing;
 // One such log for these tests and the property tests.
 #[cfg(test)]

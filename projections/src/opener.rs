@@ -15,9 +15,11 @@ use std::sync::Arc;
 pub struct Opener(HashMap<KeyId, Option<Arc<CipherKey>>>);
 
 impl Opener {
-    /// Fetches every key that the commits are sealed under.
+    /// Fetches every key that the commits are sealed under, and destroys those that they say are destroyed.
     ///
-    /// [`KeyringError::Unknown`] must stop the caller: going on would turn readable values into lost ones.
+    /// [`KeyringError::Unavailable`] asks the caller to try again before anything is applied: a key that came back must
+    /// not survive a keyring that was silent for a moment. [`KeyringError::Unknown`] must stop the caller: going on would
+    /// turn readable values into lost ones.
     pub async fn fetch(
         keyring: &dyn Keyring,
         commits: impl IntoIterator<Item = &Commit>,
@@ -30,9 +32,7 @@ impl Opener {
             }
         }
         for id in destroyed {
-            if keyring.find(id).await.is_ok_and(|key| key.is_some()) {
-                keyring.destroy(id).await?;
-            }
+            destroy_anew(keyring, id).await?;
         }
         let found = stream::iter(ids)
             .map(|id| async move {
@@ -57,5 +57,49 @@ impl Opener {
 
     fn key(&self, owner: UserId) -> Option<&CipherKey> {
         self.0.get(&owner.into()).expect("the keys of all events of a batch are fetched with it").as_deref()
+    }
+}
+
+/// A key that is gone already, or was never here, is as it should be.
+async fn destroy_anew(keyring: &dyn Keyring, id: KeyId) -> Result<(), KeyringError> {
+    match keyring.find(id).await {
+        Ok(None) | Err(KeyringError::Destroyed(_) | KeyringError::Unknown(_)) => Ok(()),
+        Ok(Some(_)) => keyring.destroy(id).await,
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::{at, commit, user};
+    use crate::log::MemoryKeys;
+    use events::UserKeyDestroyed;
+    use futures::FutureExt;
+    use std::sync::atomic::Ordering;
+
+    fn fetch(keys: &MemoryKeys) -> Result<Opener, KeyringError> {
+        let destroyed = commit(None, at(1), vec![UserKeyDestroyed { user: user(1) }.into()]);
+        Opener::fetch(keys, [&destroyed]).now_or_never().unwrap()
+    }
+
+    #[test]
+    fn a_key_that_came_back_does_not_survive_a_keyring_that_was_silent_for_a_moment() {
+        let keys = MemoryKeys::default();
+        keys.unavailable.store(1, Ordering::Relaxed);
+        assert!(matches!(fetch(&keys), Err(KeyringError::Unavailable(_))));
+        assert!(keys.destroyed_since.lock().is_empty());
+        assert!(fetch(&keys).is_ok());
+        assert!(keys.destroyed_since.lock().contains(&user(1)));
+    }
+
+    #[test]
+    fn a_key_that_is_gone_or_was_never_here_need_not_be_destroyed() {
+        let gone = MemoryKeys { destroyed: [user(1)].into(), ..MemoryKeys::default() };
+        let unknown = MemoryKeys { unknown: [user(1)].into(), ..MemoryKeys::default() };
+        for keys in [gone, unknown] {
+            assert!(fetch(&keys).is_ok());
+            assert!(keys.destroyed_since.lock().is_empty());
+        }
     }
 }

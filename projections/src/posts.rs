@@ -1,9 +1,13 @@
 //! Posts with what lies under them: comments and likes.
 //!
-//! All of it is on the post's key, so it comes in order. What lies under a deleted post is gone with it. A post or
-//! comment whose author's key was destroyed counts as deleted. A draft is there for its author alone, and in no list and
-//! no count.
+//! All of it is on the post's key, so it comes in order. What lies under a deleted post is gone with it. A draft is there
+//! for its author alone, and in no list and no count.
+//!
+//! Nobody is shown what those have left who are gone, nor what can no longer be read: it is in no list and no count, whether
+//! it came before they went or after. Until it is deleted, [`Posts::traces`] finds it all the same.
 
+mod change;
+mod orders;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -15,10 +19,11 @@ use crate::listing::{Listing, Page, Place};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
 use crate::text::Text;
+use change::{Body, Change};
 use events::{CommentId, PostId, Timestamp, UserId};
 use journal::Partition;
 use std::sync::Arc;
-use threads::{Change, Remark, Thread, Threads};
+use threads::{Remark, Thread, Threads};
 
 /// The read model of posts.
 #[derive(Default)]
@@ -80,18 +85,20 @@ pub struct Like {
 /// What somebody has left behind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Traces {
-    /// Their posts and drafts.
+    /// Their posts.
     pub posts: Vec<PostId>,
     /// Their comments under posts of others: those under their own posts go with the post.
     pub comments: Vec<(PostId, CommentId)>,
     /// The posts of others that they like.
     pub likes: Vec<PostId>,
+    /// Their drafts, which nobody but the saga of each can make an end of.
+    pub drafts: Vec<PostId>,
 }
 
 impl Traces {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.posts.is_empty() && self.comments.is_empty() && self.likes.is_empty()
+        self.posts.is_empty() && self.comments.is_empty() && self.likes.is_empty() && self.drafts.is_empty()
     }
 }
 
@@ -106,29 +113,29 @@ impl Posts {
 
     /// A post; `None` if there is none that `viewer` may see, or none any more.
     pub fn post(&self, post: PostId, viewer: Option<UserId>) -> Option<Post> {
-        self.store.read().seen(post, viewer).map(|thread| shown(post, thread))
+        self.store.read().seen(post, viewer).and_then(|thread| shown(post, thread))
     }
 
     /// Those of `posts` that there are and that `viewer` may see, in the order asked for.
     pub fn posts(&self, posts: &[PostId], viewer: Option<UserId>) -> Vec<Post> {
         let threads = self.store.read();
-        posts.iter().filter_map(|post| threads.seen(*post, viewer).map(|thread| shown(*post, thread))).collect()
+        posts.iter().filter_map(|post| threads.seen(*post, viewer).and_then(|thread| shown(*post, thread))).collect()
     }
 
     /// Everybody's posts, or those of one author, newest first by (created_at, id).
     pub fn latest(&self, author: Option<UserId>, page: Page) -> Listing<Post> {
         let threads = self.store.read();
         let order = match author {
-            None => Some(&threads.latest),
-            Some(author) => threads.by_author.get(&author),
+            None => Some(&threads.orders.latest),
+            Some(author) => threads.orders.by_author.get(&author),
         };
-        let item = |(_, id): Place| threads.get(PostId(id)).map(|thread| shown(PostId(id), thread));
+        let item = |(_, id): Place| threads.get(PostId(id)).and_then(|thread| shown(PostId(id), thread));
         order.map(|order| Listing::of(page, dated::newest(order, page.after), item)).unwrap_or_default()
     }
 
     /// How many entries [`Self::latest`] has for this author.
     pub fn count_of(&self, author: UserId) -> usize {
-        self.store.read().by_author.get(&author).map_or(0, |order| order.len())
+        self.store.read().orders.by_author.get(&author).map_or(0, |order| order.len())
     }
 
     /// What was said under a post, oldest first by (created_at, id). Empty if there is no such post.
@@ -160,14 +167,18 @@ impl Posts {
         posts.iter().map(|post| threads.get(*post).is_some_and(|thread| thread.likes.contains(user.0))).collect()
     }
 
-    /// At most `limit` things that `user` has left behind, for whoever deletes them; the posts come first.
+    /// At most `limit` things that `user` has left behind, for whoever deletes them; the posts come first, and drafts last.
+    /// Also what nobody is shown.
     pub fn traces(&self, user: UserId, limit: usize) -> Traces {
         let threads = self.store.read();
-        let posts = threads.posts_of(user).take(limit).collect::<Vec<_>>();
+        let is_draft = |post: &PostId| threads.is_draft(*post);
+        let posts = threads.orders.of(user).filter(|post| !is_draft(post)).take(limit).collect::<Vec<_>>();
         let limit = limit - posts.len();
         let comments = threads.traces.comments(user).take(limit).collect::<Vec<_>>();
         let limit = limit - comments.len();
-        Traces { posts, comments, likes: threads.traces.likes(user).take(limit).collect() }
+        let likes = threads.traces.likes(user).take(limit).collect::<Vec<_>>();
+        let limit = limit - likes.len();
+        Traces { posts, comments, likes, drafts: threads.orders.of(user).filter(is_draft).take(limit).collect() }
     }
 
     /// Whether `user` has left anything behind.
@@ -176,19 +187,20 @@ impl Posts {
     }
 }
 
-fn shown(id: PostId, thread: &Thread) -> Post {
-    Post {
+fn shown(id: PostId, thread: &Thread) -> Option<Post> {
+    let Body { content, hashtags, mentions } = thread.body.as_ref()?;
+    Some(Post {
         id,
         author: thread.author,
-        content: thread.content.clone(),
-        hashtags: Arc::clone(&thread.hashtags),
-        mentions: Arc::clone(&thread.mentions),
+        content: content.clone(),
+        hashtags: Arc::clone(hashtags),
+        mentions: Arc::clone(mentions),
         draft: thread.draft,
         created_at: thread.created_at,
         edited_at: thread.edited_at,
         likes_count: thread.likes.len(),
         comments_count: thread.comments.len(),
-    }
+    })
 }
 
 fn said(post: PostId, id: CommentId, (created_at, remark): (Timestamp, &Remark)) -> Comment {

@@ -1,11 +1,14 @@
 //! Every saga that is not over, and the last of those that are: where it stands, what it waits for, what happened to it.
 //!
 //! All events of a saga are on its key, so they come in order. Of those that have ended only the newest of each process
-//! and partition are kept, so that memory does not grow with their number; the log has them all.
+//! and partition are kept, so that memory does not grow with their number; the log has them all. Of somebody whose key is
+//! destroyed none is kept that has ended, but their deletion itself.
 
 mod history;
 mod ledger;
+mod names;
 mod saga;
+mod summary;
 pub mod tables;
 #[cfg(test)]
 mod tests;
@@ -13,22 +16,29 @@ mod tests;
 pub use history::{HISTORY_MAX, Happened, History};
 pub use ledger::ENDED_MAX;
 pub use saga::{SagaStatus, SagaView, StepPhase, StepView};
+pub use summary::{SagaSummary, Waiting};
 
 use crate::checkpoint::Checkpoint;
 use crate::dated;
 use crate::listing::{Listing, Page, Place};
-use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::read_model::{ApplyError, Batch, Entry, ReadModel};
 use crate::store::Store;
-use events::{Event, Key, SagaId, Timestamp, UserId};
+use events::{Event, SagaData, SagaEvent, SagaId, Step, Timestamp, UserEvent, UserId};
 use journal::Partition;
-use ledger::Ledger;
+use ledger::{Change, Ledger};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The read model of sagas.
 #[derive(Default)]
 pub struct Sagas {
     store: Store<Ledger>,
+    plan: Option<Plan>,
 }
+
+/// The steps that a saga with such data is to take, in the order in which they usually come, as far as they are known when
+/// it begins. A pure function: what it returns stays with the saga.
+pub type Plan = Arc<dyn Fn(&SagaData) -> Vec<Step> + Send + Sync>;
 
 /// Which sagas are asked for; what is `None` does not matter.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -41,52 +51,6 @@ pub struct SagaFilter {
     pub open: Option<bool>,
     /// They began before this.
     pub older_than: Option<Timestamp>,
-}
-
-/// A saga in a list.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SagaSummary {
-    /// Which.
-    pub id: SagaId,
-    /// Of which process.
-    pub process: Arc<str>,
-    /// The key that it is on.
-    pub key: Key,
-    /// On whose behalf it began; `None` for the system itself.
-    pub actor: Option<UserId>,
-    /// Where it stands.
-    pub status: SagaStatus,
-    /// Why it is being undone, or why that failed.
-    pub reason: Option<Arc<str>>,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it changed last.
-    pub updated_at: Timestamp,
-    /// When it was completed or compensated.
-    pub ended_at: Option<Timestamp>,
-    /// What it waits for.
-    pub waiting: Vec<Waiting>,
-    /// The steps that were requested and have neither taken effect nor been undone.
-    pub remaining: Vec<Arc<str>>,
-    /// The steps that took effect, and of which something is left.
-    pub done: Vec<Arc<str>>,
-    /// The steps of which nothing is left.
-    pub compensated: Vec<Arc<str>>,
-}
-
-/// A step, or its compensation, without an outcome.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Waiting {
-    /// The step.
-    pub step: Arc<str>,
-    /// Whether it is being undone.
-    pub compensation: bool,
-    /// When it was requested.
-    pub since: Timestamp,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it is tried next.
-    pub due: Timestamp,
 }
 
 /// How many open sagas of a process stand where.
@@ -106,12 +70,18 @@ impl Sagas {
     /// Its name.
     pub const NAME: &'static str = "sagas";
 
-    /// An empty read model of another build than the default one.
-    pub fn with_generation(generation: u64) -> Self {
-        Self { store: Store::with_generation(generation) }
+    /// An empty read model that knows what a saga is to do; without a plan a saga shows only what it has come to.
+    pub fn planned(plan: Plan) -> Self {
+        Self { plan: Some(plan), ..Self::default() }
     }
 
-    /// A saga; `None` if there is none, or if it ended long ago (see [`ENDED_MAX`]).
+    /// An empty read model of another build than the default one, without plans.
+    pub fn with_generation(generation: u64) -> Self {
+        Self { store: Store::with_generation(generation), plan: None }
+    }
+
+    /// A saga, as it went last if it began several times; `None` if there is none, if it ended long ago (see
+    /// [`ENDED_MAX`]), or if it was of somebody who is gone.
     pub fn saga(&self, saga: SagaId) -> Option<SagaView> {
         self.store.read().get(saga).cloned()
     }
@@ -119,12 +89,30 @@ impl Sagas {
     /// The sagas that the filter names, oldest first by (started_at, id).
     pub fn list(&self, filter: &SagaFilter, page: Page) -> Listing<SagaSummary> {
         let ledger = self.store.read();
-        let of_open = filter.open == Some(true) || filter.status.is_some_and(SagaStatus::is_open);
-        let order = if of_open { &ledger.open } else { &ledger.all };
-        let places = dated::oldest(order, page.after);
+        let places: Box<dyn Iterator<Item = Place>> = if filter.is_of_open() {
+            Box::new(ledger.open(filter.process.as_deref(), filter.status, page.after))
+        } else {
+            Box::new(dated::oldest(&ledger.all, page.after))
+        };
         let places = places.take_while(|(started_at, _)| filter.older_than.is_none_or(|time| *started_at < time));
         let item = |(_, id): Place| ledger.get(SagaId(id)).filter(|saga| filter.names(saga)).map(SagaSummary::of);
         Listing::of(page, places, item)
+    }
+
+    /// Open sagas that have not got on since then, and those that a person must look at, the oldest first: so many at
+    /// most, and how many there are.
+    pub fn stuck(&self, since: Timestamp, limit: usize) -> (Vec<SagaSummary>, usize) {
+        let ledger = self.store.read();
+        let open = ledger.open(None, None, None).filter_map(|(_, id)| ledger.get(SagaId(id)));
+        let mut stuck = open.filter(|saga| saga.status == SagaStatus::CompensationFailed || saga.progressed_at < since);
+        let shown = stuck.by_ref().take(limit).map(SagaSummary::of).collect::<Vec<_>>();
+        let count = shown.len() + stuck.count();
+        (shown, count)
+    }
+
+    /// How many sagas are open.
+    pub fn count_open(&self) -> usize {
+        self.store.read().tallied.values().map(BTreeSet::len).sum()
     }
 
     /// How many open sagas there are, by process and status.
@@ -143,45 +131,40 @@ impl Sagas {
     pub fn concerning(&self, user: UserId) -> Vec<SagaId> {
         self.store.read().concerning(user).collect()
     }
-}
 
-impl SagaFilter {
-    fn names(&self, saga: &SagaView) -> bool {
-        self.status.is_none_or(|status| status == saga.status)
-            && self.process.as_deref().is_none_or(|process| process == &*saga.process)
-            && self.open.is_none_or(|open| open == saga.status.is_open())
-    }
-}
-
-impl SagaSummary {
-    /// A saga in short.
-    pub fn of(saga: &SagaView) -> Self {
-        let names = |phases: &[StepPhase]| {
-            let steps = saga.steps.iter().filter(|step| phases.contains(&step.phase));
-            steps.map(|step| Arc::clone(&step.name)).collect::<Vec<_>>()
-        };
-        Self {
-            id: saga.id,
-            process: Arc::clone(&saga.process),
-            key: saga.key,
-            actor: saga.actor,
-            status: saga.status,
-            reason: saga.reason.clone(),
-            started_at: saga.started_at,
-            updated_at: saga.updated_at,
-            ended_at: saga.ended_at,
-            waiting: saga.open_steps().map(Waiting::of).collect(),
-            remaining: names(&[StepPhase::Open, StepPhase::Undoing]),
-            done: names(&[StepPhase::Done]),
-            compensated: names(&[StepPhase::Undone]),
+    /// What an event means here.
+    fn change<'a>(&self, entry: Entry<'a>, event: &'a Event) -> Option<Change<'a>> {
+        match event {
+            Event::Saga(saga) => {
+                let plan = match (saga, &self.plan) {
+                    (SagaEvent::Started(started), Some(plan)) => plan(&started.data),
+                    _ => Vec::new(),
+                };
+                Some(Change::Happened { entry, saga, event: event.wire_name().0, plan })
+            }
+            Event::User(UserEvent::KeyDestroyed(e)) => Some(Change::Gone { user: e.user }),
+            Event::User(_)
+            | Event::Session(_)
+            | Event::Follow(_)
+            | Event::Post(_)
+            | Event::Comment(_)
+            | Event::Like(_)
+            | Event::FeedSlot(_)
+            | Event::Claim(_) => None,
         }
     }
 }
 
-impl Waiting {
-    fn of(step: &StepView) -> Self {
-        let StepView { since, attempts, due, .. } = *step;
-        Self { step: Arc::clone(&step.name), compensation: step.phase == StepPhase::Undoing, since, attempts, due }
+impl SagaFilter {
+    /// Whether it names open sagas only.
+    fn is_of_open(&self) -> bool {
+        self.open == Some(true) || self.status.is_some_and(SagaStatus::is_open)
+    }
+
+    fn names(&self, saga: &SagaView) -> bool {
+        self.status.is_none_or(|status| status == saga.status)
+            && self.process.as_deref().is_none_or(|process| process == &*saga.process)
+            && self.open.is_none_or(|open| open == saga.status.is_open())
     }
 }
 
@@ -205,14 +188,9 @@ impl ReadModel for Sagas {
         batch: &Batch<'_>,
         new: Checkpoint,
     ) -> Result<(), ApplyError> {
-        self.store.write(partition, expected, new, |ledger| {
-            for entry in &batch.entries {
-                for event in &entry.commit.events {
-                    if let Event::Saga(saga) = event {
-                        ledger.apply(partition, entry, saga, event.wire_name().0);
-                    }
-                }
-            }
-        })
+        let events =
+            batch.entries.iter().flat_map(|entry| entry.commit.events.iter().map(move |event| (*entry, event)));
+        let changes = events.filter_map(|(entry, event)| self.change(entry, event)).collect::<Vec<_>>();
+        self.store.write(partition, expected, new, |ledger| changes.into_iter().for_each(|change| ledger.apply(change)))
     }
 }

@@ -145,6 +145,12 @@ impl Users {
         users.iter().filter_map(author).collect()
     }
 
+    /// Whether each of `users` has an account here or is known to have none any more, so that there is nobody to wait for.
+    pub fn are_known(&self, users: &[UserId]) -> bool {
+        let directory = self.store.read();
+        users.iter().all(|user| directory.account(*user).is_some() || directory.is_disabled(*user))
+    }
+
     /// Who signs in with this address now. Of two accounts with one address it is the one with the newer claim.
     pub fn credentials(&self, email_claim: Digest) -> Option<Credentials> {
         let directory = self.store.read();

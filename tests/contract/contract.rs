@@ -22,3 +22,5 @@ tidings_tests::ownership_contract!(group_ownership: crate::kafka::GroupUnderTest
 tidings_tests::owner_contract!(owners_of_kafka_log: crate::kafka::KafkaUnderTest);
 tidings_tests::owner_contract!(owners_of_embedded_log: crate::embedded::EmbeddedUnderTest);
 tidings_tests::owner_contract!(owners_of_simulated_log: crate::simulated::SimulatedUnderTest);
+tidings_tests::saga_contract!(sagas_on_kafka: crate::kafka::KafkaUnderTest, EachOnce);
+tidings_tests::saga_contract!(sagas_embedded: crate::embedded::EmbeddedUnderTest, NoMinutes);

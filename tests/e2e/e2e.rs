@@ -10,6 +10,7 @@ mod follows;
 mod idempotency;
 mod lifecycle;
 mod paging;
+mod post_creation;
 mod posts;
 mod program;
 mod readme;

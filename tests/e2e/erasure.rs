@@ -82,13 +82,15 @@ impl World {
         Ok(Self { gone, others, posts })
     }
 
-    /// Every address that a stranger or a follower can read.
+    /// Every address that a stranger, a follower or an operator can read, but the record of the deletion itself.
     async fn pages(&self, server: &TestServer) -> Result<Vec<(Option<Person>, String)>> {
         let mut pages = vec![
             (None, format!("/users/{}", self.gone.id)),
             (None, format!("/users/{}/followers", self.gone.id)),
             (None, format!("/users/{}/following", self.gone.id)),
             (None, format!("/posts?author_id={}", self.gone.id)),
+            (None, "/readyz".to_owned()),
+            (None, "/metrics".to_owned()),
         ];
         for (n, other) in self.others.iter().enumerate() {
             for rest in ["", "/followers", "/following"] {
@@ -106,6 +108,15 @@ impl World {
                 pages.push((reader.clone(), format!("/posts/{post}{rest}")));
             }
         }
+        let operator = &self.others[1];
+        let body = json!({ "role": "operator", "reason": "looks for what is left" });
+        let role = server.put(format!("/admin/users/{}/role", operator.id)).token(&server.admin_token()?);
+        ensure!(role.json(&body).send().await?.status == StatusCode::OK, "nobody became an operator");
+        for process in ["USER_REGISTRATION", "POST_CREATION", "USER_RENAME"] {
+            pages.extend(listed(server, operator, &format!("/admin/sagas?type={process}&limit=100")).await?);
+        }
+        pages.push((Some(operator.clone()), "/admin/parked".to_owned()));
+        pages.push((Some(operator.clone()), format!("/admin/users?username={NAME}")));
         Ok(pages)
     }
 }

@@ -23,7 +23,9 @@ async fn the_session_works_as_it_stands() {
     assert!(output.status.success(), "{said}\n{wrong}");
     let answers: Vec<serde_json::Value> =
         serde_json::Deserializer::from_str(&said).into_iter().collect::<Result<_, _>>().expect("every answer is JSON");
-    let [again, follow, like, comment, feed] = answers.as_slice() else { panic!("five answers are shown: {said}") };
+    let [again, follow, like, comment, feed, leaving, left] = answers.as_slice() else {
+        panic!("seven answers are shown: {said}")
+    };
     assert_eq!(again["hashtags"], serde_json::json!(["firstpost"]));
     assert_eq!(again["mentions"][0]["username"], "bob");
     assert!(follow["follower_id"].is_string(), "{follow}");
@@ -33,4 +35,6 @@ async fn the_session_works_as_it_stands() {
     assert_eq!(feed["feed"][0]["id"], again["id"]);
     assert_eq!((&feed["feed"][0]["likes_count"], &feed["feed"][0]["comments_count"]), (&1.into(), &1.into()));
     assert_eq!(feed["feed"][0]["liked_by_me"], true);
+    assert_eq!((&leaving["status"], &leaving["steps"][0]["step"]), (&"RUNNING".into(), &"ERASE".into()));
+    assert_eq!(left["feed"], serde_json::json!([]));
 }

@@ -1,19 +1,19 @@
 //! A saga that is stuck on purpose: what an operator is shown of it, and the ways out.
 
 use anyhow::{Context, Result};
-use commands::{Answer, LikeCommand, Owner, PostCommand, Request};
-use events::{CipherKey, CommandId, Content, Key, KeyId, PostId, Sealed, Timestamp, UserId};
-use gateway::{Config, Owners, Store};
+use commands::{LikeCommand, PostCommand};
+use events::{CipherKey, Content, Key, KeyId, PostId, Sealed, UserId};
+use gateway::Config;
 use http::StatusCode;
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tidings_tests::child::tidings;
-use tidings_tests::server::{TestServer, config};
+use tidings_tests::offline;
+use tidings_tests::server::TestServer;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 const POST: PostId = PostId(Uuid::from_u128(0x57_0C));
@@ -21,25 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A post that no read model can open, since it is sealed with what is not its author's key, and somebody's like of it.
 async fn unreadable_post(data: &Path, author: UserId, liker: UserId) -> Result<()> {
-    let store = Store::open(&config(data).store).await?;
-    let Owners { router, owners, .. } = Owners::new(&store, &sagas::processes(Duration::ZERO), None, None)?;
-    let stop = CancellationToken::new();
-    let running: Vec<_> = owners.into_iter().map(|owner: Owner| tokio::spawn(owner.run(None, stop.clone()))).collect();
     let wrong = CipherKey::new(KeyId::from(author), &[9; 32]);
     let content = Sealed::seal(&Content::parse("unreadable")?, &wrong);
     let publish = PostCommand::Publish { post: POST, author, content, hashtags: None, mentions: None };
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let request =
-        |command| Request::new(CommandId(Uuid::new_v4()), Key::Post(POST), command, Timestamp::now(), deadline);
-    for command in [publish.into(), LikeCommand::Add { post: POST, user: liker }.into()] {
-        let command: commands::Command = command;
-        assert!(matches!(router.submit(request(command)).await, Answer::Accepted(_)));
-    }
-    stop.cancel();
-    for owner in running {
-        owner.await??;
-    }
-    store.close().await
+    let like = LikeCommand::Add { post: POST, user: liker };
+    offline::submit(data, vec![(Key::Post(POST), publish.into()), (Key::Post(POST), like.into())]).await
 }
 
 async fn said(server: &TestServer, arguments: &[&str]) -> Result<String> {

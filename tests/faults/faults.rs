@@ -8,4 +8,5 @@ mod failing_disk;
 mod keyrings;
 mod linearizability;
 mod registrations;
+mod sagas;
 mod sigkills;

@@ -1,11 +1,11 @@
 //! The server is killed again and again while many write, also while it starts: what was acknowledged is there, once.
 
 use anyhow::Result;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidings_tests::audit::{self, Audit};
 use tidings_tests::child::{HttpClient, Server};
 use tidings_tests::load::Load;
-use tidings_tests::settings;
+use tidings_tests::{settings, settled};
 
 /// The kills of a short run; `TIDINGS_KILLS` asks for more.
 const KILLS: u64 = 20;
@@ -16,6 +16,8 @@ const MOMENT_MAX_US: u64 = 20_000;
 /// One kill in so many is followed by one while the server starts, within this time.
 const KILLED_AGAIN_ONE_IN: usize = 3;
 const START_MAX_US: u64 = 300_000;
+/// How long sagas that a kill left in the middle may take to end.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_there_once_whenever_the_server_is_killed() -> Result<()> {
@@ -48,6 +50,7 @@ async fn what_was_acknowledged_is_there_once_whenever_the_server_is_killed() -> 
     let audit = Audit::of_log(&data, &books).await?;
     server.spawn()?;
     server.ready().await?;
+    settled::over_http(&client, &data, SETTLED_WITHIN).await?;
     let asked = audit::ask_api(&client, &books).await?;
     println!(
         "kills: {kills} ({in_start_up} while it started) in {:.0?}: {audit}; {asked} requests to the API agree \

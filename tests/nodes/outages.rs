@@ -14,7 +14,7 @@ use tidings_tests::cluster::Cluster;
 use tidings_tests::load::Load;
 use tidings_tests::proxy::{Proxy, Weather};
 use tidings_tests::services::Services;
-use tidings_tests::settings;
+use tidings_tests::{settings, settled};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -22,6 +22,8 @@ use tokio::time::sleep;
 const AWAY_S: u64 = 8;
 const PEOPLE: usize = 8;
 const WRITES_BETWEEN: usize = 60;
+/// How long sagas that Kafka left in the middle may take to end.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_millis(150);
 
 /// A broker that its clients reach by way of this address.
@@ -67,6 +69,7 @@ async fn whatever_becomes_of_the_link_to_kafka_nothing_is_lost() -> Result<()> {
     load.wait_for(WRITES_BETWEEN).await?;
     back.push(format!("killed {:.1?}", begun.elapsed()));
     let books = load.finish().await?;
+    settled::over_http(&cluster.client_of(0), &cluster.data_of(0), SETTLED_WITHIN).await?;
     let store = cluster.store().await?;
     let audit = Audit::of(Arc::clone(&store.journal), Arc::clone(&store.keyring), &books).await?;
     let mut asked = 0;

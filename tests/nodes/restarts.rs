@@ -11,7 +11,7 @@ use tidings_tests::child::HttpClient;
 use tidings_tests::cluster::Cluster;
 use tidings_tests::load::Load;
 use tidings_tests::services::Services;
-use tidings_tests::settings;
+use tidings_tests::{settings, settled};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -29,6 +29,8 @@ const RETRYABLE_MAX: f64 = 1.0;
 const GAP_MAX: Duration = Duration::from_secs(2);
 /// How often a request is sent again before it counts as failed.
 const RETRIES_MAX: usize = 40;
+/// How long sagas that a node left in the middle may take to end.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +47,7 @@ async fn what_was_acknowledged_is_there_once_whichever_node_is_killed() -> Resul
     }
     load.wait_for(WRITES_BEFORE_KILL).await?;
     let books = load.finish().await?;
+    settled::over_http(&cluster.client_of(0), &cluster.data_of(0), SETTLED_WITHIN).await?;
     let store = cluster.store().await?;
     let audit = Audit::of(Arc::clone(&store.journal), Arc::clone(&store.keyring), &books).await?;
     let mut asked = 0;

@@ -3,12 +3,16 @@
 use crate::history::{CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, USERS, claim, comment, post, saga, session, user};
 use events::{Claimed, CommentId, PostId, Role, SagaId, SessionId, Timestamp, UserId};
 use projections::posts::Traces;
-use projections::sagas::SagaFilter;
+use projections::sagas::{SagaFilter, SagaStatus, SagaSummary};
 use projections::sessions::SessionState;
 use projections::users::{Follow, Related, Relation};
 use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Users};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Where an open saga can stand.
+pub(crate) const STATUSES: [SagaStatus; 3] =
+    [SagaStatus::Running, SagaStatus::Compensating, SagaStatus::CompensationFailed];
 
 /// The five read models.
 #[derive(Clone, Default)]
@@ -44,6 +48,9 @@ pub(crate) struct Answers {
     pub(crate) standings: BTreeMap<UserId, Standing>,
     pub(crate) sagas: BTreeMap<SagaId, SagaAnswer>,
     pub(crate) open_sagas: Vec<SagaId>,
+    pub(crate) ended_sagas: Vec<SagaId>,
+    /// The open ones, for each of [`STATUSES`].
+    pub(crate) sagas_by_status: Vec<Vec<SagaId>>,
     /// Process, status, how many, and when the oldest began.
     pub(crate) tallies: Vec<(String, String, usize, Option<Timestamp>)>,
     pub(crate) concerning: BTreeMap<UserId, Vec<SagaId>>,
@@ -64,12 +71,17 @@ pub(crate) struct SagaAnswer {
     pub(crate) process: String,
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
+    pub(crate) failure: Option<String>,
     pub(crate) started_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    pub(crate) progressed_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     /// Name, phase, attempts, parts, next attempt.
     pub(crate) steps: Vec<(String, String, u32, u32, Timestamp)>,
     pub(crate) history: Vec<(Timestamp, &'static str)>,
+    pub(crate) remaining: Vec<String>,
+    /// Step, whether it is undone, and what came of its last attempt.
+    pub(crate) waiting: Vec<(String, bool, Option<String>)>,
 }
 
 #[derive(PartialEq, Debug)]
@@ -82,7 +94,7 @@ pub(crate) struct ProfileAnswer {
     pub(crate) following: usize,
 }
 
-#[derive(PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct PostAnswer {
     pub(crate) author: UserId,
     pub(crate) content: String,
@@ -197,6 +209,10 @@ impl Models {
     fn answers_on_sagas(&self, limit: usize, all: &mut Answers) {
         for id in (0..SAGAS).map(saga) {
             let Some(saga) = self.sagas.saga(id) else { continue };
+            let SagaSummary { remaining, waiting, .. } = SagaSummary::of(&saga);
+            let waiting = waiting
+                .into_iter()
+                .map(|it| (it.step.to_string(), it.compensation, it.error.as_deref().map(str::to_owned)));
             let step = |step: &projections::sagas::StepView| {
                 (step.name.to_string(), format!("{:?}", step.phase), step.attempts, step.parts, step.due)
             };
@@ -204,17 +220,27 @@ impl Models {
                 process: saga.process.to_string(),
                 status: saga.status.to_string(),
                 reason: saga.reason.as_deref().map(str::to_owned),
+                failure: saga.failure.as_deref().map(str::to_owned),
                 started_at: saga.started_at,
                 updated_at: saga.updated_at,
+                progressed_at: saga.progressed_at,
                 ended_at: saga.ended_at,
                 steps: saga.steps.iter().map(step).collect(),
                 history: saga.history.iter().map(|happened| (happened.at, happened.event)).collect(),
+                remaining: remaining.iter().map(|step| step.to_string()).collect(),
+                waiting: waiting.collect(),
             };
             all.sagas.insert(id, answer);
         }
         let open = SagaFilter { open: Some(true), ..SagaFilter::default() };
-        let open = walk(limit, |page| self.sagas.list(&open, page), |saga| (saga.started_at, saga.id.0));
-        all.open_sagas = open.into_iter().map(|saga| saga.id).collect();
+        let list = |filter: &SagaFilter| {
+            let sagas = walk(limit, |page| self.sagas.list(filter, page), |saga| (saga.started_at, saga.id.0));
+            sagas.into_iter().map(|saga| saga.id).collect::<Vec<_>>()
+        };
+        all.open_sagas = list(&open);
+        assert_eq!(self.sagas.count_open(), all.open_sagas.len());
+        all.sagas_by_status = STATUSES.map(|status| list(&SagaFilter { status: Some(status), ..open.clone() })).into();
+        all.ended_sagas = list(&SagaFilter { open: Some(false), ..SagaFilter::default() });
         let tallies = self.sagas.tallies().into_iter();
         let tally =
             |it: projections::sagas::Tally| (it.process.to_string(), it.status.to_string(), it.count, it.oldest);

@@ -1,4 +1,7 @@
 //! The plain fold that the read models are compared with: key by key over the whole history, slow and short.
+//!
+//! Who is gone it knows before it begins, from a look through all of the history; it keeps everything that was ever done,
+//! and leaves what is theirs out of each answer.
 
 mod sagas;
 
@@ -21,22 +24,30 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 struct Fold<'a> {
     destroyed: BTreeSet<UserId>,
+    /// Whoever was disabled, or whose key the log says is destroyed.
+    gone: BTreeSet<UserId>,
+    /// The latter.
+    forgotten: BTreeSet<UserId>,
     created: BTreeMap<UserId, Person<'a>>,
-    disabled: BTreeSet<UserId>,
     follows: BTreeMap<(UserId, UserId), Timestamp>,
-    /// As the feed has them, which knows no accounts but forgets whom a disabled one followed.
-    followed: BTreeSet<(UserId, UserId)>,
     slots: BTreeMap<(UserId, PostId), Timestamp>,
-    drafts: BTreeMap<PostId, PostAnswer>,
-    posts: BTreeMap<PostId, PostAnswer>,
-    comments: BTreeMap<(PostId, CommentId), (Timestamp, UserId, String)>,
+    posts: BTreeMap<PostId, Written>,
+    /// With the text, if it can be read.
+    comments: BTreeMap<(PostId, CommentId), (Timestamp, UserId, Option<String>)>,
     likes: BTreeMap<(PostId, UserId), Timestamp>,
     /// Whose, and since when closed.
     sessions: BTreeMap<SessionId, (UserId, Option<Timestamp>)>,
     /// The newest commit of each partition.
     now: BTreeMap<Partition, Timestamp>,
-    /// On which key, and what happened.
-    sagas: BTreeMap<SagaId, (Key, Vec<Happened<'a>>)>,
+    sagas: BTreeMap<SagaId, Vec<Happened<'a>>>,
+}
+
+/// A post or a draft.
+struct Written {
+    author: UserId,
+    draft: bool,
+    /// `None` if it cannot be read.
+    answer: Option<PostAnswer>,
 }
 
 /// An account, whether or not it can still be read.
@@ -54,6 +65,13 @@ struct Person<'a> {
 /// The answers after the whole history.
 pub(crate) fn fold(history: &[Decision], destroyed: &BTreeSet<UserId>, partitions: u32) -> Answers {
     let mut fold = Fold { destroyed: destroyed.clone(), ..Fold::default() };
+    for event in history.iter().flat_map(|decision| &decision.events) {
+        match event {
+            Event::User(UserEvent::Disabled(e)) => fold.gone.insert(e.user),
+            Event::User(UserEvent::KeyDestroyed(e)) => fold.gone.insert(e.user) | fold.forgotten.insert(e.user),
+            _ => false,
+        };
+    }
     let mut by_key: BTreeMap<Key, Vec<&Decision>> = BTreeMap::new();
     for decision in history {
         by_key.entry(decision.key).or_default().push(decision);
@@ -65,8 +83,9 @@ pub(crate) fn fold(history: &[Decision], destroyed: &BTreeSet<UserId>, partition
             for event in &decision.events {
                 fold.apply(event, decision.time);
                 if let Event::Saga(saga) = event {
-                    let events = &mut fold.sagas.entry(saga.saga()).or_insert((key, Vec::new())).1;
-                    events.push((decision.time, saga, event.wire_name().0));
+                    let Decision { time: at, actor, .. } = *decision;
+                    let happened = Happened { key, at, actor, event: saga, name: event.wire_name().0 };
+                    fold.sagas.entry(saga.saga()).or_default().push(happened);
                 }
             }
         }
@@ -84,26 +103,25 @@ impl<'a> Fold<'a> {
             Event::User(event) => self.apply_to_user(event, at),
             Event::Follow(FollowEvent::Started(e)) => {
                 self.follows.insert((e.follower, e.followee), at);
-                self.followed.insert((e.follower, e.followee));
             }
             Event::Follow(FollowEvent::Ended(e)) => {
                 self.follows.remove(&(e.follower, e.followee));
-                self.followed.remove(&(e.follower, e.followee));
             }
             Event::Post(PostEvent::Published(e)) => {
-                let post = self.post(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
-                self.posts.extend(post.map(|post| (e.post, post)));
+                let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
+                self.posts.insert(e.post, Written { author: e.author, draft: false, answer });
             }
             Event::Post(PostEvent::Drafted(e)) => {
-                let post = self.post(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
-                self.drafts.extend(post.map(|post| (e.post, post)));
+                let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
+                self.posts.insert(e.post, Written { author: e.author, draft: true, answer });
             }
             Event::Post(PostEvent::DraftPublished(e)) => {
-                let post = self.drafts.remove(&e.post);
-                self.posts.extend(post.map(|post| (e.post, PostAnswer { created_at: at, ..post })));
+                let draft = self.posts.get_mut(&e.post).unwrap();
+                draft.draft = false;
+                draft.answer.iter_mut().for_each(|answer| answer.created_at = at);
             }
             Event::Post(PostEvent::DraftDropped(e)) => {
-                self.drafts.remove(&e.post);
+                self.posts.remove(&e.post);
             }
             Event::FeedSlot(FeedSlotEvent::Reserved(e)) => {
                 self.slots.insert((e.user, e.post), at);
@@ -116,7 +134,7 @@ impl<'a> Fold<'a> {
             }
             Event::Post(PostEvent::Edited(e)) => {
                 if let Some(content) = self.open(e.author, &e.content) {
-                    let post = self.posts.get_mut(&e.post).unwrap();
+                    let post = self.posts.get_mut(&e.post).unwrap().answer.as_mut().unwrap();
                     post.content = content.as_str().to_owned();
                     (post.hashtags, post.mentions, post.edited_at) = (Vec::new(), Vec::new(), Some(at));
                 }
@@ -125,9 +143,8 @@ impl<'a> Fold<'a> {
                 self.posts.remove(&e.post);
             }
             Event::Comment(CommentEvent::Added(e)) => {
-                if let Some(text) = self.open(e.author, &e.text) {
-                    self.comments.insert((e.post, e.comment), (at, e.author, text.as_str().to_owned()));
-                }
+                let text = self.open(e.author, &e.text).map(|text| text.as_str().to_owned());
+                self.comments.insert((e.post, e.comment), (at, e.author, text));
             }
             Event::Comment(CommentEvent::Deleted(e)) => {
                 self.comments.remove(&(e.post, e.comment));
@@ -180,21 +197,15 @@ impl<'a> Fold<'a> {
             }
             UserEvent::RoleChanged(e) => self.created.get_mut(&e.user).unwrap().role = e.role,
             UserEvent::Disabled(e) => {
-                self.disabled.insert(e.user);
-                self.followed.retain(|(follower, _)| *follower != e.user);
-                self.slots.retain(|(user, _), _| *user != e.user);
                 let open = self.sessions.values_mut().filter(|(user, closed)| *user == e.user && closed.is_none());
                 open.for_each(|(_, closed)| *closed = Some(at));
             }
-            UserEvent::KeyDestroyed(e) => {
-                self.disabled.insert(e.user);
-                self.created.get_mut(&e.user).unwrap().claims = None;
-            }
+            UserEvent::KeyDestroyed(e) => self.created.get_mut(&e.user).unwrap().claims = None,
         }
     }
 
     /// What can be read of a post or a draft.
-    fn post(
+    fn answer(
         &self,
         author: UserId,
         content: &Sealed<Content>,
@@ -215,7 +226,17 @@ impl<'a> Fold<'a> {
     }
 
     fn is_here(&self, user: UserId) -> bool {
-        self.created.contains_key(&user) && !self.destroyed.contains(&user) && !self.disabled.contains(&user)
+        self.created.contains_key(&user) && !self.destroyed.contains(&user) && !self.gone.contains(&user)
+    }
+
+    /// What everybody sees.
+    fn shown(&self) -> impl Iterator<Item = (PostId, &PostAnswer)> {
+        let published = self.posts.iter().filter(|(_, post)| !post.draft && !self.gone.contains(&post.author));
+        published.filter_map(|(id, post)| Some((*id, post.answer.as_ref()?)))
+    }
+
+    fn is_shown(&self, id: PostId) -> bool {
+        self.shown().any(|(shown, _)| shown == id)
     }
 
     fn answers(mut self, partitions: u32) -> Answers {
@@ -241,9 +262,10 @@ impl<'a> Fold<'a> {
             }
             all.usernames.extend(holder(|(_, username)| *username).map(|id| (n, id)));
         }
-        let drafts = self.drafts.iter();
-        all.drafts = drafts.map(|(id, it)| (*id, (it.author, it.created_at, it.content.clone()))).collect();
-        sagas::answers(&self.sagas, &mut all);
+        let drafts = self.posts.iter().filter(|(_, post)| post.draft && !self.gone.contains(&post.author));
+        let drafts = drafts.filter_map(|(id, post)| Some((*id, post.answer.as_ref()?)));
+        all.drafts = drafts.map(|(id, it)| (id, (it.author, it.created_at, it.content.clone()))).collect();
+        sagas::answers(&self.sagas, &self.forgotten, &mut all);
         for id in (0..POSTS).map(post) {
             self.answers_on_post(id, &mut all);
         }
@@ -258,12 +280,12 @@ impl<'a> Fold<'a> {
             };
             all.sessions.insert(id, state);
         }
-        all.latest = newest(self.posts.iter().map(|(id, post)| (post.created_at, *id)));
-        for (id, post) in &mut self.posts {
+        all.latest = newest(self.shown().map(|(id, post)| (post.created_at, id)));
+        all.posts = self.shown().map(|(id, post)| (id, post.clone())).collect();
+        for (id, post) in &mut all.posts {
             post.likes = all.likes[id].len();
             post.comments = all.comments[id].len();
         }
-        all.posts = self.posts;
         all
     }
 
@@ -295,7 +317,7 @@ impl<'a> Fold<'a> {
         all.following.insert(id, following);
         let mut liked = Vec::new();
         for n in 0..POSTS {
-            if self.posts.contains_key(&post(n)) && self.likes.contains_key(&(post(n), id)) {
+            if self.is_shown(post(n)) && self.likes.contains_key(&(post(n), id)) && !self.gone.contains(&id) {
                 liked.push(post(n));
             }
         }
@@ -307,7 +329,7 @@ impl<'a> Fold<'a> {
         let follows = self.follows.keys();
         Standing {
             role: person.filter(|_| self.is_here(id)).map_or(Role::User, |person| person.role),
-            is_disabled: self.disabled.contains(&id),
+            is_disabled: self.gone.contains(&id),
             holds: self.is_here(id),
             claims: person.and_then(|person| person.claims),
             related: Related {
@@ -319,12 +341,12 @@ impl<'a> Fold<'a> {
 
     fn traces(&self, id: UserId) -> Traces {
         let of_another = |post: &PostId| self.posts.get(post).is_some_and(|post| post.author != id);
-        let posts = self.posts.iter().chain(&self.drafts).filter(|(_, post)| post.author == id);
-        let posts = posts.map(|(post, _)| *post).collect::<BTreeSet<_>>();
+        let of_drafts = |draft: bool| self.posts.iter().filter(move |(_, it)| it.author == id && it.draft == draft);
         let comments = self.comments.iter().filter(|((post, _), (_, author, _))| of_another(post) && *author == id);
         let likes = self.likes.keys().filter(|(post, user)| of_another(post) && *user == id);
         Traces {
-            posts: posts.into_iter().collect(),
+            posts: of_drafts(false).map(|(post, _)| *post).collect(),
+            drafts: of_drafts(true).map(|(post, _)| *post).collect(),
             comments: comments.map(|(place, _)| *place).collect(),
             likes: likes.map(|(post, _)| *post).collect(),
         }
@@ -332,25 +354,31 @@ impl<'a> Fold<'a> {
 
     /// Posts of theirs and of whom they follow, and drafts of theirs that are not among these.
     fn feed(&self, id: UserId) -> Vec<PostId> {
-        let is_shown = |author: UserId| author == id || self.followed.contains(&(id, author));
-        let posts = self.posts.iter().filter(|(_, post)| is_shown(post.author)).map(|(id, it)| (it.created_at, *id));
-        let slots = self.slots.iter().filter(|((user, post), _)| *user == id && !self.posts.contains_key(post));
+        if self.gone.contains(&id) {
+            return Vec::new();
+        }
+        let is_theirs = |author: UserId| author == id || self.follows.contains_key(&(id, author));
+        let posts = self.shown().filter(|(_, post)| is_theirs(post.author)).map(|(id, it)| (it.created_at, id));
+        let slots = self.slots.iter().filter(|((user, post), _)| *user == id && !self.is_shown(*post));
         newest(posts.chain(slots.map(|((_, post), at)| (*at, *post))))
     }
 
     fn posts_of(&self, authors: &[UserId]) -> Vec<PostId> {
-        let posts = self.posts.iter().filter(|(_, post)| authors.contains(&post.author));
-        newest(posts.map(|(id, post)| (post.created_at, *id)))
+        let posts = self.shown().filter(|(_, post)| authors.contains(&post.author));
+        newest(posts.map(|(id, post)| (post.created_at, id)))
     }
 
     fn answers_on_post(&self, id: PostId, all: &mut Answers) {
-        let here = self.posts.contains_key(&id);
-        let comments = self.comments.iter().filter(|((post, _), _)| here && *post == id);
-        let mut comments =
-            comments.map(|((_, it), (at, author, text))| (*at, *it, *author, text.clone())).collect::<Vec<_>>();
+        let here = self.is_shown(id);
+        let comments = self
+            .comments
+            .iter()
+            .filter(|((post, _), (_, author, _))| here && *post == id && !self.gone.contains(author));
+        let comments = comments.filter_map(|((_, it), (at, by, text))| Some((*at, *it, *by, text.clone()?)));
+        let mut comments = comments.collect::<Vec<_>>();
         comments.sort();
         all.comments.insert(id, comments);
-        let likes = self.likes.iter().filter(|((post, _), _)| here && *post == id);
+        let likes = self.likes.iter().filter(|((post, by), _)| here && *post == id && !self.gone.contains(by));
         let mut likes = likes.map(|((_, user), at)| (*at, *user)).collect::<Vec<_>>();
         likes.sort_by_key(|it| Reverse(*it));
         all.likes.insert(id, likes);

@@ -2,7 +2,7 @@
 
 mod sagas;
 
-pub(crate) use sagas::SAGAS;
+pub(crate) use sagas::{SAGAS, USER_DELETION};
 
 use crate::log::{MemoryLog, key_of};
 use events::{
@@ -32,6 +32,7 @@ pub(crate) const CLAIMS: u8 = 4;
 pub(crate) struct Decision {
     pub(crate) key: Key,
     pub(crate) time: Timestamp,
+    pub(crate) actor: Option<UserId>,
     pub(crate) events: Vec<Event>,
     /// How many void records, and whether a claim, stand before it.
     noise: u8,
@@ -121,7 +122,10 @@ impl Writer {
             20 if self.disabled.contains(&person) => {
                 (Key::User(person), vec![UserKeyDestroyed { user: person }.into()])
             }
-            _ if !self.accounts.contains(&person) || self.disabled.contains(&person) => return None,
+            _ if !self.accounts.contains(&person) => return None,
+            // The account itself no longer changes. What else its owner had under way may still be decided, and their
+            // deletion deletes in their name.
+            2 | 17 if self.disabled.contains(&person) => return None,
             2 => {
                 let bio = (b > 60).then(|| seal(person, &Bio::parse(&format!("bio {b}")).unwrap()));
                 (Key::User(person), vec![BioChanged { user: person, bio }.into()])
@@ -193,9 +197,14 @@ impl Writer {
             14 => (Key::Post(thread), self.draft(person, other, thread, c)?),
             15 | 16 => (Key::User(person), vec![self.slot(person, thread, c)?]),
             17 => (Key::User(person), vec![self.rename(person, b, c)]),
-            20 if c < 40 => {
+            20 if c < 50 => {
                 self.disabled.insert(person);
-                (Key::User(person), vec![UserDisabled { user: person }.into()])
+                // Nobody relies on the account being disabled first.
+                let gone = match b % 4 {
+                    0 => UserKeyDestroyed { user: person }.into(),
+                    _ => UserDisabled { user: person }.into(),
+                };
+                (Key::User(person), vec![gone])
             }
             20 => {
                 let role = if b % 2 == 0 { Role::Operator } else { Role::User };
@@ -216,7 +225,8 @@ impl Writer {
                 }
             }
         };
-        Some(Decision { key, time: self.time, events, noise: c / 16 })
+        let actor = (b % 2 == 0).then_some(person);
+        Some(Decision { key, time: self.time, actor, events, noise: c / 16 })
     }
 
     /// Drafts a post, or publishes or drops the draft.
@@ -252,6 +262,7 @@ impl Writer {
                 self.slots.insert(post, false);
                 Some(FeedSlotReleased { user, post, saga }.into())
             }
+            None if self.disabled.contains(&user) => None,
             None => {
                 self.slots.insert(post, true);
                 Some(FeedSlotReserved { user, post, saga }.into())
@@ -306,5 +317,5 @@ pub(crate) fn append(log: &MemoryLog, decision: &Decision) -> Position {
         1 | 2 => (0..decision.noise).for_each(|_| log.void(partition)),
         _ => {}
     }
-    log.append(decision.key, decision.time, decision.events.clone())
+    log.append(decision.key, decision.time, decision.actor, decision.events.clone())
 }

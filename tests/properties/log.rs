@@ -64,13 +64,13 @@ impl MemoryLog {
         self.put(partition, draft);
     }
 
-    pub(crate) fn append(&self, key: Key, time: Timestamp, events: Vec<Event>) -> Position {
+    pub(crate) fn append(&self, key: Key, time: Timestamp, actor: Option<UserId>, events: Vec<Event>) -> Position {
         let value = |owner| Commit {
             command: CommandId(Uuid::from_u128(1)),
             ordinal: 0,
             incarnation: owner,
             time,
-            actor: None,
+            actor,
             correlation: Uuid::nil(),
             causation: None,
             retention: Retention::Short,

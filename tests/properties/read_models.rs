@@ -29,6 +29,8 @@ enum Step {
     Stale { call: prop::sample::Index },
     /// A model crashes and comes back as it was after this many of its writes.
     Crash { model: usize, writes: prop::sample::Index },
+    /// The keys are destroyed of which the log says it, here or further on.
+    DestroyKeys,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -37,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => apply.prop_map(|(partition, commits, models)| Step::Apply { partition, commits, models }),
         2 => any::<prop::sample::Index>().prop_map(|call| Step::Stale { call }),
         1 => (0..MODELS, any::<prop::sample::Index>()).prop_map(|(model, writes)| Step::Crash { model, writes }),
+        1 => Just(Step::DestroyKeys),
     ];
     prop::collection::vec(step, 0..40)
 }
@@ -56,6 +59,8 @@ struct Workers {
     /// By partition: all commits, and where a reader stands that has read all.
     log: Vec<(Vec<DecodedCommit>, journal::Checkpoint)>,
     opener: Opener,
+    /// The same after the keys are destroyed of which the log says it.
+    without_keys: Option<Opener>,
     /// Every attempt so far, also those that a crash has undone.
     calls: Vec<Call>,
     /// What each model holds.
@@ -72,8 +77,11 @@ impl Workers {
         };
         let log = (0..PARTITIONS).map(read).collect::<Vec<_>>();
         let commits = log.iter().flat_map(|(commits, _)| commits).map(|decoded| &decoded.commit);
-        let opener = now(Opener::fetch(keys, commits)).unwrap();
-        Self { models: Models::default(), log, opener, calls: Vec::new(), held: Default::default() }
+        // Whoever reads that a key is destroyed destroys it.
+        let opener =
+            now(Opener::fetch(keys, commits.clone().filter(|commit| !destroys_a_key(&commit.events)))).unwrap();
+        let without_keys = Some(now(Opener::fetch(keys, commits)).unwrap());
+        Self { models: Models::default(), log, opener, without_keys, calls: Vec::new(), held: Default::default() }
     }
 
     fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
@@ -146,6 +154,11 @@ impl Workers {
                 let writes = writes.index(self.held[*model].len() + 1);
                 self.crash(*model, writes);
             }
+            Step::DestroyKeys => {
+                if let Some(opener) = self.without_keys.take() {
+                    self.opener = opener;
+                }
+            }
         }
     }
 
@@ -163,14 +176,19 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
 
-/// A key is destroyed before the log says so: whoever reads it says "destroyed" from the beginning.
-fn with_those_in_the_log(destroyed: BTreeSet<UserId>, history: &[Decision]) -> BTreeSet<UserId> {
+fn destroys_a_key(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::User(UserEvent::KeyDestroyed(_))))
+}
+
+/// Of whoever reads the log when it says that a key is destroyed: for them it has been destroyed from the beginning. Whoever
+/// read with the key what it sealed must end with the same answers.
+fn with_those_in_the_log(destroyed: &BTreeSet<UserId>, history: &[Decision]) -> BTreeSet<UserId> {
     let events = history.iter().flat_map(|decision| &decision.events);
     let gone = events.filter_map(|event| match event {
         Event::User(UserEvent::KeyDestroyed(gone)) => Some(gone.user),
         _ => None,
     });
-    destroyed.into_iter().chain(gone).collect()
+    destroyed.iter().copied().chain(gone).collect()
 }
 
 fn destroyed_users() -> impl Strategy<Value = BTreeSet<UserId>> {
@@ -196,7 +214,6 @@ proptest! {
         for decision in &history {
             append(&log, decision);
         }
-        let destroyed = with_those_in_the_log(destroyed, &history);
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         let mut workers = Workers::new(&log, &keys);
         for step in &steps {
@@ -204,6 +221,7 @@ proptest! {
             workers.models.check_counts();
         }
         workers.finish();
+        let destroyed = with_those_in_the_log(&destroyed, &history);
         workers.models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
     }
 }
@@ -331,9 +349,9 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let models = Models::default();
-        let destroyed = with_those_in_the_log(destroyed, &history);
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         runtime.block_on(run_parts(&history, parts, keys, &models));
+        let destroyed = with_those_in_the_log(&destroyed, &history);
         models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
     }
 }

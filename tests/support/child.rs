@@ -24,6 +24,8 @@ const READY_MAX: Duration = Duration::from_secs(60);
 const LEFT_OUT: Duration = Duration::from_secs(1);
 /// How often nodes are asked whether they are ready.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
+/// How long a client waits before it asks again.
+const RETRY_DELAY: Duration = Duration::from_millis(25);
 /// How long a client asks before it gives up.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -318,10 +320,15 @@ impl HttpClient {
                 Ok((_, body)) => told_unknown += u32::from(body["outcome"] == "unknown"),
                 Err(error) => doubts += u32::from(may_have_arrived(&error)),
             }
-            self.move_on();
             ensure!(begun.elapsed() < ANSWER_MAX, "{method} {path}: no answer within {ANSWER_MAX:?}");
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            self.pause().await;
         }
+    }
+
+    /// What a client does that was not answered: waits for a moment, and then asks another node.
+    pub async fn pause(&self) {
+        self.move_on();
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 

@@ -2,11 +2,16 @@
 
 use crate::child::{Environment, HttpClient, Server};
 use crate::services::Services;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use gateway::{Store, StoreConfig};
+use http::Method;
+use journal::Partition;
+use serde_json::Value;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 /// Few, so that a test's few writes meet on one, and enough for two nodes.
@@ -14,6 +19,9 @@ pub const PARTITIONS: u32 = 8;
 
 /// How long a node that stops says so before it does: a few times as long as clients take to look.
 const NOTICE_MS: u64 = 500;
+/// How long a node may own nothing, and how often it is asked.
+const BALANCED_MAX: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Nodes, killed when dropped.
 pub struct Cluster {
@@ -39,9 +47,7 @@ impl Cluster {
         for _ in 0..nodes {
             cluster.begin()?;
         }
-        for node in &cluster.nodes {
-            node.ready().await?;
-        }
+        cluster.ready().await?;
         Ok(cluster)
     }
 
@@ -63,9 +69,51 @@ impl Cluster {
 
     /// One more node, which may not be ready for a while.
     pub fn begin(&mut self) -> Result<()> {
-        let data = self.directory.path().join(format!("node-{}", self.nodes.len()));
-        self.nodes.push(Server::begin(&data, self.environment())?);
+        self.begin_with(Environment::new())
+    }
+
+    /// The same, with more in its environment.
+    pub fn begin_with(&mut self, more: Environment) -> Result<()> {
+        let environment = self.environment().into_iter().chain(more).collect();
+        self.nodes.push(Server::begin(&self.data_of(self.nodes.len()), environment)?);
         Ok(())
+    }
+
+    /// The data directory of a node.
+    pub fn data_of(&self, node: usize) -> PathBuf {
+        self.directory.path().join(format!("node-{node}"))
+    }
+
+    /// Waits until every node serves.
+    pub async fn ready(&self) -> Result<()> {
+        for node in &self.nodes {
+            node.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// The partitions that a node says it owns.
+    pub async fn owned_by(&self, node: usize) -> Result<Vec<Partition>> {
+        let (status, ready) = self.client_of(node).send(Method::GET, "/readyz", None, &[]).await?;
+        let owned = ready["owns"].as_array().with_context(|| format!("{status} {ready}"))?;
+        let partitions = owned.iter().filter_map(Value::as_u64).map(|n| u32::try_from(n).map(Partition));
+        Ok(partitions.collect::<Result<_, _>>()?)
+    }
+
+    /// Waits until every node owns something; what this one owns then.
+    pub async fn balanced(&self, node: usize) -> Result<Vec<Partition>> {
+        let begun = Instant::now();
+        loop {
+            let mut owned = Vec::new();
+            for n in 0..self.nodes.len() {
+                owned.push(self.owned_by(n).await?);
+            }
+            if owned.iter().all(|owned| !owned.is_empty()) {
+                return Ok(owned.swap_remove(node));
+            }
+            ensure!(begun.elapsed() < BALANCED_MAX, "a node owns nothing for {BALANCED_MAX:?}");
+            sleep(LOOK).await;
+        }
     }
 
     fn environment(&self) -> Environment {

@@ -1,5 +1,7 @@
 //! People who write through the API without pause, each write under an `Idempotency-Key`, asked again until it is
-//! answered; and their books of what was acknowledged.
+//! answered; and their books of what was acknowledged. Beside them guests come and go.
+
+mod guest;
 
 use crate::child::{Answered, HttpClient};
 use crate::simulation::dice::Dice;
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const PASSWORD: &str = "correct horse battery";
+/// How many guests are there at one time.
+const GUESTS: usize = 2;
 /// How many of the newest posts are liked and commented on.
 const POSTS_TALKED_ABOUT: usize = 50;
 
@@ -21,6 +25,7 @@ const POSTS_TALKED_ABOUT: usize = 50;
 pub struct Load {
     shared: Arc<Shared>,
     writing: JoinSet<Result<Writer>>,
+    guests: JoinSet<Result<usize>>,
 }
 
 /// What all writers share.
@@ -78,7 +83,11 @@ impl Load {
         for writer in writers {
             writing.spawn(writer.run(Arc::clone(&shared)));
         }
-        Ok(Self { shared, writing })
+        let mut guests = JoinSet::new();
+        for n in 0..GUESTS {
+            guests.spawn(guest::come_and_go(client.clone(), format!("guest_{n}"), shared.stop.subscribe()));
+        }
+        Ok(Self { shared, writing, guests })
     }
 
     /// Returns when so many more writes are acknowledged. An error if somebody was answered what should not be, or not
@@ -91,6 +100,10 @@ impl Load {
                 ended??;
                 bail!("a writer has ended, although nobody told it to")
             }
+            Some(ended) = self.guests.join_next() => {
+                ended??;
+                bail!("guests have ended, although nobody told them to")
+            }
             _ = acknowledged.wait_for(|acknowledged| *acknowledged >= enough) => Ok(()),
         }
     }
@@ -102,6 +115,11 @@ impl Load {
         while let Some(writer) = self.writing.join_next().await {
             books.extend(writer??.books);
         }
+        let mut guests = 0;
+        while let Some(came) = self.guests.join_next().await {
+            guests += came??;
+        }
+        ensure!(guests > 0, "nobody came and went");
         Ok(books)
     }
 }

@@ -3,7 +3,6 @@
 //! Each test gets an empty log of at least one partition. Requests reach an owner through a network without faults, so
 //! whatever goes wrong is the journal's or the owner's.
 
-use crate::sagas::{self, Extent};
 use crate::simulation::network::NetworkFaults;
 use crate::simulation::nodes::Cluster;
 use crate::simulation::{Dice, Network, Story};
@@ -162,15 +161,6 @@ pub async fn a_quiet_owner_answers_refusals_without_writing(journal: Arc<dyn Jou
     assert_eq!(journal.end(Partition(0)).await.expect("it answers"), before);
 }
 
-/// Every saga, with every step going wrong and owners dying between records, ends with nothing left.
-#[expect(clippy::print_stdout, reason = "the table is what somebody looks for who runs it by itself")]
-pub async fn every_saga_ends_whatever_goes_wrong_with_a_step(journal: Arc<dyn Journal>) {
-    let table = sagas::run_all(cluster(journal), Extent { at_length: false, every_record: true }).await;
-    println!("{table}");
-    assert!(table.leftovers.is_empty(), "{:#?}", table.leftovers);
-    assert!(table.met() * 2 > table.runs(), "the kit hardly ever meets what it plans");
-}
-
 /// All tests of owners over a journal, for an implementation.
 #[macro_export]
 macro_rules! owner_contract {
@@ -180,7 +170,6 @@ macro_rules! owner_contract {
             a_paused_owner_that_wakes_up_answers_nothing_untrue;
             what_a_dead_owner_had_in_flight_takes_effect_once_or_not_at_all;
             a_quiet_owner_answers_refusals_without_writing;
-            every_saga_ends_whatever_goes_wrong_with_a_step;
         );
     };
     (@tests $implementation:ident $log:ty: $($test:ident;)*) => {

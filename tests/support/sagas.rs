@@ -1,329 +1,301 @@
-//! The saga kit: every saga with every step going wrong in every way, over any log. After each run the saga has ended,
-//! complete or undone as it must be, and nothing of it is left.
+//! The saga kit: every saga with everything going wrong at every step and at every record, over any log. After each run the
+//! saga has ended as it must, complete or undone, and nothing of it is left: see [`Stand::run`].
 //!
-//! All runs share a log and its owners, each with people and posts of its own, so that the kit knows no implementation.
+//! All runs of a stand share a log and its owners, each with people and posts of its own, and the kit knows no
+//! implementation. What it plans it counts as met only where it really did it.
 
-pub mod meddler;
+pub mod contract;
+mod crew;
+pub mod failure;
+mod keys;
+pub mod killed;
+mod ledger;
+mod left;
+mod meddler;
+mod people;
+mod ready;
+mod run;
 pub mod scenario;
+mod stage;
 mod table;
+mod witness;
 
-use crate::simulation::nodes::{Cluster, Node};
-use commands::{Account, Answer, Request, SagaCommand, State, Transport};
-use events::{CommandId, Digest, Event, Key, SagaData, SagaEvent, SagaId, Step, UserId};
-use journal::{Partition, Reader, partition_of};
-use meddler::{Meddler, Plan, Wrong};
-use scenario::{Ready, Scenario, registration_data, uuid};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use crate::simulation::nodes::Cluster;
+use commands::{Answer, Ended, Order, Outcome as StepOutcome, Refusal, Transport};
+use crew::Crew;
+pub use failure::Extent;
+use failure::{Blow, Failure, Seen, Wrong};
+use futures::future::{join, join_all};
+use journal::Partition;
+use keys::Keys;
+use ledger::Ledger;
+use meddler::Meddler;
+pub use people::PARTITIONS_MIN;
+use ready::Ready;
+use run::Run;
+pub use scenario::Scenario;
+use stage::Stage;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 pub use table::Table;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
+use witness::{Slot, Witness};
 
-/// How long a saga may take to end: longer than all attempts of a step that does not work.
-const ENDED_WITHIN: Duration = Duration::from_secs(120);
-/// How often the log is looked at while a saga is under way.
-const LOOK_EVERY: Duration = Duration::from_micros(500);
+/// How long nothing more may happen when all is over, where time costs nothing.
+const REST: Duration = Duration::from_secs(3_600);
+/// How long whoever asked for a saga in which nothing goes wrong waits at most, where nothing else takes time either.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
-/// Which owners die, or are doubled, when so many records of the run have landed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Blow {
-    /// That of the saga's own key.
-    Owner(u64),
-    /// All others.
-    Targets(u64),
-    /// A second owner of the saga's own key is started beside it.
-    SecondOwner(u64),
-}
-
-/// What a run of the kit does.
-#[derive(Clone, Debug, Default)]
-pub struct Failure {
-    /// What goes wrong with a step.
-    pub step: Option<(Step, bool, Wrong)>,
-    /// What goes wrong with an owner.
-    pub blow: Option<Blow>,
-}
-
-/// A log with owners of all partitions, which can be killed, and a look at what they have written.
+/// A log with owners of all partitions, and everything that the kit can do to them.
 pub struct Stand {
-    cluster: Cluster,
+    stage: Arc<Stage>,
+    witness: Witness,
     meddler: Meddler,
-    nodes: Vec<Node>,
-    readers: Vec<(State, Reader)>,
-    /// Of the present run, by the event's name.
-    happened: BTreeMap<SagaId, BTreeMap<&'static str, usize>>,
-    asked: u128,
+    extent: Extent,
+    runs: u128,
+    /// What is left already is not left again.
+    reported: BTreeSet<String>,
 }
 
 /// What came of a run.
 pub struct Outcome {
-    /// Whether what should go wrong did.
+    /// Whether what was to go wrong did.
     pub met: bool,
-    /// Whether it was completed.
-    pub completed: bool,
+    /// Whether it was completed; `None` if it did not come to one end.
+    pub completed: Option<bool>,
     /// What is left that should not be.
     pub leftovers: Vec<String>,
 }
 
 impl Stand {
-    /// Over an empty log.
-    pub async fn new(mut cluster: Cluster) -> Self {
-        let meddler = Meddler::new(Arc::new(cluster.network.clone()) as Arc<dyn Transport>);
-        cluster.meddler = Some(Arc::new(meddler.clone()));
+    /// Over a log of at least [`PARTITIONS_MIN`] partitions.
+    pub async fn new(cluster: Cluster, extent: Extent) -> Self {
+        Self::with(cluster, extent, Keys::default()).await
+    }
+
+    /// The same; what is done outside the log is noted in this file, and what stands there was done before.
+    pub async fn noting(cluster: Cluster, extent: Extent, notes: &Path) -> Self {
+        let keys = Keys::noted_in(notes).expect("a file that can be read and written");
+        Self::with(cluster, extent, keys).await
+    }
+
+    async fn with(mut cluster: Cluster, extent: Extent, keys: Keys) -> Self {
+        let (slot, news, keys) = (Slot::default(), watch::Sender::new(()), Arc::new(keys));
+        let (inner, partitions) = (Arc::clone(&cluster.journal), cluster.journal.partitions());
+        assert!(partitions >= PARTITIONS_MIN, "each kind of key needs a partition of its own");
+        // Whoever asks is not a saga, and nothing goes wrong on their way.
+        let router = cluster.router();
+        let ledger = Ledger::of(&inner).await;
+        let witness = Witness { inner, slot: slot.clone(), news: news.clone(), away: Arc::default() };
+        let meddler = Meddler::new(cluster.network.clone(), Arc::clone(&keys), slot);
+        cluster.journal = Arc::new(witness.clone());
+        cluster.meddler = Some(Arc::new(meddler.clone()) as Arc<dyn Transport>);
         cluster.effects = Arc::new(meddler.clone());
-        let nodes = (0..cluster.journal.partitions()).map(|n| cluster.start(Partition(n))).collect();
-        let mut readers = Vec::new();
-        for n in 0..cluster.journal.partitions() {
-            let reader = Reader::from_start(Arc::clone(&cluster.journal), Partition(n)).await.expect("a sound log");
-            readers.push((State::default(), reader));
+        let stage = Stage {
+            router,
+            keys,
+            dice: cluster.dice.clone(),
+            clock: Arc::clone(&cluster.clock),
+            partitions,
+            ledger: Mutex::new(ledger),
+            news,
+            patience: extent.patience(),
+            crew: Crew::new(cluster),
+        };
+        Self { stage: Arc::new(stage), witness, meddler, extent, runs: 0, reported: BTreeSet::new() }
+    }
+
+    /// Runs a scenario with everything that may go wrong in it.
+    pub async fn run_all(&mut self, scenario: &Scenario) -> Table {
+        self.run_until(scenario, |_| false).await
+    }
+
+    /// The same, until the table is enough.
+    pub async fn run_until(&mut self, scenario: &Scenario, is_enough: impl Fn(&Table) -> bool) -> Table {
+        let mut table = Table::default();
+        let (outcome, records) = self.run_calmly(scenario).await;
+        table.note(scenario, &Failure::Nothing, outcome);
+        let ready = scenario.ready(self.runs, self.stage.partitions);
+        for failure in failure::all(scenario, &ready, &records, self.extent) {
+            if is_enough(&table) {
+                return table;
+            }
+            let outcome = self.run(scenario, failure.clone()).await;
+            table.note(scenario, &failure, outcome);
         }
-        Self { cluster, meddler, nodes, readers, happened: BTreeMap::new(), asked: 0 }
+        table.leftovers.extend(self.rest().await);
+        table
+    }
+
+    /// Runs a scenario with nothing going wrong, and says which records it made.
+    pub async fn run_calmly(&mut self, scenario: &Scenario) -> (Outcome, Vec<Seen>) {
+        let run = self.prepare(scenario, Failure::Nothing).await;
+        (self.play(scenario, &run).await, run.records())
+    }
+
+    /// The next run is the one of this number: whom it is about follows from that.
+    pub fn begin_with(&mut self, run: u128) {
+        self.runs = run - 1;
+    }
+
+    /// Goes on with a run that another stand, over the same log, has left.
+    pub async fn resume(&mut self, scenario: &Scenario) -> Outcome {
+        self.runs += 1;
+        let run = self.run_of(scenario.ready(self.runs, self.stage.partitions), Failure::Nothing);
+        self.play(scenario, &run).await
     }
 
     /// Runs a scenario with one thing going wrong.
-    pub async fn run(&mut self, scenario: &Scenario, failure: &Failure, n: u128) -> Outcome {
-        let Ready { saga, key, user, start } = scenario.prepare(self, n).await;
-        self.look().await;
-        let step = failure.step.clone();
-        let plan = step.map(|(step, compensation, wrong)| Plan { saga, step, compensation, wrong });
-        self.meddler.plan(plan);
-        let router = self.cluster.router();
-        let base = self.records().await;
-        let request = self.request(key, start.clone());
-        let begun = tokio::spawn({
-            let router = router.clone();
-            async move { router.submit(request).await }
-        });
-        let met_blow = self.strike(failure.blow, key, base, saga).await;
-        let begun = begun.await.expect("no panic");
-        if begun == Answer::Unknown {
-            let again = self.request(key, start);
-            router.submit(again).await;
-        }
-        let ended = self.until_ended(saga).await;
-        let met = failure.step.is_none() && met_blow || failure.step.is_some() && self.meddler.has_happened();
-        self.meddler.deliver_late().await;
-        self.look().await;
-        self.meddler.plan(None);
-        let completed = self.count(saga, "saga.completed") == 1;
-        let mut leftovers = if ended { Vec::new() } else { vec![format!("saga {saga} has not ended")] };
-        leftovers.extend(self.left_of(scenario, failure, saga, user, completed));
-        Outcome { met, completed, leftovers }
+    pub async fn run(&mut self, scenario: &Scenario, failure: Failure) -> Outcome {
+        let run = self.prepare(scenario, failure).await;
+        self.play(scenario, &run).await
     }
 
-    /// What is there that should not be, or is not there that should.
-    fn left_of(
-        &self,
-        scenario: &Scenario,
-        failure: &Failure,
-        saga: SagaId,
-        user: UserId,
-        completed: bool,
-    ) -> Vec<String> {
+    /// Has everything happen that must be there before.
+    async fn prepare(&mut self, scenario: &Scenario, failure: Failure) -> Arc<Run> {
+        self.runs += 1;
+        let ready = scenario.ready(self.runs, self.stage.partitions);
+        for before in &ready.before {
+            let answer = self.stage.play(before.clone()).await;
+            assert!(matches!(answer, Answer::Ended(_, Ended::Completed)), "{answer:?}");
+        }
+        self.hold_places(&ready, false).await;
+        self.run_of(ready, failure)
+    }
+
+    fn run_of(&self, ready: Ready, failure: Failure) -> Arc<Run> {
+        Run::new(ready, failure, Arc::clone(&self.stage), Arc::clone(&self.witness.away))
+    }
+
+    async fn hold_places(&self, ready: &Ready, back: bool) {
+        let asks = ready.places_in_feed(back).into_iter().map(|(key, command)| self.stage.ask(key, command));
+        assert!(join_all(asks).await.iter().all(|answer| matches!(answer, Answer::Accepted(_))));
+    }
+
+    /// Has the saga begin, and whatever is planned happen, until all of it is over.
+    async fn play(&mut self, scenario: &Scenario, run: &Arc<Run>) -> Outcome {
+        self.witness.slot.set(Some(Arc::clone(run)));
+        let begun = Instant::now();
+        let answer = self.ask_for(run).await;
+        if run.failure == Failure::Nothing && self.extent == Extent::Everything && begun.elapsed() > AT_ONCE {
+            run.complain("whoever asked for it waited in vain, and had to ask again".to_owned());
+        }
+        let answer = if self.is_stuck(run).await { self.go_on(run).await } else { answer };
+        let mut leftovers = self.orders_after_the_end(run).await;
+        run.deliver_late().await;
+        if !self.until_over(run).await {
+            leftovers.push("it is not over".to_owned());
+        }
+        self.hold_places(&run.ready, true).await;
+        self.witness.slot.set(None);
+        leftovers.extend(self.stage.crew.tidy());
+        let (of_run, of_all, completed) = {
+            let keys = &self.stage.keys;
+            let of = |ledger: &Ledger| {
+                let completed = ledger.sagas.get(&run.ready.saga).and_then(|course| course.is_complete());
+                (left::of_run(scenario, run, ledger, answer.as_ref()), left::of_all(ledger, keys), completed)
+            };
+            self.stage.see(of).await
+        };
+        leftovers.extend(of_run);
+        leftovers.extend(of_all.into_iter().filter(|left| self.reported.insert(left.clone())));
+        Outcome { met: run.is_met(), completed, leftovers }
+    }
+
+    /// Asks for the saga until the answer says how it came out, and waits until it has; `None` if nobody is told.
+    async fn ask_for(&self, run: &Arc<Run>) -> Option<Answer> {
+        let (stage, ready) = (Arc::clone(&self.stage), run.ready.clone());
+        let client = tokio::spawn(async move { stage.begin(ready.begun_by, ready.key, ready.start).await });
+        run.set_client(client.abort_handle());
+        if !self.until_over(run).await {
+            client.abort();
+        }
+        client.await.ok()
+    }
+
+    /// Waits until the saga has ended, or begun for the last time, and whatever else the kit has begun.
+    async fn until_over(&self, run: &Arc<Run>) -> bool {
+        let (saga, forgotten) = (run.ready.saga, matches!(run.failure, Failure::Record { blow: Blow::Forget, .. }));
+        let is_over = |ledger: &Ledger| {
+            let course = ledger.sagas.get(&saga);
+            let has_ended = course.is_some_and(|course| course.has_ended() || course.is_stuck);
+            (has_ended || forgotten && run.is_met()) && ledger.open().next().is_none() && !run.is_busy()
+        };
+        self.stage.until(is_over).await
+    }
+
+    async fn is_stuck(&self, run: &Arc<Run>) -> bool {
+        let saga = run.ready.saga;
+        self.stage.see(|ledger| ledger.sagas.get(&saga).is_some_and(|course| course.is_stuck)).await
+    }
+
+    /// An operator looks at what was given up, and has it go on.
+    async fn go_on(&self, run: &Arc<Run>) -> Option<Answer> {
+        let Ready { saga, key, .. } = run.ready;
+        if !matches!(run.failure, Failure::Step { wrong: Wrong::GivenUp, .. }) {
+            run.complain("a compensation was given up".to_owned());
+        }
+        let stuck = self.stage.begin(run.ready.begun_by, key, run.ready.start.clone()).await;
+        if !matches!(stuck, Answer::Ended(_, Ended::Stuck { .. })) {
+            run.complain(format!("of what is stuck it was told {stuck:?}"));
+        }
+        let undo = self.stage.order(saga, key, Order::Compensate).await;
+        if undo != Answer::Refused(Refusal::NoWayBack) {
+            run.complain(format!("an order to undo what is stuck was answered {undo:?}"));
+        }
+        run.let_go_on();
+        match self.stage.order(saga, key, Order::Retry).await {
+            Answer::Accepted(_) => run.meets(),
+            other => run.complain(format!("an order to retry what is stuck was answered {other:?}")),
+        }
+        self.ask_for(run).await
+    }
+
+    /// To what has ended, and to what never was, nothing can be ordered or told any more.
+    async fn orders_after_the_end(&self, run: &Arc<Run>) -> Vec<String> {
+        let Ready { saga, nobody, key, .. } = run.ready;
+        let has_begun = self.stage.see(|ledger| ledger.sagas.contains_key(&saga)).await;
+        let refusal = if has_begun { Refusal::SagaEnded } else { Refusal::NotFound };
+        let orders = [Order::Retry, Order::Compensate].into_iter().flat_map(|order| {
+            [(saga, refusal.clone()), (nobody, Refusal::NotFound)].map(|(saga, refusal)| async move {
+                let answer = self.stage.order(saga, key, order).await;
+                let of = format!("{order:?} of saga {saga} was answered {answer:?}");
+                (answer != Answer::Refused(refusal)).then_some(of)
+            })
+        });
+        let outcomes = run.ready.places().map(|at| async move {
+            let answer = run.tell(&at, StepOutcome::Done { version: Some(1) }).await;
+            let of = format!("the outcome of {at} was answered {answer:?} when all was over");
+            (answer != Answer::Refused(Refusal::NotFound)).then_some(of)
+        });
+        let (orders, outcomes) = join(join_all(orders), join_all(outcomes)).await;
+        orders.into_iter().chain(outcomes).flatten().collect()
+    }
+
+    /// When all is over nothing more happens, also if other owners take over and whatever waits is due.
+    async fn rest(&self) -> Vec<String> {
+        let before = (self.stage.see(Ledger::commits).await, self.meddler.sent());
+        self.stage.crew.replace_all();
+        if self.extent == Extent::Everything {
+            sleep(REST).await;
+        }
         let mut left = Vec::new();
-        let refused = matches!(
-            failure.step,
-            Some((_, false, Wrong::Refused | Wrong::Overtaken | Wrong::Fails(8..) | Wrong::AnswersLost(8..)))
-        );
-        let can_undo = |step: &Step| scenario.steps.iter().any(|(it, can)| it == step && *can);
-        let undone = !scenario.undone.is_empty() || refused && failure.step.as_ref().is_some_and(|it| can_undo(&it.0));
-        if completed == undone {
-            left.push(format!("it ended {}", if completed { "complete" } else { "undone" }));
+        for partition in (0..self.stage.partitions).map(Partition) {
+            let answer = self.stage.ask_about_nothing(partition).await;
+            left.extend((answer != Answer::Refused(Refusal::NotFound)).then(|| format!("{answer:?} about nothing")));
         }
-        let (events, claims) =
-            if completed { (&scenario.events.0, scenario.claims.0) } else { (&scenario.events.1, scenario.claims.1) };
-        for event in events {
-            let times = self.count(saga, event);
-            if times != 1 {
-                left.push(format!("{event} {times} times"));
-            }
-        }
-        let held = self.readers.iter().flat_map(|(state, _)| state.held_claims()).filter(|it| *it == user).count();
-        if held != claims {
-            left.push(format!("{held} claims rather than {claims}"));
-        }
-        let drafts: usize = self.readers.iter().map(|(state, _)| state.drafts()).sum();
-        if drafts > 0 {
-            left.push(format!("{drafts} places in feeds"));
-        }
-        let open: usize = self.readers.iter().map(|(state, _)| state.open_sagas().count()).sum();
-        if open > 0 {
-            left.push(format!("{open} open sagas"));
-        }
-        let key_is_gone = self.count(saga, "user.key_destroyed") == 1;
-        if key_is_gone != (self.meddler.destroyed().contains(&user) && key_is_gone) {
-            left.push("a key that is said to be destroyed".to_owned());
+        let after = (self.stage.see(Ledger::commits).await, self.meddler.sent());
+        if after != before {
+            left.push(format!("when all was over commits and steps went from {before:?} to {after:?}"));
         }
         left
     }
 
-    fn count(&self, saga: SagaId, event: &str) -> usize {
-        self.happened.get(&saga).and_then(|events| events.get(event)).copied().unwrap_or_default()
+    /// Everybody ends; the log is free.
+    pub async fn end(self) {
+        self.stage.crew.end().await;
     }
-
-    /// Waits until so many records of the run have landed, and strikes; returns whether it came to that before the end.
-    async fn strike(&mut self, blow: Option<Blow>, key: Key, base: u64, saga: SagaId) -> bool {
-        let (Some(blow), own) = (blow, partition_of(&key, self.cluster.journal.partitions())) else { return true };
-        let (Blow::Owner(after) | Blow::Targets(after) | Blow::SecondOwner(after)) = blow;
-        let give_up = Instant::now() + ENDED_WITHIN;
-        while self.records().await < base + after {
-            self.look().await;
-            if self.has_ended(saga) || Instant::now() > give_up {
-                return false;
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        for node in &mut self.nodes {
-            let strikes = match blow {
-                Blow::Owner(_) => node.partition == own,
-                Blow::Targets(_) => node.partition != own,
-                Blow::SecondOwner(_) => false,
-            };
-            if strikes {
-                node.task.abort();
-                *node = self.cluster.start(node.partition);
-            }
-        }
-        if let Blow::SecondOwner(_) = blow {
-            let second = self.cluster.start(own);
-            self.nodes.push(second);
-        }
-        true
-    }
-
-    async fn until_ended(&mut self, saga: SagaId) -> bool {
-        let give_up = Instant::now() + ENDED_WITHIN;
-        while Instant::now() < give_up {
-            self.look().await;
-            // What was begun twice, and what is told to a saga that has ended, is done with as well.
-            if self.has_ended(saga) && self.readers.iter().all(|(state, _)| state.open_sagas().next().is_none()) {
-                return true;
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        false
-    }
-
-    fn has_ended(&self, saga: SagaId) -> bool {
-        self.count(saga, "saga.completed") + self.count(saga, "saga.compensated") > 0
-    }
-
-    /// Folds what has landed since the last look.
-    pub async fn look(&mut self) {
-        for (state, reader) in &mut self.readers {
-            loop {
-                let commits = reader.commits().await.expect("a sound log");
-                if commits.is_empty() {
-                    break;
-                }
-                for decoded in commits {
-                    state.apply(&decoded.key, decoded.position, &decoded.commit);
-                    let saga = decoded.commit.events.iter().find_map(|event| match event {
-                        Event::Saga(event) => Some(SagaEvent::saga(event)),
-                        _ => None,
-                    });
-                    let Some(saga) = saga else { continue };
-                    for event in &decoded.commit.events {
-                        *self.happened.entry(saga).or_default().entry(event.wire_name().0).or_default() += 1;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn records(&self) -> u64 {
-        let mut records = 0;
-        for n in 0..self.cluster.journal.partitions() {
-            records += self.cluster.journal.end(Partition(n)).await.expect("it answers");
-        }
-        records
-    }
-
-    fn request(&mut self, key: Key, command: SagaCommand) -> Request {
-        self.asked += 1;
-        let id = CommandId(uuid(self.asked, 100));
-        Request::new(id, key, command, (self.cluster.clock)(), Instant::now() + Duration::from_secs(5))
-    }
-
-    /// Has a saga carried out to its end.
-    pub async fn run_saga(&mut self, saga: SagaId, key: Key, data: SagaData, with: Value) {
-        for _ in 0..10 {
-            let request = self.request(key, SagaCommand::Start { saga, data: data.clone(), with: with.clone() });
-            self.cluster.router().submit(request).await;
-            if self.until_ended(saga).await {
-                return;
-            }
-        }
-        panic!("saga {saga} does not end");
-    }
-
-    /// Registers somebody.
-    pub async fn register(&mut self, n: u128, user: UserId, email: Digest, username: Digest) {
-        let saga = SagaId(uuid(n, 1_000 + (user.0.as_u128() & 0xFF)));
-        self.run_saga(saga, Key::User(user), registration_data(user, email, username), Value::Null).await;
-    }
-
-    /// An account.
-    pub async fn account(&mut self, user: UserId) -> Account {
-        self.look().await;
-        let mut accounts = self.readers.iter().filter_map(|(state, _)| state.user(user).active().copied());
-        accounts.next().expect("it was registered")
-    }
-}
-
-/// Which failures a kit tries.
-#[derive(Clone, Copy)]
-pub struct Extent {
-    /// Time costs nothing: also those that take minutes.
-    pub at_length: bool,
-    /// Owners are killed after every record rather than after every second one.
-    pub every_record: bool,
-}
-
-/// Every failure of a scenario.
-pub fn failures(scenario: &Scenario, extent: Extent) -> Vec<Failure> {
-    let late = if extent.at_length { Duration::from_secs(7) } else { Duration::from_millis(60) };
-    let mut wrongs =
-        vec![Wrong::Twice, Wrong::Fails(2), Wrong::AnswersLost(1), Wrong::AnswerLate(late), Wrong::Refused];
-    if extent.at_length {
-        wrongs.extend([Wrong::Fails(9), Wrong::AnswersLost(9)]);
-    }
-    let mut all = vec![Failure::default()];
-    let of = |step: &Step, compensation, wrong| {
-        let step = Some((step.clone(), compensation, wrong));
-        Failure { step, blow: None }
-    };
-    for (step, can_undo) in &scenario.steps {
-        all.extend(wrongs.iter().map(|wrong| of(step, false, *wrong)));
-        if *can_undo {
-            all.push(of(step, false, Wrong::Overtaken));
-        }
-    }
-    for step in &scenario.undone {
-        all.extend(wrongs.iter().map(|wrong| of(step, true, *wrong)));
-    }
-    let records = 2 * scenario.steps.len() as u64 + 2 * scenario.undone.len() as u64 + 1;
-    let every = if extent.every_record { 1 } else { 2 };
-    for after in (1..=records).step_by(every) {
-        for blow in [Blow::Owner(after), Blow::Targets(after), Blow::SecondOwner(after)] {
-            all.push(Failure { step: None, blow: Some(blow) });
-        }
-    }
-    all
-}
-
-/// Runs every failure of every scenario.
-pub async fn run_all(cluster: Cluster, extent: Extent) -> Table {
-    let mut stand = Stand::new(cluster).await;
-    let mut table = Table::default();
-    let mut n = 1;
-    for scenario in scenario::all() {
-        for failure in failures(&scenario, extent) {
-            let outcome = stand.run(&scenario, &failure, n).await;
-            table.note(&scenario, &failure, outcome);
-            n += 1;
-        }
-    }
-    table
 }

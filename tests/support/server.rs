@@ -5,10 +5,9 @@
 
 mod document;
 
+use crate::settled;
 use anyhow::{Context, Result, anyhow, ensure};
-use commands::State;
 use document::Document;
-use futures::future::try_join_all;
 use gateway::telemetry::Metrics;
 use gateway::{Config, LogFormat, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -23,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Few, so that different keys meet on one.
@@ -169,9 +167,7 @@ impl TestServer {
     /// Waits until every saga that has begun has ended. An error if one does not.
     pub async fn settle(&self) -> Result<()> {
         let journal = self.journal.as_ref().context("the server has stopped")?;
-        let all = (0..journal.partitions()).map(|n| settled(Arc::clone(journal), Partition(n)));
-        timeout(SETTLED_WITHIN, try_join_all(all)).await.context("a saga does not end")??;
-        Ok(())
+        settled::all(journal, SETTLED_WITHIN).await
     }
 
     /// Every commit of the log, with its key.
@@ -197,8 +193,9 @@ impl TestServer {
         let ready = self.get("/readyz").send().await?;
         ensure!(ready.body["parked"] == json!([]), "parked events are left behind: {}", ready.body);
         let directory = self.stop().await?;
-        let open = open_sagas(&directory.path().join("data")).await?;
-        ensure!(open == 0, "{open} sagas are left open");
+        let journal: Arc<dyn Journal> = journal::embedded::open(&directory.path().join("data"), PARTITIONS)?.log;
+        let open = settled::open(&journal).await?;
+        ensure!(open.is_empty(), "sagas are left open: {open:?}");
         Ok(())
     }
 
@@ -333,39 +330,4 @@ impl Answer {
     pub fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.body["error"].as_str().unwrap_or_default())
     }
-}
-
-/// Returns when no saga of the partition is open, at an end of the log.
-async fn settled(journal: Arc<dyn Journal>, partition: Partition) -> Result<()> {
-    let mut state = State::default();
-    let mut reader = Reader::from_start(Arc::clone(&journal), partition).await?;
-    loop {
-        let commits = reader.commits().await?;
-        commits.iter().for_each(|it| state.apply(&it.key, it.position, &it.commit));
-        if commits.is_empty() {
-            if state.open_sagas().next().is_none() {
-                return Ok(());
-            }
-            reader.wait().await?;
-        }
-    }
-}
-
-async fn open_sagas(data: &Path) -> Result<usize> {
-    let embedded = journal::embedded::open(data, PARTITIONS)?;
-    let journal: Arc<dyn Journal> = embedded.log.clone();
-    let mut open = 0;
-    for partition in (0..journal.partitions()).map(Partition) {
-        let mut state = State::default();
-        let mut reader = Reader::from_start(Arc::clone(&journal), partition).await?;
-        loop {
-            let commits = reader.commits().await?;
-            if commits.is_empty() {
-                break;
-            }
-            commits.iter().for_each(|it| state.apply(&it.key, it.position, &it.commit));
-        }
-        open += state.open_sagas().count();
-    }
-    Ok(open)
 }

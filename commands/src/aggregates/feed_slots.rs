@@ -51,13 +51,6 @@ pub enum FeedSlotCommand {
     },
 }
 
-impl FeedSlots {
-    /// How many places are taken.
-    pub fn taken(&self) -> usize {
-        self.drafts.len()
-    }
-}
-
 impl Aggregate for FeedSlots {
     const TYPE: &'static str = "feed_slots";
     type Command = FeedSlotCommand;

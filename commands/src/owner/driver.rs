@@ -255,8 +255,8 @@ async fn attempt(of: Open, lane: Lane, outcome: BoxFuture<'static, Outcome>) -> 
 }
 
 /// What a step's command brings. The ids of steps are not remembered for long, and need not be: nodes take no request of
-/// another node that is older than what they remember, and a target takes the same step of the same saga again without a
-/// change. What undoes them is remembered, since its target must refuse for good what it undoes.
+/// another node that is older than what they remember. What undoes them is, since its target must refuse what it undoes
+/// however late that comes.
 fn send(
     options: &OwnerOptions,
     (id, step, compensation): &Open,

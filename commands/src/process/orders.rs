@@ -7,6 +7,9 @@ use cqrs_es::event_sink::EventSink;
 use events::{SagaCompensationOrdered, SagaEvent, SagaId, SagaRetryOrdered, StepRetried, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+/// Why a step is tried again that nothing went wrong with; the operator's own reason stands beside it.
+const ORDERED: &str = "ordered";
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,8 +39,8 @@ impl Saga {
         match order {
             Order::Retry => {
                 let given_up = self.status == SagaStatus::CompensationFailed;
-                sink.write(Fact(SagaRetryOrdered { saga, by, reason: reason.clone() }.into()), self).await;
-                for retried in self.retries(saga, given_up, &reason, desk.now) {
+                sink.write(Fact(SagaRetryOrdered { saga, by, reason }.into()), self).await;
+                for retried in self.retries(saga, given_up, desk.now) {
                     sink.write(Fact(retried), self).await;
                 }
             }
@@ -56,7 +59,7 @@ impl Saga {
 
     /// One more attempt, at once, of everything that was tried and waits to be tried again. What has a time for its first
     /// attempt keeps it. What was given up had its last outcome told, so the next one counts as another attempt.
-    fn retries(&self, saga: SagaId, given_up: bool, reason: &str, now: Timestamp) -> Vec<SagaEvent> {
+    fn retries(&self, saga: SagaId, given_up: bool, now: Timestamp) -> Vec<SagaEvent> {
         let told = u32::from(given_up);
         let retry = |state: &StepState| StepRetried {
             saga,
@@ -64,7 +67,7 @@ impl Saga {
             compensation: state.phase == StepPhase::Undoing,
             attempts: state.attempts + told,
             due: now,
-            error: reason.to_owned(),
+            error: ORDERED.to_owned(),
         };
         let open: Vec<_> = self.open_steps().map(|(step, ..)| step).collect();
         let waiting = self.steps.iter().filter(|state| open.contains(&&state.step) && state.attempts > 0);
@@ -77,6 +80,7 @@ mod tests {
     use super::super::attempts::{COMPENSATION_ATTEMPTS_MAX, retry_delay};
     use super::super::saga::Desk;
     use super::super::{Action, Next, Outcome, Own, Process, Processes, SagaCommand};
+    use super::ORDERED;
     use super::*;
     use crate::aggregates::ClaimCommand;
     use cqrs_es::test::TestFramework;
@@ -151,6 +155,11 @@ mod tests {
         fact(StepRetried { saga: SAGA, step, compensation, attempts, due: NOW, error: why() })
     }
 
+    fn at_once(step: Step, compensation: bool, attempts: u32) -> Fact<SagaEvent> {
+        let error = ORDERED.to_owned();
+        fact(StepRetried { saga: SAGA, step, compensation, attempts, due: NOW, error })
+    }
+
     fn why() -> String {
         "it hung".to_owned()
     }
@@ -190,7 +199,7 @@ mod tests {
     fn what_waits_for_its_next_attempt_is_tried_at_once() {
         let mut given = begun();
         given.push(retried(FIRST, false, 5));
-        let expected = vec![retry_ordered(), retried(FIRST, false, 5)];
+        let expected = vec![retry_ordered(), at_once(FIRST, false, 5)];
         framework().given(given).when(order(Order::Retry)).then_expect_events(expected);
     }
 
@@ -227,7 +236,7 @@ mod tests {
     #[test]
     fn a_compensation_that_was_given_up_is_one_more_attempt_and_can_succeed() {
         let mut given = given_up();
-        let expected = vec![retry_ordered(), retried(FIRST, true, COMPENSATION_ATTEMPTS_MAX)];
+        let expected = vec![retry_ordered(), at_once(FIRST, true, COMPENSATION_ATTEMPTS_MAX)];
         framework().given(given.clone()).when(order(Order::Retry)).then_expect_events(expected.clone());
         given.extend(expected);
         let done = Outcome::Done { version: None };

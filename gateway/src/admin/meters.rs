@@ -1,11 +1,10 @@
 //! How many sagas are open, how old the oldest is, and which are stuck.
 
 use crate::backend::Backend;
-use events::{SagaId, Timestamp};
+use events::Timestamp;
 use metrics::gauge;
 use parking_lot::Mutex;
-use projections::sagas::{SagaFilter, SagaStatus, SagaSummary};
-use projections::{Listing, Page};
+use projections::sagas::{SagaStatus, SagaSummary};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,14 +15,6 @@ const STUCK_SHOWN_MAX: usize = 20;
 #[derive(Default)]
 pub(crate) struct SagaMeters {
     shown: Mutex<BTreeSet<(Arc<str>, SagaStatus)>>,
-}
-
-/// A saga that has been open for too long, or that a person must look at.
-pub(crate) struct Stuck {
-    pub(crate) saga: SagaId,
-    pub(crate) process: Arc<str>,
-    pub(crate) status: SagaStatus,
-    pub(crate) since: Timestamp,
 }
 
 impl Backend {
@@ -41,26 +32,14 @@ impl Backend {
         }
         gone.iter().for_each(|name| set(name, 0.0, 0.0));
         *self.saga_meters.shown.lock() = shown;
-        gauge!("tidings_sagas_stuck").set(self.stuck_sagas().len() as f64);
+        gauge!("tidings_sagas_stuck").set(self.stuck_sagas().1 as f64);
     }
 
-    /// Sagas that are stuck, the oldest first, at most [`STUCK_SHOWN_MAX`].
-    pub(crate) fn stuck_sagas(&self) -> Vec<Stuck> {
-        let page = Page { limit: STUCK_SHOWN_MAX, after: None };
-        let failed = SagaFilter { status: Some(SagaStatus::CompensationFailed), ..SagaFilter::default() };
-        let before = Timestamp(Timestamp::now().0 - i64::try_from(self.saga_stuck.as_micros()).unwrap_or(i64::MAX));
-        let old = SagaFilter { open: Some(true), older_than: Some(before), ..SagaFilter::default() };
-        let Listing { items: mut stuck, .. } = self.models.sagas.list(&failed, page);
-        let known = stuck.iter().map(|saga| saga.id).collect::<BTreeSet<_>>();
-        stuck.extend(self.models.sagas.list(&old, page).items.into_iter().filter(|saga| !known.contains(&saga.id)));
-        stuck.truncate(STUCK_SHOWN_MAX);
-        let of = |saga: SagaSummary| Stuck {
-            saga: saga.id,
-            process: saga.process,
-            status: saga.status,
-            since: saga.started_at,
-        };
-        stuck.into_iter().map(of).collect()
+    /// Sagas that have not got on for too long, or that a person must look at, the oldest first, at most
+    /// [`STUCK_SHOWN_MAX`], and how many there are.
+    pub(crate) fn stuck_sagas(&self) -> (Vec<SagaSummary>, usize) {
+        let longest = i64::try_from(self.saga_stuck.as_micros()).unwrap_or(i64::MAX);
+        self.models.sagas.stuck(Timestamp(Timestamp::now().0.saturating_sub(longest)), STUCK_SHOWN_MAX)
     }
 }
 

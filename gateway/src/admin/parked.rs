@@ -19,11 +19,16 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry)).routes(routes!(discard))
 }
 
-/// All keys that stopped on this node.
+/// Parked keys that are shown, at most.
+const SHOWN_MAX: usize = 1_000;
+
+/// The keys that stopped on this node.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AllParked {
-    /// The keys.
+    /// The keys; 1,000 at most.
     parked: Vec<Stopped>,
+    /// How many there are.
+    total: usize,
 }
 
 /// A key that stopped.
@@ -92,6 +97,8 @@ async fn retry(
 }
 
 /// Go on without the commit that failed
+///
+/// Read models live in memory in this version: the server that is started again meets the commit again.
 #[utoipa::path(post, path = "/admin/parked/discard", tag = "operators", security(("bearer" = [])), request_body = Which,
     responses((status = 200, description = "The keys that are still parked", body = AllParked),
         (status = 403, description = "The caller is no operator", body = Error),
@@ -99,7 +106,7 @@ async fn retry(
         (status = 409, description = "Another commit failed", body = Error)))]
 async fn discard(
     State(app): State<App>,
-    _: Operator,
+    operator: Operator,
     JsonBody(body): JsonBody<Which>,
 ) -> Result<Json<AllParked>, ApiError> {
     let mut fields = Fields::default();
@@ -107,6 +114,7 @@ async fn discard(
     let reason = fields.required("reason", &body.reason, reason);
     let (offset, reason) = fields.done(position.zip(reason))?;
     let (model, key) = body.target()?;
+    info!(model, %key, offset, by = ?operator.by, reason, "an operator has {model} go on without {key}@{offset}: {reason}");
     app.projections.discard(&model, key, offset, reason).await.map_err(|error| refused(&error))?;
     Ok(Json(AllParked::of(&app)))
 }
@@ -137,7 +145,9 @@ fn refused(error: &RequestError) -> ApiError {
 
 impl AllParked {
     fn of(app: &Backend) -> Self {
-        Self { parked: app.projections.parked().into_iter().map(Stopped::from).collect() }
+        let parked = app.projections.parked();
+        let total = parked.len();
+        Self { parked: parked.into_iter().take(SHOWN_MAX).map(Stopped::from).collect(), total }
     }
 }
 

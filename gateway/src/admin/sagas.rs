@@ -63,7 +63,7 @@ impl Filter {
             SagaStatus::named(&name).ok_or_else(|| ApiError::invalid(format!("There is no status {name:?}")))
         });
         if let Some(process) = &self.r#type
-            && !app.plans.iter().any(|(name, _)| name == process)
+            && !app.processes.contains(&process.as_str())
         {
             return Err(ApiError::invalid(format!("There is no type {process:?}")));
         }
@@ -95,7 +95,7 @@ async fn list(
     app.look_closely().await;
     let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page);
     let (next_cursor, link) = paging.next(&app, list, next);
-    let sagas = items.into_iter().map(|summary| Saga::of(summary, &app.plans)).collect();
+    let sagas = items.into_iter().map(Saga::of).collect();
     Ok((link, Json(SagaList { sagas, next_cursor })).into_response())
 }
 
@@ -107,7 +107,7 @@ async fn list(
         (status = 404, description = "There is no such saga, or it ended long ago", body = Error)))]
 async fn show(State(app): State<App>, _: Operator, InPath(saga): InPath<SagaId>) -> Result<Json<SagaDetail>, ApiError> {
     app.look_closely().await;
-    Ok(Json(SagaDetail::of(&app.saga(saga).await?, &app.plans)))
+    Ok(Json(SagaDetail::of(&app.shown(saga).await?)))
 }
 
 /// Try at once what a saga waits for, also a compensation that was given up
@@ -148,13 +148,8 @@ impl Backend {
         let _ = self.consistency.caught_up(&[Sagas::NAME]).await;
     }
 
-    /// A saga; one that may have begun a moment ago is waited for.
-    async fn saga(&self, saga: SagaId) -> Result<SagaView, ApiError> {
-        if let Some(view) = self.models.sagas.saga(saga) {
-            return Ok(view);
-        }
-        self.consistency.caught_up(&[Sagas::NAME]).await?;
-        self.models.sagas.saga(saga).ok_or_else(|| ApiError::not_found("saga"))
+    async fn shown(&self, saga: SagaId) -> Result<SagaView, ApiError> {
+        self.saga(saga).await?.ok_or_else(|| ApiError::not_found("saga"))
     }
 
     /// Has an order carried out; the saga afterwards.
@@ -165,7 +160,7 @@ impl Backend {
         order: Order,
         reason: String,
     ) -> Result<Json<SagaDetail>, ApiError> {
-        let key = self.saga(saga).await?.key;
+        let key = self.shown(saga).await?.key;
         let now = Timestamp::now();
         let command = SagaCommand::Order { saga, order, by, reason };
         let deadline = Instant::now() + self.limits.write_deadline;
@@ -173,6 +168,6 @@ impl Backend {
         let done = done(self.router.submit(request).await)?;
         let passed = self.consistency.passed(&[done.receipt.position], &[Sagas::NAME]).await;
         passed.map_err(|_| ApiError::outcome_unknown())?;
-        Ok(Json(SagaDetail::of(&self.saga(saga).await?, &self.plans)))
+        Ok(Json(SagaDetail::of(&self.shown(saga).await?)))
     }
 }

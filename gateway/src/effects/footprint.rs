@@ -18,7 +18,7 @@ pub struct Footprint {
 /// Something that a person left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// A post of theirs, with all that lies under it; also a draft.
+    /// A post of theirs, with all that lies under it.
     Post(PostId),
     /// A comment of theirs under somebody's post.
     Comment(PostId, CommentId),
@@ -43,9 +43,9 @@ impl Footprint {
         traces
     }
 
-    /// Whether nothing is left, and nothing that they typed is shown.
+    /// Whether nothing is left, not even a draft, and nothing that they typed is shown.
     pub fn is_empty(&self, user: UserId) -> bool {
-        self.traces(user, 1).is_empty() && !self.users.holds(user)
+        self.traces(user, 1).is_empty() && !self.posts.holds_trace(user) && !self.users.holds(user)
     }
 
     /// The sagas that are under way on their key or on their behalf.

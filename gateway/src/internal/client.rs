@@ -1,6 +1,7 @@
 //! Hands batches to other nodes.
 
-use super::{DIGEST, MAC, PATH, Seal, TIME, digest_of, same, text};
+use super::{COMMANDS, DIGEST, MAC, PASSED, Seal, TIME, digest_of, same, text};
+use crate::elsewhere::{Passing, Waits};
 use commands::wire::BATCH_BYTES_MAX;
 use commands::{Link, LinkError, Replies};
 use events::{Keyring, Timestamp};
@@ -47,14 +48,29 @@ impl HttpLink {
 
 impl Link for HttpLink {
     fn send(&self, address: &str, batch: Bytes) -> BoxFuture<'static, Result<Replies, LinkError>> {
+        self.ask(address, COMMANDS, batch)
+    }
+}
+
+impl HttpLink {
+    /// What the node says to the question whether its read models have passed something.
+    pub(crate) async fn passed(&self, address: &str, passing: &Passing) -> Result<Result<(), Waits>, LinkError> {
+        let question = serde_json::to_vec(passing).expect("a question is plain data");
+        let mut replies = self.ask(address, PASSED, question.into()).await?;
+        let lost = |why: String| LinkError::Lost(why);
+        let line = replies.next().await.ok_or_else(|| lost("no reply".to_owned()))??;
+        serde_json::from_slice(&line).map_err(|error| lost(error.to_string()))
+    }
+
+    fn ask(&self, address: &str, path: &str, body: Bytes) -> BoxFuture<'static, Result<Replies, LinkError>> {
         let now = Timestamp::now();
-        let digest = digest_of(&batch);
-        let mac = self.seal.of_request(now, &digest);
-        let request = Request::post(format!("http://{address}{PATH}"))
+        let digest = digest_of(&body);
+        let mac = self.seal.of_request(path, now, &digest);
+        let request = Request::post(format!("http://{address}{path}"))
             .header(TIME, now.0.to_string())
             .header(DIGEST, text(&digest))
             .header(MAC, text(&mac))
-            .body(Full::new(batch));
+            .body(Full::new(body));
         let (client, seal) = (self.client.clone(), self.seal.clone());
         async move {
             let request = request.map_err(|error| LinkError::Refused(error.to_string()))?;

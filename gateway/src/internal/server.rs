@@ -1,6 +1,7 @@
 //! Takes batches of other nodes.
 
-use super::{PATH, Seal, text};
+use super::{COMMANDS, PASSED, Seal, text};
+use crate::elsewhere::Passing;
 use commands::Nodes;
 use commands::wire::{BATCH_BYTES_MAX, WireError};
 use events::{Keyring, Timestamp};
@@ -12,6 +13,7 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use projections::Projections;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub(super) const CONNECTIONS_MAX: usize = 256;
 const STREAMS_MAX: u32 = 128;
 /// How long a batch may take to arrive.
 const BODY_MAX: Duration = Duration::from_secs(10);
+/// How long a node is kept waiting for its read models, whatever it asks for.
+const PASSING_MAX_MS: u64 = 30_000;
 /// A connection on which nothing comes is asked whether it lives, and must say so.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PONG_MAX: Duration = Duration::from_secs(3);
@@ -36,8 +40,19 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Takes batches until told to stop; whoever waits for an answer then is told by the end of the connection.
-pub(crate) async fn listen(listener: TcpListener, nodes: Nodes, keyring: Arc<dyn Keyring>, stop: CancellationToken) {
+/// What other nodes ask for.
+pub(crate) struct Door {
+    /// Decides commands.
+    pub(crate) nodes: Nodes,
+    /// Read models.
+    pub(crate) projections: Arc<Projections>,
+    /// Says who is a node.
+    pub(crate) keyring: Arc<dyn Keyring>,
+}
+
+/// Answers other nodes until told to stop; whoever waits for an answer then is told by the end of the connection.
+pub(crate) async fn listen(listener: TcpListener, door: Door, stop: CancellationToken) {
+    let door = Arc::new(door);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -49,9 +64,9 @@ pub(crate) async fn listen(listener: TcpListener, nodes: Nodes, keyring: Arc<dyn
         };
         match (accepted, Arc::clone(&room).try_acquire_owned()) {
             (Ok((stream, _)), Ok(permit)) => {
-                let (nodes, seal) = (nodes.clone(), Seal(Arc::clone(&keyring)));
+                let door = Arc::clone(&door);
                 connections.spawn(async move {
-                    serve(stream, nodes, seal).await;
+                    serve(stream, door).await;
                     drop(permit);
                 });
             }
@@ -65,13 +80,13 @@ pub(crate) async fn listen(listener: TcpListener, nodes: Nodes, keyring: Arc<dyn
     connections.shutdown().await;
 }
 
-async fn serve(stream: TcpStream, nodes: Nodes, seal: Seal) {
+async fn serve(stream: TcpStream, door: Arc<Door>) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!("no TCP_NODELAY: {error}");
     }
     let service = service_fn(move |request| {
-        let (nodes, seal) = (nodes.clone(), seal.clone());
-        async move { Ok::<_, Infallible>(answer(request, &nodes, &seal).await.unwrap_or_else(refused)) }
+        let door = Arc::clone(&door);
+        async move { Ok::<_, Infallible>(answer(request, door).await.unwrap_or_else(refused)) }
     });
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -85,30 +100,49 @@ async fn serve(stream: TcpStream, nodes: Nodes, seal: Seal) {
     }
 }
 
-async fn answer(request: Request<Incoming>, nodes: &Nodes, seal: &Seal) -> Result<Response<Body>, StatusCode> {
+async fn answer(request: Request<Incoming>, door: Arc<Door>) -> Result<Response<Body>, StatusCode> {
     let (parts, body) = request.into_parts();
-    if parts.uri.path() != PATH {
+    let path = parts.uri.path();
+    if ![COMMANDS, PASSED].contains(&path) {
         return Err(StatusCode::NOT_FOUND);
     }
     if parts.method != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let head = seal.check(&parts.headers, Timestamp::now()).ok_or(StatusCode::UNAUTHORIZED)?;
+    let seal = Seal(Arc::clone(&door.keyring));
+    let head = seal.check(path, &parts.headers, Timestamp::now()).ok_or(StatusCode::UNAUTHORIZED)?;
     let body = timeout(BODY_MAX, Limited::new(body, BATCH_BYTES_MAX).collect());
     let body = body.await.map_err(|_| StatusCode::REQUEST_TIMEOUT)?;
     let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
     if !head.is_of(&body) {
         return Err(StatusCode::UNAUTHORIZED);
     }
-    let replies = nodes.take(&body).map_err(|error| {
+    Ok(Response::new(match path {
+        PASSED => sealed(passed(door, &body)?, seal, head.mac),
+        _ => sealed(taken(&door.nodes, &body)?, seal, head.mac),
+    }))
+}
+
+/// The replies to a batch of commands.
+fn taken(nodes: &Nodes, batch: &[u8]) -> Result<impl Stream<Item = Bytes> + Send + use<>, StatusCode> {
+    nodes.take(batch).map_err(|error| {
         warn!("a batch of another node was refused: {error}");
         match error {
             WireError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             WireError::Version(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             WireError::Malformed(_) => StatusCode::BAD_REQUEST,
         }
-    })?;
-    Ok(Response::new(sealed(replies, seal.clone(), head.mac)))
+    })
+}
+
+/// The reply to the question whether read models have passed something.
+fn passed(door: Arc<Door>, question: &[u8]) -> Result<impl Stream<Item = Bytes> + Send + use<>, StatusCode> {
+    let mut passing: Passing = serde_json::from_slice(question).map_err(|_| StatusCode::BAD_REQUEST)?;
+    passing.within_ms = passing.within_ms.min(PASSING_MAX_MS);
+    Ok(stream::once(async move {
+        let said = passing.here(&door.projections).await;
+        serde_json::to_vec(&said).expect("text is plain data").into()
+    }))
 }
 
 /// The replies as lines, each behind its MAC; what is ready goes together.

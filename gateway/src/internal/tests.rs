@@ -2,6 +2,7 @@
 
 use super::server::CONNECTIONS_MAX;
 use super::*;
+use crate::elsewhere::Passing;
 use crate::tokens::tests::OnlySecrets;
 use commands::wire::BATCH_BYTES_MAX;
 use commands::{Link, LinkError, LocalOwners, Nodes, Replies};
@@ -16,8 +17,11 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journal::embedded::StaticOwnership;
+use journal::{Partition, Position, Rules};
+use projections::{Projections, ProjectionsOptions, Sessions};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -37,14 +41,24 @@ impl Link for NoLink {
     }
 }
 
-/// The door of a node without owners, until it is dropped.
-async fn door() -> (SocketAddr, DropGuard) {
+/// The door of a node without owners over an empty log, whose read models nobody feeds, until it is dropped.
+async fn door() -> (SocketAddr, (DropGuard, TempDir)) {
+    let directory = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let nodes = Nodes::new(LocalOwners::new(Vec::new()), &StaticOwnership::new(1), Arc::new(NoLink), "here");
+    let keyring: Arc<dyn Keyring> = OnlySecrets::new(1);
+    let options = ProjectionsOptions {
+        journal: journal::embedded::open(directory.path(), 1).unwrap().log,
+        keyring: Arc::clone(&keyring),
+        models: vec![Arc::<Sessions>::default()],
+        clock: Arc::new(Timestamp::now),
+        rules: Rules::default(),
+    };
+    let projections = Arc::new(Projections::new(options).0);
     let stop = CancellationToken::new();
-    tokio::spawn(listen(listener, nodes, OnlySecrets::new(1), stop.clone()));
-    (address, stop.drop_guard())
+    tokio::spawn(listen(listener, Door { nodes, projections, keyring }, stop.clone()));
+    (address, (stop.drop_guard(), directory))
 }
 
 /// A request; as it should be, unless something is changed.
@@ -63,7 +77,7 @@ impl Ask {
         Self {
             root: 1,
             method: Method::POST,
-            path: PATH,
+            path: COMMANDS,
             age: Duration::ZERO,
             ahead: Duration::ZERO,
             signed: body.to_vec(),
@@ -75,7 +89,7 @@ impl Ask {
         let now = Timestamp::now().plus(self.ahead);
         let time = Timestamp(now.0 - i64::try_from(self.age.as_micros()).unwrap());
         let digest = digest_of(&self.signed);
-        let mac = Seal(OnlySecrets::new(self.root)).of_request(time, &digest);
+        let mac = Seal(OnlySecrets::new(self.root)).of_request(self.path, time, &digest);
         let request = Request::builder()
             .method(self.method)
             .uri(format!("http://{address}{}", self.path))
@@ -112,7 +126,7 @@ async fn who_does_not_hold_the_secrets_is_refused() {
         assert_eq!(ask.status(address).await, StatusCode::UNAUTHORIZED);
     }
     for (time, digest, mac) in [("", "", ""), ("9223372036854775807", "AAAA", "\u{7f}"), ("-1", "=", "=")] {
-        let mut request = Request::post(format!("http://{address}{PATH}")).body(Full::default().boxed()).unwrap();
+        let mut request = Request::post(format!("http://{address}{COMMANDS}")).body(Full::default().boxed()).unwrap();
         for (name, value) in [(TIME, time), (DIGEST, digest), (MAC, mac)] {
             if let Ok(value) = value.parse() {
                 request.headers_mut().insert(name, value);
@@ -126,7 +140,7 @@ async fn who_does_not_hold_the_secrets_is_refused() {
 async fn the_body_of_a_stranger_is_not_waited_for() {
     let (address, _door) = door().await;
     let endless = BodyExt::boxed(StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()));
-    let request = Request::post(format!("http://{address}{PATH}")).body(endless).unwrap();
+    let request = Request::post(format!("http://{address}{COMMANDS}")).body(endless).unwrap();
     assert_eq!(status(request).await, StatusCode::UNAUTHORIZED);
 }
 
@@ -145,6 +159,35 @@ async fn what_a_node_should_not_send_is_refused_by_its_kind() {
         assert_eq!(ask.status(address).await, expected);
     }
     assert_eq!(Ask::of(EMPTY).status(address).await, StatusCode::OK);
+}
+
+/// What a node is asked about its read models, and how it is to be answered.
+fn passing(last: Option<u64>) -> Passing {
+    let place = |offset| Position { partition: Partition(0), offset };
+    let models = vec![Sessions::NAME.to_owned()];
+    Passing { models, last: last.map(place).into_iter().collect(), concerning: None, within_ms: 10 }
+}
+
+#[tokio::test]
+async fn a_node_says_whether_its_read_models_have_passed_a_place() {
+    let (address, _door) = door().await;
+    let link = HttpLink::new(OnlySecrets::new(1));
+    let address = address.to_string();
+    assert_eq!(link.passed(&address, &passing(None)).await.unwrap(), Ok(()));
+    let behind = link.passed(&address, &passing(Some(0))).await.unwrap().unwrap_err();
+    assert!(behind.contains("sessions has not passed 0@0"), "{behind}");
+    let stranger = HttpLink::new(OnlySecrets::new(2));
+    assert!(stranger.passed(&address, &passing(None)).await.unwrap_err().to_string().contains("401"));
+    let liar = liar(|| vec![Bytes::from("{\"Ok\":null}\n")]).await;
+    assert!(link.passed(&liar, &passing(None)).await.unwrap_err().to_string().contains("without a MAC"));
+}
+
+#[tokio::test]
+async fn what_is_for_one_question_is_no_answer_to_another() {
+    let (address, _door) = door().await;
+    let question = Ask::of(&serde_json::to_vec(&passing(None)).unwrap());
+    assert_eq!(Ask { path: PASSED, ..question }.status(address).await, StatusCode::OK);
+    assert_eq!(Ask { path: PASSED, ..Ask::of(EMPTY) }.status(address).await, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use std::fmt::Write;
 
-/// One saga a line.
-pub(crate) fn list(sagas: Option<&Vec<Value>>) -> String {
+/// One saga a line. `is_all`: there are no more.
+pub(crate) fn list(sagas: Option<&Vec<Value>>, is_all: bool) -> String {
     let mut out = format!("{:36}  {:19} {:19} {:>9}  waits for\n", "saga", "type", "status", "age");
     let sagas = sagas.map_or(&[][..], Vec::as_slice);
     for saga in sagas {
@@ -13,7 +13,8 @@ pub(crate) fn list(sagas: Option<&Vec<Value>>) -> String {
         let age = age(saga["age_s"].as_f64().unwrap_or_default());
         let _ = writeln!(out, "{:36}  {:19} {:19} {age:>9}  {waits}", fields[0], fields[1], fields[2]);
     }
-    let _ = writeln!(out, "{} sagas", sagas.len());
+    let more = if is_all { "" } else { "; there are more: --limit" };
+    let _ = writeln!(out, "{} sagas{more}", sagas.len());
     out
 }
 
@@ -28,8 +29,10 @@ pub(crate) fn saga(saga: &Value) -> String {
     line("saga", text(&saga["id"]));
     line("type", text(&saga["type"]));
     line("key", text(&saga["key"]));
+    line("on behalf of", text(&saga["actor"]));
     line("status", text(&saga["status"]));
     line("reason", text(&saga["reason"]));
+    line("failure", text(&saga["failure"]));
     line("began", format!("{} ({} ago)", text(&saga["started_at"]), age(saga["age_s"].as_f64().unwrap_or_default())));
     line("ended", text(&saga["ended_at"]));
     for wait in array(&saga["waiting_for"]) {
@@ -70,7 +73,7 @@ pub(crate) fn parked(answer: &Value) -> String {
             [&it["model"], &it["key"], &it["position"], &it["since"], &it["error"]].map(text);
         let _ = writeln!(out, "{model:9} {key} at {position} since {since}, {} commits: {error}", it["commits"]);
     }
-    let _ = writeln!(out, "{} keys are parked", array(&answer["parked"]).len());
+    let _ = writeln!(out, "{} keys are parked", answer["total"]);
     out
 }
 
@@ -91,14 +94,15 @@ fn event(happened: &Value) -> String {
 
 fn waiting(waiting: &Value) -> String {
     let undo = if waiting["compensation"] == true { "the compensation of " } else { "" };
-    let (step, since) = (text(&waiting["step"]), text(&waiting["since"]));
-    match waiting["attempts"].as_u64().unwrap_or_default() {
-        0 => format!("{undo}{step} since {since}"),
-        attempts => {
-            let next = text(&waiting["next_retry"]);
-            format!("{undo}{step} since {since}, {attempts} attempts, next at {next}")
-        }
-    }
+    let [step, since, next, error] = ["step", "since", "next_retry", "error"].map(|name| text(&waiting[name]));
+    let attempts = match waiting["attempts"].as_u64().unwrap_or_default() {
+        0 if next > since => format!(", first tried at {next}"),
+        0 => String::new(),
+        1 => format!(", 1 attempt, next at {next}"),
+        attempts => format!(", {attempts} attempts, next at {next}"),
+    };
+    let why = if error.is_empty() { String::new() } else { format!(": {error}") };
+    format!("{undo}{step} since {since}{attempts}{why}")
 }
 
 /// A string as it is, anything else not at all.
@@ -132,10 +136,11 @@ mod tests {
     fn what_a_saga_waits_for_is_told_at_a_glance() {
         let saga = json!({
             "id": "s", "type": "USER_DELETION", "status": "RUNNING", "age_s": 7_300.0,
-            "waiting_for": [{ "step": "SWEEP", "compensation": false, "since": "then", "attempts": 3, "next_retry": "soon" }],
+            "waiting_for": [{ "step": "SWEEP", "compensation": false, "since": "then", "attempts": 3,
+                               "next_retry": "soon", "error": "no answer" }],
         });
-        let shown = list(Some(&vec![saga.clone()]));
-        assert!(shown.contains("2.0 h  SWEEP since then, 3 attempts, next at soon"), "{shown}");
+        let shown = list(Some(&vec![saga.clone()]), true);
+        assert!(shown.contains("2.0 h  SWEEP since then, 3 attempts, next at soon: no answer"), "{shown}");
         assert!(super::saga(&saga).contains("waits for    SWEEP since then, 3 attempts"));
     }
 }

@@ -44,7 +44,18 @@ struct Identity {
 pub(super) struct Directory {
     path: PathBuf,
     identity: Identity,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Given back when it is dropped, also where a child process that is just being made holds the file as well.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The end of the process gives it back too.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Directory {
@@ -79,7 +90,7 @@ impl Directory {
         Self::locked(path, lock, &[LOG, KEYRING])
     }
 
-    fn locked(path: &Path, lock: File, parts: &[&str]) -> Result<Self, JournalError> {
+    fn locked(path: &Path, lock: Lock, parts: &[&str]) -> Result<Self, JournalError> {
         let file = path.join(IDENTITY);
         let text = fs::read(&file).map_err(|error| unusable(&file, &format!("it cannot be read ({error})")))?;
         let identity = parse_identity(&file, &text)?;
@@ -188,12 +199,12 @@ fn refuse_foreign(path: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
-fn lock(path: &Path) -> Result<File, JournalError> {
+fn lock(path: &Path) -> Result<Lock, JournalError> {
     let file = File::options().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(|error| {
         unusable(path, &format!("it cannot be written ({error}); change its permissions or choose another directory"))
     })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => {
             Err(unusable(path, "another process has it open; stop that one, or choose another directory"))
         }

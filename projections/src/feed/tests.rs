@@ -1,12 +1,11 @@
-//! Drafts in the feed of their author, whatever comes first: the slot or the post.
+//! Drafts in the feed of their author, whatever comes first: the slot or the post; and feeds without those who are gone.
 
 use super::*;
 use crate::given::{Given, at, seal, user};
 use events::{
-    Content, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowStarted, Key, PostDeleted, PostDraftDropped,
-    PostDraftPublished, PostDrafted, SagaId, UserDisabled,
+    Content, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Key, PostDeleted,
+    PostDraftDropped, PostDraftPublished, PostDrafted, PostPublished, SagaId, UserDisabled, UserKeyDestroyed,
 };
-use uuid::Uuid;
 
 const SAGA: SagaId = SagaId(Uuid::nil());
 
@@ -104,13 +103,50 @@ fn a_draft_that_was_dropped_deleted_or_cannot_be_read_does_not_become_a_post() {
     }
 }
 
+/// User 1 posts, drafts and follows user 2; user 2 follows user 1 and posts.
+fn busy(feed: &Given<Feed>) {
+    for (follower, followee) in [(user(1), user(2)), (user(2), user(1))] {
+        on_user(feed, follower, 1, FollowStarted { follower, followee });
+    }
+    publish(feed, 1, user(1), 4);
+    publish(feed, 2, user(2), 5);
+    for n in [3, 4] {
+        let content = seal(user(1), &Content::parse("hello").unwrap());
+        on_post(feed, n, 6, PostDrafted { post: post(n), author: user(1), content, hashtags: None, mentions: None });
+    }
+    reserve(feed, 3, user(1), 6);
+    let content = seal(user(1), &Content::parse("at once").unwrap());
+    on_post(feed, 5, 7, PostPublished { post: post(5), author: user(1), content, hashtags: None, mentions: None });
+}
+
 #[test]
-fn a_disabled_user_has_no_drafts_and_follows_nobody() {
+fn whoever_is_gone_is_in_nobodys_feed_and_has_none_whether_they_went_before_or_after() {
+    for first in [true, false] {
+        for gone in [Event::from(UserDisabled { user: user(1) }), UserKeyDestroyed { user: user(1) }.into()] {
+            let feed = Given::<Feed>::default();
+            if first {
+                on_user(&feed, user(1), 0, gone.clone());
+            }
+            busy(&feed);
+            on_user(&feed, user(1), 8, gone);
+            on_post(&feed, 4, 9, PostDraftPublished { post: post(4), author: user(1) });
+            assert_eq!(posts(&feed, user(2)), [post(2)]);
+            assert!(posts(&feed, user(1)).is_empty());
+            let data = feed.store.read();
+            assert!(!data.posts.contains_key(&user(1)) && data.slots.is_empty() && data.drafts.is_empty());
+            assert!(!data.followees.contains_key(&user(1)));
+        }
+    }
+}
+
+#[test]
+fn a_follow_of_whoever_is_gone_leads_to_nothing_until_it_is_ended() {
     let feed = Given::<Feed>::default();
-    on_user(&feed, user(1), 1, FollowStarted { follower: user(1), followee: user(2) });
-    publish(&feed, 1, user(2), 4);
-    publish(&feed, 2, user(1), 4);
-    reserve(&feed, 3, user(1), 3);
-    on_user(&feed, user(1), 5, UserDisabled { user: user(1) });
-    assert_eq!(posts(&feed, user(1)), [post(2)], "posts go by their own deletion");
+    busy(&feed);
+    on_user(&feed, user(1), 8, UserDisabled { user: user(1) });
+    on_user(&feed, user(3), 8, FollowStarted { follower: user(3), followee: user(1) });
+    for follower in [user(2), user(3)] {
+        on_user(&feed, follower, 9, FollowEnded { follower, followee: user(1) });
+    }
+    assert!(feed.store.read().followees.is_empty());
 }

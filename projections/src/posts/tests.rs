@@ -1,10 +1,10 @@
-//! Drafts, and what somebody left behind.
+//! Drafts, what somebody left behind, and what becomes of it when they are gone.
 
 use super::*;
 use crate::given::{Given, at, seal, user};
 use events::{
     CommentAdded, CommentDeleted, CommentText, Content, Event, Key, LikeAdded, LikeRemoved, PostDeleted,
-    PostDraftDropped, PostDraftPublished, PostDrafted, PostPublished,
+    PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostPublished, UserDisabled, UserKeyDestroyed,
 };
 use uuid::Uuid;
 
@@ -105,10 +105,14 @@ fn somebody_leaves_posts_and_drafts_and_what_they_did_under_posts_of_others() {
     }
     say(&posts, 1, 1, user(1));
     say(&posts, 2, 3, user(1));
-    let expected =
-        Traces { posts: vec![post(1), post(2)], comments: vec![(post(3), comment(2))], likes: vec![post(3)] };
+    let expected = Traces {
+        posts: vec![post(1)],
+        comments: vec![(post(3), comment(2))],
+        likes: vec![post(3)],
+        drafts: vec![post(2)],
+    };
     assert_eq!(posts.traces(user(1), 10), expected);
-    assert_eq!(posts.traces(user(1), 3), Traces { likes: Vec::new(), ..expected });
+    assert_eq!(posts.traces(user(1), 2), Traces { likes: Vec::new(), drafts: Vec::new(), ..expected });
     assert_eq!(posts.traces(user(2), 10), Traces { posts: vec![post(3)], likes: vec![post(1)], ..Traces::default() });
 }
 
@@ -126,4 +130,137 @@ fn what_is_taken_back_or_goes_with_its_post_is_no_trace() {
     assert_eq!(posts.traces(user(2), 10), left);
     tell(&posts, 2, 4, PostDeleted { post: post(2), author: user(1) });
     assert!(!posts.holds_trace(user(2)));
+}
+
+fn disable(posts: &Given<Posts>, user: UserId) {
+    posts.tell(Key::User(user), at(9), [Event::from(UserDisabled { user })]);
+}
+
+/// User 1 has posted, drafted, commented and liked, also under their own post; user 2 has answered.
+fn busy(posts: &Given<Posts>) {
+    publish(posts, 1, user(1));
+    draft(posts, 2, user(1), 1);
+    draft(posts, 3, user(1), 1);
+    tell(posts, 3, 3, PostDraftPublished { post: post(3), author: user(1) });
+    publish(posts, 4, user(2));
+    for n in [1, 3, 4] {
+        [1, 2].into_iter().for_each(|person| like(posts, n, user(person)));
+        say(posts, 10 * n, n, user(1));
+        say(posts, 10 * n + 1, n, user(2));
+    }
+    let content = seal(user(1), &Content::parse("edited").unwrap());
+    let edited = PostEdited { post: post(1), author: user(1), content, hashtags: None, mentions: None };
+    tell(posts, 1, 4, edited);
+}
+
+fn of_user_1() -> Traces {
+    let (comments, likes) = (vec![(post(4), comment(40))], vec![post(4)]);
+    Traces { posts: [1, 3].map(post).into(), comments, likes, drafts: vec![post(2)] }
+}
+
+fn traces(posts: &Posts, user: UserId) -> Traces {
+    let mut traces = posts.traces(user, 100);
+    traces.posts.sort();
+    traces
+}
+
+/// Nothing of user 1 is there for anybody, and all of user 2 is.
+fn check_that_user_1_is_nowhere(posts: &Posts) {
+    for viewer in [None, Some(user(1)), Some(user(2))] {
+        assert!([1, 2, 3].iter().all(|n| posts.post(post(*n), viewer).is_none()));
+        assert!(posts.posts(&[1, 2, 3].map(post), viewer).is_empty());
+    }
+    assert_eq!(posts.latest(None, ALL).items.iter().map(|post| post.id).collect::<Vec<_>>(), [post(4)]);
+    assert!(posts.latest(Some(user(1)), ALL).items.is_empty());
+    assert_eq!(posts.count_of(user(1)), 0);
+    for n in [1, 2, 3] {
+        assert!(posts.comments(post(n), ALL).items.is_empty() && posts.likes(post(n), ALL).items.is_empty());
+        assert_eq!(posts.comment(post(n), comment(10 * n + 1)), None);
+    }
+    let left = posts.post(post(4), None).unwrap();
+    assert_eq!((left.comments_count, left.likes_count), (1, 1));
+    assert_eq!(posts.comments(post(4), ALL).items.iter().map(|it| it.id).collect::<Vec<_>>(), [comment(41)]);
+    assert_eq!(posts.comment(post(4), comment(40)), None);
+    assert_eq!(posts.likes(post(4), ALL).items.iter().map(|it| it.user).collect::<Vec<_>>(), [user(2)]);
+    let all = [1, 2, 3, 4].map(post);
+    assert_eq!(posts.liked(user(1), &all), [false; 4]);
+    assert_eq!(posts.liked(user(2), &all), [false, false, false, true]);
+    assert_eq!(traces(posts, user(1)), of_user_1(), "what the log holds can be found until it is deleted");
+    let of_user_2 = Traces {
+        posts: vec![post(4)],
+        comments: vec![(post(1), comment(11)), (post(3), comment(31))],
+        likes: vec![post(1), post(3)],
+        drafts: Vec::new(),
+    };
+    assert_eq!(traces(posts, user(2)), of_user_2);
+}
+
+#[test]
+fn nobody_sees_what_the_gone_have_left_whether_it_came_before_they_went_or_after() {
+    for first in [true, false] {
+        let posts = Given::<Posts>::default();
+        if first {
+            disable(&posts, user(1));
+        }
+        busy(&posts);
+        disable(&posts, user(1));
+        check_that_user_1_is_nowhere(&posts);
+    }
+}
+
+#[test]
+fn whose_key_is_destroyed_is_gone_as_whoever_was_disabled_is() {
+    let live = Given::<Posts>::default();
+    busy(&live);
+    let mut rebuilt = Given::<Posts>::default();
+    rebuilt.keys.destroyed.insert(user(1));
+    busy(&rebuilt);
+    for posts in [&live, &rebuilt] {
+        posts.tell(Key::User(user(1)), at(9), [Event::from(UserKeyDestroyed { user: user(1) })]);
+        check_that_user_1_is_nowhere(posts);
+    }
+}
+
+#[test]
+fn what_can_no_longer_be_read_is_there_for_nobody_but_a_deletion_before_the_log_says_why() {
+    let mut posts = Given::<Posts>::default();
+    publish(&posts, 1, user(1));
+    publish(&posts, 2, user(2));
+    posts.keys.destroyed.insert(user(1));
+    say(&posts, 1, 2, user(1));
+    like(&posts, 2, user(1));
+    let content = seal(user(1), &Content::parse("edited").unwrap());
+    tell(&posts, 1, 4, PostEdited { post: post(1), author: user(1), content, hashtags: None, mentions: None });
+    assert_eq!(posts.post(post(1), Some(user(1))), None);
+    let left = posts.post(post(2), None).unwrap();
+    assert_eq!((left.comments_count, left.likes_count), (0, 1), "a like needs no key");
+    let (comments, likes) = (vec![(post(2), comment(1))], vec![post(2)]);
+    let expected = Traces { posts: vec![post(1)], comments, likes, drafts: Vec::new() };
+    assert_eq!(posts.traces(user(1), 10), expected);
+}
+
+#[test]
+fn nothing_is_kept_of_the_gone_once_what_they_left_is_deleted() {
+    let posts = Given::<Posts>::default();
+    busy(&posts);
+    disable(&posts, user(1));
+    tell(&posts, 4, 10, CommentDeleted { comment: comment(40), post: post(4), author: user(1) });
+    tell(&posts, 4, 10, LikeRemoved { post: post(4), user: user(1) });
+    assert!(posts.store.read().get(post(4)).unwrap().hides_nothing());
+    say(&posts, 42, 4, user(1));
+    like(&posts, 4, user(1));
+    assert_eq!(traces(&posts, user(1)), Traces { comments: vec![(post(4), comment(42))], ..of_user_1() });
+    [1, 2, 3, 4].into_iter().for_each(|n| tell(&posts, n, 11, PostDeleted { post: post(n), author: user(1) }));
+    assert!(!posts.holds_trace(user(1)) && !posts.holds_trace(user(2)));
+    assert!(posts.store.read().is_empty());
+}
+
+#[test]
+fn a_list_has_nothing_of_the_gone_to_pass_over() {
+    let posts = Given::<Posts>::default();
+    publish(&posts, 1, user(2));
+    (2..100).for_each(|n| publish(&posts, n, user(1)));
+    disable(&posts, user(1));
+    (100..110).for_each(|n| publish(&posts, n, user(1)));
+    assert_eq!(posts.store.read().orders.latest.len(), 1);
 }

@@ -8,7 +8,7 @@ use crate::read_model::ApplyError;
 use crate::store::Store;
 use crate::{Feed, Page, Posts, Sessions, Users};
 use events::{
-    CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, PostId, PostPublished, Sealed,
+    CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, LikeAdded, PostId, PostPublished, Sealed,
     SessionClosed, SessionId, SessionOpened, UserId,
 };
 use journal::{Position, Rules};
@@ -161,7 +161,7 @@ fn publish(n: u128, author: u128, sealer: u128) -> (Key, Vec<Event>) {
 }
 
 fn add(log: &MemoryLog, (key, events): (Key, Vec<Event>)) -> Position {
-    log.append(key, at(10), events)
+    log.append(key, at(10), None, events)
 }
 
 #[tokio::test(start_paused = true)]
@@ -341,6 +341,37 @@ async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     assert_eq!(world.posts.count_of(user(1)), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_parked_keys_is_found_wherever_it_names_a_person() {
+    let mut world = World::new(1);
+    // Forged for the one read model and poison for the other: parked in both.
+    let forged = add(&world.log, publish(1, 1, 2));
+    world.notebook.poison.lock().insert(forged);
+    let post = PostId(Uuid::from_u128(1));
+    for n in 100..1_000 {
+        add(&world.log, (Key::Post(post), vec![LikeAdded { post, user: user(n) }.into()]));
+        // Between them stands more or less of what does not wait.
+        for _ in 0..n % 90 {
+            add(&world.log, follow(3, 4));
+        }
+    }
+    world.start();
+    world.read_to_the_end().await;
+    assert_eq!(world.projections.parked().len(), 2);
+    let both = world.projections.names().collect::<Vec<_>>();
+    let concerning = |n: u128| world.projections.parked_concerning(user(n), &both);
+    for n in [1, 100, 555, 999] {
+        let parked = concerning(n).await.unwrap().unwrap();
+        assert_eq!((parked.key, parked.position, parked.commits), (Key::Post(post), forged, 901));
+    }
+    for n in [3, 4, 1_000] {
+        assert_eq!(concerning(n).await.unwrap(), None);
+    }
+    assert_eq!(world.projections.parked_concerning(user(1), &["another"]).await.unwrap(), None);
+    world.log.unavailable.store(1, std::sync::atomic::Ordering::Relaxed);
+    assert!(concerning(1).await.is_err(), "what cannot be read may name anybody");
+}
+
 /// Changes what is stored, as no log should.
 fn tamper(log: &MemoryLog, change: impl FnOnce(&mut Vec<journal::Record>)) {
     change(&mut log.partitions[0].lock().records);
@@ -511,7 +542,7 @@ async fn a_closed_session_is_remembered_for_the_life_of_its_tokens_and_then_unkn
         (9 + 9 * kept, follow(1, 4).1.remove(0)),
     ];
     for (seconds, event) in happens {
-        log.append(Key::User(user), at(seconds), vec![event]);
+        log.append(Key::User(user), at(seconds), None, vec![event]);
         applied(&log, MemoryKeys::default(), Arc::clone(&sessions) as _).await;
         states.push(sessions.state(session));
     }

@@ -1,6 +1,6 @@
 //! What happened to a saga, event by event: how it began and how it goes now, without the middle if that is long.
 
-use super::saga::Names;
+use super::names::Names;
 use events::{SagaEvent, Timestamp, UserId};
 use journal::Position;
 use std::collections::VecDeque;

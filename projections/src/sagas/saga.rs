@@ -1,8 +1,8 @@
 //! One saga as its events tell it: the same fold as the write side's, with what operators want to know besides.
 
 use super::history::History;
-use events::{Key, SagaEvent, SagaId, Step, Timestamp, UserId};
-use std::collections::BTreeSet;
+use super::names::Names;
+use events::{Key, SagaEvent, SagaId, Step, StepRequested, Timestamp, UserId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,14 +104,20 @@ pub struct SagaView {
     pub actor: Option<UserId>,
     /// Where it stands.
     pub status: SagaStatus,
-    /// Why it is being undone, or why that failed.
+    /// Why it is being undone.
     pub reason: Option<Arc<str>>,
+    /// Why that failed; `None` from when it is to be tried again.
+    pub failure: Option<Arc<str>>,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it changed last.
+    /// When something last happened to it.
     pub updated_at: Timestamp,
+    /// When it last got on: an attempt that brought no answer, or an order to try again, is no progress.
+    pub progressed_at: Timestamp,
     /// When it was completed or compensated.
     pub ended_at: Option<Timestamp>,
+    /// All its steps by their names, in the order in which they usually come; empty if that was not known as it began.
+    pub plan: Arc<[Arc<str>]>,
     /// Its steps, in the order in which they were requested.
     pub steps: Vec<StepView>,
     /// What happened to it.
@@ -128,16 +134,24 @@ impl SagaView {
         })
     }
 
+    /// Whether the step of this name has taken effect, and something of it is left.
+    pub(super) fn is_done(&self, step: &str) -> bool {
+        self.steps.iter().any(|it| &*it.name == step && it.phase == StepPhase::Done)
+    }
+
+    /// The steps that were requested although they are not in the plan.
+    pub(super) fn unplanned(&self) -> impl Iterator<Item = &StepView> {
+        self.steps.iter().filter(|step| !self.plan.contains(&step.name))
+    }
+
     pub(super) fn apply(&mut self, event: &SagaEvent, at: Timestamp, names: &mut Names) {
         self.updated_at = at;
+        if !matches!(event, SagaEvent::StepRetried(_) | SagaEvent::RetryOrdered(_)) {
+            self.progressed_at = at;
+        }
         match event {
             SagaEvent::Started(_) => {}
-            SagaEvent::StepRequested(e) if !e.compensation => {
-                self.steps.push(StepView::requested(names.shared(&e.step.0), at, e.due));
-            }
-            SagaEvent::StepRequested(e) => self.set(&e.step, |step| {
-                (step.phase, step.attempts, step.due, step.since) = (StepPhase::Undoing, 0, e.due, at);
-            }),
+            SagaEvent::StepRequested(e) => self.request(e, at, names),
             SagaEvent::StepRetried(e) => self.set(&e.step, |step| {
                 (step.attempts, step.due, step.error) = (e.attempts, e.due, text(&e.error));
             }),
@@ -145,24 +159,34 @@ impl SagaView {
             SagaEvent::StepAdvanced(e) => self.set(&e.step, |step| {
                 (step.attempts, step.due, step.parts, step.progress) = (0, e.due, e.parts, text(&e.progress));
             }),
-            SagaEvent::StepCompleted(e) => self.set(&e.step, |step| step.phase = StepPhase::Done),
+            SagaEvent::StepCompleted(e) => self.set(&e.step, |step| (step.phase, step.error) = (StepPhase::Done, None)),
             SagaEvent::StepRefused(e) => self.set(&e.step, |step| {
                 (step.phase, step.error) = (StepPhase::Refused, text(&e.reason));
             }),
-            SagaEvent::StepUndone(e) => self.set(&e.step, |step| step.phase = StepPhase::Undone),
+            SagaEvent::StepUndone(e) => self.set(&e.step, |step| (step.phase, step.error) = (StepPhase::Undone, None)),
             SagaEvent::Compensating(e) => {
                 (self.status, self.reason) = (SagaStatus::Compensating, text(&e.reason));
             }
             SagaEvent::Completed(_) => (self.status, self.ended_at) = (SagaStatus::Completed, Some(at)),
             SagaEvent::Compensated(_) => (self.status, self.ended_at) = (SagaStatus::Compensated, Some(at)),
             SagaEvent::CompensationFailed(e) => {
-                (self.status, self.reason) = (SagaStatus::CompensationFailed, text(&e.error));
+                (self.status, self.failure) = (SagaStatus::CompensationFailed, text(&e.error));
                 self.set(&e.step, |step| step.error = text(&e.error));
             }
             SagaEvent::RetryOrdered(_) if self.status == SagaStatus::CompensationFailed => {
-                self.status = SagaStatus::Compensating;
+                (self.status, self.failure) = (SagaStatus::Compensating, None);
             }
             SagaEvent::RetryOrdered(_) | SagaEvent::CompensationOrdered(_) => {}
+        }
+    }
+
+    /// A step that was never requested can be undone too: it stands for what was done before the saga began.
+    fn request(&mut self, requested: &StepRequested, at: Timestamp, names: &mut Names) {
+        let StepRequested { step, compensation, due, .. } = requested;
+        let phase = if *compensation { StepPhase::Undoing } else { StepPhase::Open };
+        match self.steps.iter_mut().find(|it| *compensation && *it.name == *step.0) {
+            Some(step) => (step.phase, step.attempts, step.due, step.since) = (phase, 0, *due, at),
+            None => self.steps.push(StepView::requested(names.shared(&step.0), phase, at, *due)),
         }
     }
 
@@ -174,27 +198,12 @@ impl SagaView {
 }
 
 impl StepView {
-    fn requested(name: Arc<str>, at: Timestamp, due: Timestamp) -> Self {
+    fn requested(name: Arc<str>, phase: StepPhase, at: Timestamp, due: Timestamp) -> Self {
         let (attempts, parts, progress, error) = (0, 0, None, None);
-        Self { name, phase: StepPhase::Open, attempts, parts, progress, error, requested_at: at, since: at, due }
+        Self { name, phase, attempts, parts, progress, error, requested_at: at, since: at, due }
     }
 }
 
 fn text(text: &str) -> Option<Arc<str>> {
     Some(text.into())
-}
-
-/// The names of processes and steps: few, and the same in every saga.
-#[derive(Default)]
-pub(super) struct Names(BTreeSet<Arc<str>>);
-
-impl Names {
-    pub(super) fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(name) = self.0.get(name) {
-            return Arc::clone(name);
-        }
-        let name: Arc<str> = name.into();
-        self.0.insert(Arc::clone(&name));
-        name
-    }
 }

@@ -5,7 +5,7 @@
 
 use super::saga::{SagaStatus, SagaView, StepPhase, StepView};
 use events::{Key, PostId, SagaId, UserId};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -49,18 +49,18 @@ pub struct SagaRow {
     pub process: Arc<str>,
     /// `status`
     pub status: SagaStatus,
-    /// `steps`: for each whether it is done.
+    /// `steps`: for each of its plan whether it is done.
     pub steps: Value,
 }
 
-/// The row of `sagas`.
+/// The row of `sagas`. Of a saga without a plan it has at least the steps that the TDD names.
 pub fn saga(saga: &SagaView) -> SagaRow {
     let names = named(&saga.process);
-    let mut steps = names.iter().map(|name| (name.done.to_owned(), json!(false))).collect::<Map<_, _>>();
-    for step in &saga.steps {
-        let name = names.iter().find(|name| *name.step == *step.name).map_or(&*step.name, |name| name.done);
-        steps.insert(name.to_owned(), json!(step.phase == StepPhase::Done));
-    }
+    let name = |step: &str| names.iter().find(|name| name.step == step).map_or(step, |name| name.done).to_owned();
+    let planned = saga.plan.iter().map(|step| &**step);
+    let expected = names.iter().map(|name| name.step).filter(|_| saga.plan.is_empty());
+    let all = planned.chain(expected).chain(saga.unplanned().map(|step| &*step.name));
+    let steps = all.map(|step| (name(step), json!(saga.is_done(step)))).collect();
     SagaRow { id: saga.id, process: Arc::clone(&saga.process), status: saga.status, steps: Value::Object(steps) }
 }
 
@@ -120,7 +120,7 @@ pub fn post_saga_log(saga: &SagaView) -> Option<PostSagaRow> {
     if &*saga.process != POST_CREATION {
         return None;
     }
-    let is_done = |name: &&Named| saga.steps.iter().any(|it| *it.name == *name.step && it.phase == StepPhase::Done);
+    let is_done = |name: &&Named| saga.is_done(name.step);
     let reached = named(POST_CREATION).iter().rev().find(is_done).map_or("POST_RESERVED", |name| name.reached);
     let current_step = if saga.status == SagaStatus::Compensated { "COMPENSATED" } else { reached };
     // What was refused is undone too, since it may have been sent twice.
@@ -168,7 +168,7 @@ mod tests {
     use crate::given::{Given, at, user};
     use crate::sagas::Sagas;
     use crate::sagas::tests::{SAGA, begin, completed, requested, retried, tell, undone};
-    use events::{SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, Step};
+    use events::{SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, Step};
 
     const RESERVE: Step = Step::named("RESERVE_FEED_SLOT");
     const COMMIT: Step = Step::named("COMMIT_FEED_SLOT");
@@ -259,6 +259,20 @@ mod tests {
         assert_ne!(undo[0].id, first[0].id, "the compensation is another thing to send");
         tell(&sagas, 4, undone(&RESERVE));
         assert!(event_outbox(&view(&sagas)).is_empty());
+    }
+
+    #[test]
+    fn all_steps_of_a_plan_are_there_before_they_are_requested() {
+        let plan = |_: &SagaData| vec![RESERVE, COMMIT, Step::named("TELL")];
+        let sagas = Given { model: Sagas::planned(Arc::new(plan)), ..Given::default() };
+        begin(&sagas, SAGA, POST_CREATION, Key::Post(POST), 1);
+        let steps = |sagas: &Sagas| saga(&view(sagas)).steps;
+        assert_eq!(steps(&sagas), json!({ "POST_CREATED": false, "FEED_UPDATED": false, "TELL": false }));
+        tell(&sagas, 1, requested(&RESERVE, false));
+        tell(&sagas, 2, completed(&RESERVE));
+        tell(&sagas, 2, requested(&Step::named("MORE"), false));
+        let expected = json!({ "POST_CREATED": true, "FEED_UPDATED": false, "TELL": false, "MORE": false });
+        assert_eq!(steps(&sagas), expected);
     }
 
     #[test]

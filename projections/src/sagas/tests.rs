@@ -3,9 +3,9 @@
 use super::*;
 use crate::given::{Given, at, user};
 use events::{
-    PostId, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted,
+    Key, PostId, SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted,
     SagaData, SagaEvent, SagaRetryOrdered, SagaStarted, Step, StepAdvanced, StepCompleted, StepRefused, StepRequested,
-    StepRetried, StepUndone,
+    StepRetried, StepUndone, UserKeyDestroyed,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -67,6 +67,14 @@ fn view(sagas: &Sagas) -> SagaView {
     sagas.saga(SAGA).unwrap()
 }
 
+fn summary(sagas: &Sagas) -> SagaSummary {
+    SagaSummary::of(&view(sagas))
+}
+
+fn names(names: &[&str]) -> Vec<Arc<str>> {
+    names.iter().map(|name| Arc::from(*name)).collect()
+}
+
 fn listed(sagas: &Sagas, filter: &SagaFilter) -> Vec<SagaId> {
     sagas.list(filter, ALL).items.into_iter().map(|saga| saga.id).collect()
 }
@@ -84,7 +92,7 @@ fn a_saga_runs_until_its_steps_are_done() {
     assert_eq!((seen.status, seen.started_at, seen.updated_at), (SagaStatus::Running, at(1), at(5)));
     let [first, last] = &seen.steps[..] else { panic!("two steps") };
     assert_eq!((&*first.name, first.phase, first.attempts), ("FIRST", StepPhase::Done, 1));
-    assert_eq!((first.requested_at, first.error.as_deref()), (at(2), Some("no answer")));
+    assert_eq!((first.requested_at, first.error.as_deref()), (at(2), None));
     assert_eq!((&*last.name, last.phase), ("LAST", StepPhase::Open));
 
     tell(&sagas, 6, completed(&LAST));
@@ -107,14 +115,42 @@ fn a_compensation_that_failed_goes_on_when_an_operator_orders_it() {
     assert_eq!((seen.steps[0].phase, seen.steps[0].since), (StepPhase::Undoing, at(3)));
     tell(&sagas, 4, failed());
     let seen = view(&sagas);
-    assert_eq!((seen.status, seen.reason.as_deref()), (SagaStatus::CompensationFailed, Some("not found")));
+    assert_eq!(seen.status, SagaStatus::CompensationFailed);
+    assert_eq!((seen.reason.as_deref(), seen.failure.as_deref()), (Some("taken"), Some("not found")));
     assert_eq!((seen.steps[0].error.as_deref(), seen.ended_at), (Some("not found"), None));
 
     tell(&sagas, 5, SagaRetryOrdered { saga: SAGA, by: Some(user(7)), reason: "again".to_owned() });
-    assert_eq!(view(&sagas).status, SagaStatus::Compensating);
+    let seen = view(&sagas);
+    assert_eq!((seen.status, seen.reason.as_deref()), (SagaStatus::Compensating, Some("taken")));
+    assert_eq!(seen.failure, None);
     tell(&sagas, 6, undone(&FIRST));
     tell(&sagas, 6, SagaCompensated { saga: SAGA });
     assert_eq!((view(&sagas).status, view(&sagas).ended_at), (SagaStatus::Compensated, Some(at(6))));
+}
+
+#[test]
+fn to_be_tried_again_is_not_to_get_on() {
+    let sagas = begun();
+    let times = || (view(&sagas).progressed_at, view(&sagas).updated_at);
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, retried(&FIRST, false, 1));
+    tell(&sagas, 4, SagaRetryOrdered { saga: SAGA, by: None, reason: "again".to_owned() });
+    assert_eq!(times(), (at(2), at(4)));
+    tell(&sagas, 5, StepAdvanced { saga: SAGA, step: FIRST, parts: 1, progress: "1".to_owned(), due: at(5) });
+    assert_eq!(times(), (at(5), at(5)));
+}
+
+#[test]
+fn what_was_done_before_a_saga_began_can_be_undone_by_it() {
+    let sagas = begun();
+    tell(&sagas, 2, compensating());
+    tell(&sagas, 2, requested(&FIRST, true));
+    let [step] = &view(&sagas).steps[..] else { panic!("one step") };
+    assert_eq!((&*step.name, step.phase, step.requested_at, step.since), ("FIRST", StepPhase::Undoing, at(2), at(2)));
+    let Waiting { step, compensation, .. } = summary(&sagas).waiting.remove(0);
+    assert_eq!((&*step, compensation), ("FIRST", true));
+    tell(&sagas, 3, undone(&FIRST));
+    assert_eq!((view(&sagas).steps[0].phase, summary(&sagas).remaining), (StepPhase::Undone, vec![]));
 }
 
 #[test]
@@ -177,8 +213,11 @@ fn a_list_has_what_its_filter_names_oldest_first() {
     assert_eq!(listed(&sagas, &open), [3, 1, 2].map(saga));
     assert_eq!(listed(&sagas, &SagaFilter { open: Some(false), ..any.clone() }), [saga(4)]);
     assert_eq!(listed(&sagas, &SagaFilter { older_than: Some(at(3)), ..open.clone() }), [saga(3)]);
-    let process = Some("ERRAND".to_owned());
-    assert_eq!(listed(&sagas, &SagaFilter { process, ..open.clone() }), [1, 2].map(saga));
+    let process = || Some("ERRAND".to_owned());
+    assert_eq!(listed(&sagas, &SagaFilter { process: process(), ..open.clone() }), [1, 2].map(saga));
+    let running = SagaFilter { status: Some(SagaStatus::Running), ..any.clone() };
+    assert_eq!(listed(&sagas, &running), [3, 2].map(saga));
+    assert_eq!(listed(&sagas, &SagaFilter { process: process(), ..running }), [saga(2)]);
     for (status, expected) in [(SagaStatus::Compensating, vec![saga(1)]), (SagaStatus::Completed, vec![saga(4)])] {
         assert_eq!(listed(&sagas, &SagaFilter { status: Some(status), ..any.clone() }), expected);
     }
@@ -196,16 +235,51 @@ fn a_summary_says_what_a_saga_waits_for() {
     tell(&sagas, 3, completed(&FIRST));
     tell(&sagas, 3, requested(&LAST, false));
     tell(&sagas, 4, retried(&LAST, false, 2));
-    let summary = || sagas.list(&SagaFilter::default(), ALL).items.remove(0);
-    let waiting = Waiting { step: "LAST".into(), compensation: false, since: at(3), attempts: 2, due: at(100) };
-    assert_eq!((summary().waiting, summary().remaining), (vec![waiting], vec!["LAST".into()]));
+    let (due, error) = (at(100), Some("no answer".into()));
+    let waiting = Waiting { step: "LAST".into(), compensation: false, since: at(3), attempts: 2, error, due };
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![waiting], names(&["LAST"])));
 
     tell(&sagas, 5, compensating());
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]), "all that was requested is to be undone");
     tell(&sagas, 5, requested(&LAST, true));
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]));
     tell(&sagas, 6, undone(&LAST));
     tell(&sagas, 6, requested(&FIRST, true));
-    let waiting = Waiting { step: "FIRST".into(), compensation: true, since: at(6), attempts: 0, due: at(100) };
-    assert_eq!((summary().waiting, summary().compensated), (vec![waiting], vec!["LAST".into()]));
+    let waiting = Waiting { step: "FIRST".into(), compensation: true, since: at(6), attempts: 0, error: None, due };
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![waiting], names(&["FIRST"])));
+    assert_eq!(summary(&sagas).compensated, names(&["LAST"]));
+    tell(&sagas, 7, failed());
+    assert_eq!((summary(&sagas).waiting, summary(&sagas).remaining), (vec![], names(&["FIRST"])));
+    assert_eq!(summary(&sagas).failure.as_deref(), Some("not found"));
+}
+
+#[test]
+fn of_a_saga_with_a_plan_all_remains_that_is_not_done() {
+    let plan: Plan = Arc::new(|data| match &*data.process {
+        "ERRAND" => vec![FIRST, LAST],
+        _ => Vec::new(),
+    });
+    let sagas = Given { model: Sagas::planned(plan), ..Given::default() };
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 1);
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "LAST"]));
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, completed(&FIRST));
+    tell(&sagas, 3, requested(&Step::named("MORE"), false));
+    assert_eq!(summary(&sagas).remaining, names(&["LAST", "MORE"]));
+    tell(&sagas, 4, compensating());
+    assert_eq!(summary(&sagas).remaining, names(&["FIRST", "MORE"]), "what was never requested need not be undone");
+    begin(&sagas, saga(2), "ERRAND", Key::User(user(1)), 1);
+    assert!(Arc::ptr_eq(&view(&sagas).plan, &sagas.saga(saga(2)).unwrap().plan), "equal plans are one");
+    begin(&sagas, saga(3), "OTHER", Key::User(user(1)), 1);
+    assert!(sagas.saga(saga(3)).unwrap().plan.is_empty());
+}
+
+#[test]
+fn nothing_remains_of_a_saga_that_has_ended() {
+    let sagas = begun();
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, SagaCompleted { saga: SAGA });
+    assert!(summary(&sagas).remaining.is_empty());
 }
 
 #[test]
@@ -219,7 +293,7 @@ fn open_sagas_are_tallied_by_process_and_status() {
     tell(&sagas, 6, SagaCompleted { saga: saga(4) });
     let tally = |status, count, seconds| Tally { process: "ERRAND".into(), status, count, oldest: Some(at(seconds)) };
     let expected = [tally(SagaStatus::Running, 2, 2), tally(SagaStatus::CompensationFailed, 1, 1)];
-    assert_eq!(sagas.tallies(), expected);
+    assert_eq!((sagas.tallies(), sagas.count_open()), (expected.into(), 3));
 }
 
 #[test]
@@ -252,4 +326,75 @@ fn of_those_that_ended_the_last_of_each_process_are_kept() {
     assert_eq!(listed(&sagas, &SagaFilter::default()).len(), ENDED_MAX + 2);
     tell(&sagas, 9_999, SagaRetryOrdered { saga: saga(10), by: None, reason: "too late".to_owned() });
     assert_eq!(sagas.saga(saga(10)), None);
+}
+
+#[test]
+fn a_saga_that_begins_again_takes_the_place_of_the_one_that_ended() {
+    let sagas = begun();
+    tell(&sagas, 2, requested(&FIRST, false));
+    tell(&sagas, 3, SagaCompleted { saga: SAGA });
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 4);
+    let seen = view(&sagas);
+    assert_eq!((seen.status, seen.started_at, seen.ended_at), (SagaStatus::Running, at(4), None));
+    assert_eq!((seen.steps.len(), seen.history.iter().count()), (0, 1));
+    assert_eq!(listed(&sagas, &SagaFilter::default()), [SAGA]);
+    assert_eq!((sagas.count_open(), sagas.concerning(user(1))), (1, vec![SAGA]));
+    // The end of the former one is forgotten without the present one.
+    for n in 10..10 + ENDED_MAX as u128 {
+        begin(&sagas, saga(n), "ERRAND", Key::User(user(2)), 5);
+        tell(&sagas, i64::try_from(n).unwrap(), SagaCompleted { saga: saga(n) });
+    }
+    assert_eq!(view(&sagas).started_at, at(4));
+    tell(&sagas, 9_999, SagaCompleted { saga: SAGA });
+    begin(&sagas, SAGA, "ERRAND", Key::User(user(1)), 10_000);
+    assert_eq!(listed(&sagas, &SagaFilter { open: Some(true), ..SagaFilter::default() }), [SAGA]);
+}
+
+fn destroy_key(sagas: &Given<Sagas>, user: UserId) {
+    sagas.tell(Key::User(user), at(50), [Event::from(UserKeyDestroyed { user })]);
+}
+
+#[test]
+fn of_whoever_is_gone_for_good_no_saga_is_kept_that_has_ended_but_their_deletion() {
+    for first in [true, false] {
+        let mut sagas = Given { actor: Some(user(1)), ..Given::<Sagas>::default() };
+        if first {
+            destroy_key(&sagas, user(1));
+        }
+        begin(&sagas, saga(1), "ERRAND", Key::Post(PostId(Uuid::from_u128(2))), 1);
+        begin(&sagas, saga(2), "USER_DELETION", Key::User(user(1)), 1);
+        begin(&sagas, saga(3), "ERRAND", Key::User(user(1)), 1);
+        begin(&sagas, saga(4), "OTHER", Key::User(user(1)), 1);
+        sagas.actor = Some(user(2));
+        begin(&sagas, saga(5), "ERRAND", Key::User(user(2)), 1);
+        begin(&sagas, saga(6), "ERRAND", Key::User(user(1)), 1);
+        for n in [1, 2, 4, 5, 6] {
+            tell(&sagas, 2, SagaCompleted { saga: saga(n) });
+        }
+        destroy_key(&sagas, user(1));
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 3, 5].map(saga), "the third is still open");
+        tell(&sagas, 60, SagaCompleted { saga: saga(3) });
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 5].map(saga));
+        assert!(sagas.concerning(user(1)).is_empty());
+        begin(&sagas, saga(1), "ERRAND", Key::User(user(1)), 70);
+        assert_eq!(listed(&sagas, &SagaFilter::default()), [2, 5, 1].map(saga), "it has begun again");
+    }
+}
+
+#[test]
+fn what_is_kept_of_others_does_not_depend_on_when_somebody_went() {
+    let kept = |first: bool| {
+        let sagas = Given::<Sagas>::default();
+        if first {
+            destroy_key(&sagas, user(1));
+        }
+        for n in 0..2 * ENDED_MAX as u128 {
+            begin(&sagas, saga(n), "ERRAND", Key::User(user(n % 2)), 1);
+            tell(&sagas, 2 + i64::try_from(n).unwrap(), SagaCompleted { saga: saga(n) });
+        }
+        destroy_key(&sagas, user(1));
+        listed(&sagas, &SagaFilter::default())
+    };
+    assert_eq!(kept(true).len(), ENDED_MAX / 2);
+    assert_eq!(kept(true), kept(false));
 }

@@ -168,3 +168,13 @@ fn a_destroyed_key_frees_the_texts_of_an_account_that_was_never_disabled() {
     assert!(!users.holds(user(1)));
     assert_eq!((users.profile(user(1)), holder(&users, 1)), (None, None));
 }
+
+#[test]
+fn who_is_gone_is_known_and_need_not_be_waited_for() {
+    let users = Given::<Users>::default();
+    (1..=3).for_each(|n| create(&users, user(n.into()), n, 1));
+    tell(&users, user(2), UserDisabled { user: user(2) });
+    tell(&users, user(3), UserKeyDestroyed { user: user(3) });
+    assert!(users.are_known(&[1, 2, 3].map(user)) && users.are_known(&[]));
+    assert!(!users.are_known(&[1, 2, 3, 4].map(user)), "the fourth may be on the way");
+}

@@ -10,6 +10,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub(crate) const SAGAS: u8 = 5;
+/// Of those who are gone these sagas alone are remembered.
+pub(crate) const USER_DELETION: &str = "USER_DELETION";
+/// Stands for what was done before the saga began: it is undone without having been requested.
+const BEFORE: u8 = u8::MAX;
 
 /// Where each of them stands.
 #[derive(Default)]
@@ -38,6 +42,8 @@ impl Course {
                 let ordered = SagaRetryOrdered { saga: id, by: None, reason: "a test".to_owned() };
                 (State::Compensating(*n), vec![ordered.into()])
             }
+            // Now and then one begins again under the id of one that ended.
+            Some(State::Ended) if c.is_multiple_of(4) => begin(id, n),
             Some(State::Ended) => return None,
         };
         self.0.insert(id, state);
@@ -47,7 +53,11 @@ impl Course {
 }
 
 fn begin(saga: SagaId, n: u8) -> (State, Vec<SagaEvent>) {
-    let process = if n < 3 { "ERRAND" } else { "OTHER" };
+    let process = match n {
+        0..=1 => "ERRAND",
+        2..=3 => "OTHER",
+        _ => USER_DELETION,
+    };
     let data = SagaData::new(process, &BTreeMap::<String, String>::new());
     (State::Running(0), vec![SagaStarted { saga, data }.into(), requested(saga, 0, false)])
 }
@@ -89,13 +99,21 @@ fn undo(saga: SagaId, n: u8, c: u8) -> (State, Vec<SagaEvent>) {
             (State::Compensating(n), vec![retried.into()])
         }
         1 => (State::Failed(n), vec![SagaCompensationFailed { saga, step, error: format!("failed {c}") }.into()]),
-        _ if n == 0 => (State::Ended, vec![StepUndone { saga, step }.into(), SagaCompensated { saga }.into()]),
+        2 if n == 0 => {
+            (State::Compensating(BEFORE), vec![StepUndone { saga, step }.into(), requested(saga, BEFORE, true)])
+        }
+        _ if n == 0 || n == BEFORE => {
+            (State::Ended, vec![StepUndone { saga, step }.into(), SagaCompensated { saga }.into()])
+        }
         _ => (State::Compensating(n - 1), vec![StepUndone { saga, step }.into(), requested(saga, n - 1, true)]),
     }
 }
 
 fn step(n: u8) -> Step {
-    Step(Cow::Owned(format!("STEP_{n}")))
+    match n {
+        BEFORE => Step::named("BEFORE"),
+        n => Step(Cow::Owned(format!("STEP_{n}"))),
+    }
 }
 
 fn requested(saga: SagaId, n: u8, compensation: bool) -> SagaEvent {

@@ -1,213 +1,203 @@
-//! One scenario for each way a saga can go by itself, over people and posts of its own.
+//! One scenario for each way in which a saga goes by itself, over people and posts of its own.
 
-use super::Stand;
-use commands::{Account, SagaCommand};
-use events::{
-    CipherKey, Content, Digest, Email, Key, PasswordHash, PostDrafted, PostId, SagaData, SagaId, Sealable, Sealed,
-    Step, UserId, Username,
-};
-use sagas::deletion::{self, DeletionData};
-use sagas::post_creation::{self, PostCreationData};
-use sagas::registration::{self, RegistrationData};
-use sagas::rename::{self, Change, RenameData};
+use super::people::{Person, uuid};
+use super::ready::{At, Before, Ready, Setting};
+use commands::{Own, POSTS_IN_CREATION_MAX, Process, User};
+use events::{Key, PostId, SagaId, Step};
+use sagas::deletion::{Deletion, DeletionData};
+use sagas::post_creation::{PostCreation, PostCreationData, RESERVE_FEED_SLOT};
+use sagas::registration::{self, Registration};
+use sagas::rename::{self, Rename};
 use serde_json::Value;
-use uuid::Uuid;
+use std::time::Duration;
 
-/// A saga that is to be run, and what comes of it if nothing goes wrong.
+/// A saga that is to be run.
+#[derive(Clone)]
 pub struct Scenario {
     /// Its name in the table.
     pub name: &'static str,
-    /// Its steps, if nothing goes wrong; with each whether it can be undone.
-    pub steps: Vec<(Step, bool)>,
-    /// Steps that are refused by themselves.
-    pub undone: Vec<Step>,
-    /// What must have happened at the end, exactly once each: if completed, if compensated.
-    pub events: (Vec<&'static str>, Vec<&'static str>),
-    /// How many claims the person holds at the end: if completed, if compensated.
-    pub claims: (usize, usize),
     kind: Kind,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    Registration { taken: Option<&'static str> },
+    Registration { taken: Taken },
     Post { author: Author },
-    Rename { email: bool, taken: bool },
+    Rename { email: bool, username: bool, taken: Taken },
+    Respelling,
     Deletion,
+}
+
+/// What somebody else has already.
+#[derive(Clone, Copy, PartialEq)]
+enum Taken {
+    Nothing,
+    Email,
+    Username,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Author {
     There,
     Nowhere,
-    Disabled,
-}
-
-/// A saga ready to begin.
-pub struct Ready {
-    /// Which.
-    pub saga: SagaId,
-    /// On which key.
-    pub key: Key,
-    /// Whose claims are counted.
-    pub user: UserId,
-    /// What begins it.
-    pub start: SagaCommand,
+    Deleted,
+    /// With as many posts in creation as may be.
+    Busy,
 }
 
 /// Every scenario. A new saga is a line here.
 pub fn all() -> Vec<Scenario> {
-    let register = |name, taken| Scenario::registration(name, taken);
+    let of = |name, kind| Scenario { name, kind };
+    let rename = |email, username, taken| Kind::Rename { email, username, taken };
     vec![
-        register("registration", None),
-        register("registration, address taken", Some("email")),
-        register("registration, name taken", Some("username")),
-        Scenario::post("post", Author::There),
-        Scenario::post("post of nobody", Author::Nowhere),
-        Scenario::post("post of a deleted author", Author::Disabled),
-        Scenario::rename("rename", false, false),
-        Scenario::rename("rename, both", true, false),
-        Scenario::rename("rename, name taken", false, true),
-        Scenario::deletion(),
+        of("registration", Kind::Registration { taken: Taken::Nothing }),
+        of("registration, address taken", Kind::Registration { taken: Taken::Email }),
+        of("registration, name taken", Kind::Registration { taken: Taken::Username }),
+        of("post", Kind::Post { author: Author::There }),
+        of("post of nobody", Kind::Post { author: Author::Nowhere }),
+        of("post of a deleted author", Kind::Post { author: Author::Deleted }),
+        of("post, no place left", Kind::Post { author: Author::Busy }),
+        of("rename, name", rename(false, true, Taken::Nothing)),
+        of("rename, address", rename(true, false, Taken::Nothing)),
+        of("rename, both", rename(true, true, Taken::Nothing)),
+        of("rename, name taken", rename(false, true, Taken::Username)),
+        of("rename, both, name taken", rename(true, true, Taken::Username)),
+        of("rename, spelled otherwise", Kind::Respelling),
+        of("deletion", Kind::Deletion),
     ]
 }
 
+/// How often events happen, by name; what is not named does not happen.
+pub type Counts = &'static [(&'static str, usize)];
+
 impl Scenario {
-    fn registration(name: &'static str, taken: Option<&'static str>) -> Self {
-        use registration::{CLAIM_EMAIL, CLAIM_USERNAME, CONFIRM_EMAIL, CONFIRM_USERNAME};
-        let all = vec![(CLAIM_EMAIL, true), (CLAIM_USERNAME, true), (CONFIRM_EMAIL, false), (CONFIRM_USERNAME, false)];
-        let (steps, undone) = match taken {
-            None => (all, vec![]),
-            Some("email") => (all[..1].to_vec(), vec![CLAIM_EMAIL]),
-            Some(_) => (all[..2].to_vec(), vec![CLAIM_USERNAME, CLAIM_EMAIL]),
-        };
-        let events = (vec!["user.created", "saga.completed"], vec!["saga.compensated"]);
-        Self { name, steps, undone, events, claims: (2, 0), kind: Kind::Registration { taken } }
-    }
-
-    fn post(name: &'static str, author: Author) -> Self {
-        use post_creation::{COMMIT_FEED_SLOT, RESERVE_FEED_SLOT};
-        let (steps, undone) = match author {
-            Author::There => (vec![(RESERVE_FEED_SLOT, true), (COMMIT_FEED_SLOT, false)], vec![]),
-            Author::Nowhere | Author::Disabled => (vec![(RESERVE_FEED_SLOT, true)], vec![RESERVE_FEED_SLOT]),
-        };
-        let events = (
-            vec!["post.drafted", "post.draft_published", "saga.completed"],
-            vec!["post.drafted", "post.draft_dropped", "saga.compensated"],
-        );
-        let claims = if author == Author::There { 2 } else { 0 };
-        Self { name, steps, undone, events, claims: (claims, claims), kind: Kind::Post { author } }
-    }
-
-    fn rename(name: &'static str, email: bool, taken: bool) -> Self {
-        use rename::{CLAIM_EMAIL, CLAIM_USERNAME, CONFIRM_EMAIL, CONFIRM_USERNAME, VACATE_EMAIL, VACATE_USERNAME};
-        let mut steps = vec![(CLAIM_USERNAME, true), (CONFIRM_USERNAME, false), (VACATE_USERNAME, false)];
-        let mut completed = vec!["user.username_changed", "saga.completed"];
-        if email {
-            steps.extend([(CLAIM_EMAIL, true), (CONFIRM_EMAIL, false), (VACATE_EMAIL, false)]);
-            completed.push("user.email_changed");
+    /// The name of its process.
+    pub fn process(&self) -> &'static str {
+        match self.kind {
+            Kind::Registration { .. } => Registration::NAME,
+            Kind::Post { .. } => PostCreation::NAME,
+            Kind::Rename { .. } | Kind::Respelling => Rename::NAME,
+            Kind::Deletion => Deletion::NAME,
         }
-        let undone = if taken { vec![CLAIM_USERNAME] } else { vec![] };
-        if taken {
-            steps.truncate(1);
+    }
+
+    /// The step that is refused by itself.
+    pub fn refused(&self) -> Option<Step> {
+        match self.kind {
+            Kind::Registration { taken: Taken::Email } => Some(registration::CLAIM_EMAIL),
+            Kind::Registration { taken: Taken::Username } => Some(registration::CLAIM_USERNAME),
+            Kind::Post { author: Author::Nowhere | Author::Deleted | Author::Busy } => Some(RESERVE_FEED_SLOT),
+            Kind::Rename { taken: Taken::Username, .. } => Some(rename::CLAIM_USERNAME),
+            _ => None,
         }
-        let events = (completed, vec!["saga.compensated"]);
-        Self { name, steps, undone, events, claims: (2, 2), kind: Kind::Rename { email, taken } }
     }
 
-    fn deletion() -> Self {
-        use deletion::{DESTROY_KEY, ERASE, PASS_READ_MODELS, SWEEP, VACATE_EMAIL, VACATE_USERNAME};
-        let steps = [ERASE, SWEEP, VACATE_EMAIL, VACATE_USERNAME, PASS_READ_MODELS, DESTROY_KEY];
-        let events = (vec!["user.disabled", "user.key_destroyed", "saga.completed"], vec![]);
-        let steps = steps.into_iter().map(|step| (step, false)).collect();
-        Self { name: "deletion", steps, undone: vec![], events, claims: (0, 0), kind: Kind::Deletion }
+    /// Whether the person has an account before it begins and it is theirs to lose.
+    pub fn is_of_a_member(&self) -> bool {
+        match self.kind {
+            Kind::Post { author } => matches!(author, Author::There | Author::Busy),
+            Kind::Rename { .. } | Kind::Respelling => true,
+            Kind::Registration { .. } | Kind::Deletion => false,
+        }
     }
 
-    /// Makes what must be there before, for the `n`th run.
-    pub async fn prepare(&self, stand: &mut Stand, n: u128) -> Ready {
-        let (user, other, post) = (id(n, 1), id(n, 2), PostId(uuid(n, 3)));
-        let saga = SagaId(uuid(n, 10));
-        let (key, data, with): (Key, SagaData, Value) = match self.kind {
+    /// Whether the person has an account by this step.
+    pub(super) fn has_made_a_member(&self, ready: &Ready, at: &At) -> bool {
+        self.kind == (Kind::Registration { taken: Taken::Nothing }) && !ready.can_undo(&at.step)
+    }
+
+    /// Whether another change of the person's address and name would get into its way.
+    pub fn is_a_rename(&self) -> bool {
+        matches!(self.kind, Kind::Rename { .. })
+    }
+
+    /// Whether the step gives back what the person may take again.
+    pub(super) fn gives_back(&self, step: &Step) -> bool {
+        self.is_a_rename() && [rename::VACATE_EMAIL, rename::VACATE_USERNAME].contains(step)
+    }
+
+    /// What happens on the saga's own key besides the saga itself: all of it, if it is completed or else undone.
+    pub fn happens_here(&self, completed: bool) -> Counts {
+        match (self.kind, completed) {
+            (Kind::Registration { .. }, true) => &[("user.created", 1)],
+            (Kind::Registration { .. }, false) => &[("user.key_destroyed", 1)],
+            (Kind::Post { .. }, true) => &[("post.drafted", 1), ("post.draft_published", 1)],
+            (Kind::Post { .. }, false) => &[("post.drafted", 1), ("post.draft_dropped", 1)],
+            (Kind::Rename { email: true, username: true, .. }, true) => {
+                &[("user.email_changed", 1), ("user.username_changed", 1)]
+            }
+            (Kind::Rename { email: true, .. }, true) => &[("user.email_changed", 1)],
+            (Kind::Rename { .. } | Kind::Respelling, true) => &[("user.username_changed", 1)],
+            (Kind::Rename { .. } | Kind::Respelling, false) => &[],
+            (Kind::Deletion, _) => &[("user.disabled", 1), ("user.key_destroyed", 1)],
+        }
+    }
+
+    /// What happens on other keys if it is completed.
+    pub fn happens_there(&self) -> Counts {
+        match self.kind {
+            Kind::Registration { .. } => &[("claim.reserved", 2), ("claim.confirmed", 2)],
+            Kind::Post { .. } => &[("feed_slot.reserved", 1), ("feed_slot.committed", 1)],
+            Kind::Rename { email: true, username: true, .. } => {
+                &[("claim.reserved", 2), ("claim.confirmed", 2), ("claim.released", 2)]
+            }
+            Kind::Rename { .. } => &[("claim.reserved", 1), ("claim.confirmed", 1), ("claim.released", 1)],
+            Kind::Respelling => &[],
+            Kind::Deletion => &[("claim.released", 2)],
+        }
+    }
+
+    /// What one run of it is about, on a log of so many partitions.
+    pub fn ready(&self, run: u128, partitions: u32) -> Ready {
+        let (person, other) = (Person::of(run, 1, partitions), Person::of(run, 2, partitions));
+        let account = person.account();
+        let rename = |email, username| person.rename((account.email, account.username), email, username);
+        let setting = self.setting(run, &person, &other, partitions);
+        let member = Own { user: User::Active(account), ..Own::default() };
+        match self.kind {
             Kind::Registration { taken } => {
-                let (mut email, mut username) = (digest(n, 1), digest(n, 2));
-                if let Some(taken) = taken {
-                    stand.register(n, other, digest(n, 3), digest(n, 4)).await;
-                    *(if taken == "email" { &mut email } else { &mut username }) =
-                        digest(n, if taken == "email" { 3 } else { 4 });
-                }
-                (Key::User(user), registration_data(user, email, username), Value::Null)
+                let email = if taken == Taken::Email { other.email } else { person.email };
+                let username = if taken == Taken::Username { other.username } else { person.username };
+                let data = person.having(email, username).registration();
+                Ready::new(Registration, setting, data, Value::Null, Own::default())
             }
-            Kind::Post { author } => {
-                if author != Author::Nowhere {
-                    stand.register(n, user, digest(n, 1), digest(n, 2)).await;
-                }
-                if author == Author::Disabled {
-                    stand
-                        .run_saga(SagaId(uuid(n, 11)), Key::User(user), DeletionData { user }.into(), Value::Null)
-                        .await;
-                }
-                let content = sealed(user, &Content::parse("hello").expect("short"));
-                let drafted = PostDrafted { post, author: user, content, hashtags: None, mentions: None };
-                let data = PostCreationData { post, author: user };
-                (Key::Post(post), data.into(), post_creation::opening(&drafted))
+            Kind::Post { .. } => {
+                let (post, with) = person.draft();
+                Ready::new(PostCreation, setting, PostCreationData { post, author: person.id }, with, Own::default())
             }
-            Kind::Rename { email, taken } => {
-                stand.register(n, user, digest(n, 1), digest(n, 2)).await;
-                if taken {
-                    stand.register(n, other, digest(n, 3), digest(n, 4)).await;
-                }
-                let account = stand.account(user).await;
-                (Key::User(user), rename_data(n, user, &account, email), Value::Null)
+            Kind::Rename { email, username, taken } => {
+                let name = if taken == Taken::Username { other.username } else { person.other_username(3) };
+                let data = rename(email.then(|| person.other_email(3)), username.then_some(name));
+                Ready::new(Rename, setting, data, Value::Null, member)
             }
+            Kind::Respelling => Ready::new(Rename, setting, rename(None, Some(person.username)), Value::Null, member),
             Kind::Deletion => {
-                stand.register(n, user, digest(n, 1), digest(n, 2)).await;
-                (Key::User(user), DeletionData { user }.into(), Value::Null)
+                let process = Deletion { stragglers: Duration::ZERO };
+                let disabled = Own { user: User::Disabled(account), ..Own::default() };
+                Ready::new(process, setting, DeletionData { user: person.id }, Value::Null, disabled)
             }
-        };
-        Ready { saga, key, user, start: SagaCommand::Start { saga, data, with } }
+        }
     }
-}
 
-pub(super) fn uuid(n: u128, kind: u128) -> Uuid {
-    Uuid::from_u128((n << 32) + kind)
-}
-
-fn id(n: u128, kind: u128) -> UserId {
-    UserId(uuid(n, kind))
-}
-
-fn digest(n: u128, kind: u8) -> Digest {
-    let mut digest = [kind; 32];
-    digest[..16].copy_from_slice(&n.to_be_bytes());
-    Digest(digest)
-}
-
-fn sealed<T: Sealable>(user: UserId, value: &T) -> Sealed<T> {
-    Sealed::seal(value, &CipherKey::new(user.into(), &[1; 32]))
-}
-
-pub(super) fn registration_data(user: UserId, email_claim: Digest, username_claim: Digest) -> SagaData {
-    let data = RegistrationData {
-        user,
-        email: sealed(user, &Email::parse("ada@example.com").expect("one")),
-        username: sealed(user, &Username::parse("ada").expect("one")),
-        password: sealed(user, &PasswordHash::new("$argon2id$".to_owned())),
-        email_claim,
-        username_claim,
-    };
-    data.into()
-}
-
-fn rename_data(n: u128, user: UserId, account: &Account, with_email: bool) -> SagaData {
-    let email = with_email.then(|| Change {
-        from: account.email,
-        to: sealed(user, &Email::parse("lovelace@example.com").expect("one")),
-        claim: digest(n, 5),
-    });
-    let username = Some(Change {
-        from: account.username,
-        to: sealed(user, &Username::parse("lovelace").expect("one")),
-        claim: digest(n, 4),
-    });
-    RenameData { user, email, username }.into()
+    /// Who is there before it begins, and what has become of them.
+    fn setting(&self, run: u128, person: &Person, other: &Person, partitions: u32) -> Setting {
+        let of =
+            |which, person: &Person, data| Before { saga: SagaId(uuid(run, which)), key: Key::User(person.id), data };
+        let registered = |which, person: &Person| of(which, person, person.registration().into());
+        let (person_is_there, other_is_there) = match self.kind {
+            Kind::Registration { taken } => (false, taken != Taken::Nothing),
+            Kind::Post { author } => (author != Author::Nowhere, false),
+            Kind::Rename { taken, .. } => (true, taken != Taken::Nothing),
+            Kind::Respelling | Kind::Deletion => (true, false),
+        };
+        let mut before = Vec::new();
+        before.extend(person_is_there.then(|| registered(20, person)));
+        before.extend(other_is_there.then(|| registered(21, other)));
+        if self.kind == (Kind::Post { author: Author::Deleted }) {
+            before.push(of(22, person, DeletionData { user: person.id }.into()));
+        }
+        let drafts = if self.kind == (Kind::Post { author: Author::Busy }) { POSTS_IN_CREATION_MAX as u128 } else { 0 };
+        let held = (0..drafts).map(|draft| PostId(uuid(run, 100 + draft))).collect();
+        Setting { run, person: person.clone(), before, held, partitions }
+    }
 }

@@ -7,7 +7,7 @@ use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Request, R
 use events::{CommandId, Keyring, SagaId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Parts, ServerEffects};
+use gateway::{Elsewhere, Parts, ServerEffects};
 use journal::Partition;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -90,6 +90,7 @@ impl WorldEffects {
             router: self.router.clone(),
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
             projections,
+            elsewhere: Elsewhere::nowhere(),
             footprint,
             clock: Arc::clone(&self.clock),
             fresh: Arc::new(move || dice.uuid()),

@@ -1,15 +1,12 @@
 //! A saga as operators see it.
 
-use events::{Step, Timestamp};
+use events::Timestamp;
 use projections::sagas::{SagaSummary, SagaView, StepPhase, tables};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// The kinds of sagas with all their steps.
-pub(crate) type Plans = [(&'static str, &'static [Step])];
 
 /// A saga.
 #[derive(Serialize, ToSchema)]
@@ -26,15 +23,21 @@ pub(crate) struct Saga {
     actor: Option<Uuid>,
     /// Where it stands.
     status: &'static str,
-    /// Why it is being undone, or why that failed.
+    /// Why it is being undone.
     #[schema(value_type = Option<String>, required = true)]
     reason: Option<Arc<str>>,
+    /// Why that failed; null from when it is to be tried again.
+    #[schema(value_type = Option<String>, required = true)]
+    failure: Option<Arc<str>>,
     /// When it began.
     #[schema(schema_with = crate::schemas::time)]
     started_at: Timestamp,
-    /// When it changed last.
+    /// When something last happened to it.
     #[schema(schema_with = crate::schemas::time)]
     updated_at: Timestamp,
+    /// When it last got on: what is tried again and again does not.
+    #[schema(schema_with = crate::schemas::time)]
+    progressed_at: Timestamp,
     /// When it ended; null before.
     #[schema(schema_with = crate::schemas::time_or_null, required = true)]
     ended_at: Option<Timestamp>,
@@ -66,6 +69,9 @@ pub(crate) struct Waiting {
     /// When it is tried next.
     #[schema(schema_with = crate::schemas::time)]
     next_retry: Timestamp,
+    /// What came of the last attempt; null if there was none.
+    #[schema(value_type = Option<String>, required = true)]
+    error: Option<Arc<str>>,
 }
 
 /// A saga with all that happened to it.
@@ -130,8 +136,7 @@ pub(crate) struct Happened {
 }
 
 impl Saga {
-    pub(crate) fn of(summary: SagaSummary, plans: &Plans) -> Self {
-        let steps_remaining = remaining(&summary, plans);
+    pub(crate) fn of(summary: SagaSummary) -> Self {
         let until = summary.ended_at.unwrap_or_else(Timestamp::now);
         let waiting = summary.waiting.into_iter().map(|waiting| Waiting {
             step: waiting.step,
@@ -139,6 +144,7 @@ impl Saga {
             since: waiting.since,
             attempts: waiting.attempts,
             next_retry: waiting.due,
+            error: waiting.error,
         });
         Self {
             id: summary.id.0,
@@ -147,32 +153,21 @@ impl Saga {
             actor: summary.actor.map(|user| user.0),
             status: summary.status.name(),
             reason: summary.reason,
+            failure: summary.failure,
             started_at: summary.started_at,
             updated_at: summary.updated_at,
+            progressed_at: summary.progressed_at,
             ended_at: summary.ended_at,
             age_s: until.since(summary.started_at).as_secs_f64(),
             waiting_for: waiting.collect(),
-            steps_remaining,
+            steps_remaining: summary.remaining,
             steps_compensated: summary.compensated,
         }
     }
 }
 
-/// Of one that goes forward also those steps that it has not come to yet.
-fn remaining(summary: &SagaSummary, plans: &Plans) -> Vec<Arc<str>> {
-    let plan = plans.iter().find(|(name, _)| *name == &*summary.process).map(|(_, steps)| *steps);
-    match plan {
-        Some(plan) if summary.status.name() == "RUNNING" => {
-            let names =
-                plan.iter().map(|step| &*step.0).filter(|name| !summary.done.iter().any(|done| &**done == *name));
-            names.map(Arc::from).collect()
-        }
-        _ => summary.remaining.clone(),
-    }
-}
-
 impl SagaDetail {
-    pub(crate) fn of(view: &SagaView, plans: &Plans) -> Self {
+    pub(crate) fn of(view: &SagaView) -> Self {
         let steps = view.steps.iter().map(|step| StepDetail {
             step: Arc::clone(&step.name),
             phase: phase(step.phase),
@@ -192,7 +187,7 @@ impl SagaDetail {
             by: it.by.map(|user| user.0),
         });
         Self {
-            saga: Saga::of(SagaSummary::of(view), plans),
+            saga: Saga::of(SagaSummary::of(view)),
             steps: steps.collect(),
             history: history.collect(),
             history_left_out: view.history.left_out(),

@@ -1,0 +1,56 @@
+//! Where posts stand: what everybody sees in the lists, and apart from these what the author alone sees, or nobody. So a
+//! list has nothing in it that a reader of it must pass over.
+
+use super::threads::Thread;
+use crate::listing::Place;
+use events::{PostId, UserId};
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) latest: BTreeSet<Place>,
+    pub(super) by_author: HashMap<UserId, BTreeSet<Place>>,
+    /// Drafts, and what nobody is shown.
+    unlisted: BTreeSet<(UserId, PostId)>,
+}
+
+impl Orders {
+    /// All that an author has written, listed or not.
+    pub(super) fn of(&self, author: UserId) -> impl Iterator<Item = PostId> {
+        let unlisted = self.unlisted.range((author, PostId(Uuid::nil()))..=(author, PostId(Uuid::max())));
+        let listed = self.by_author.get(&author).into_iter().flatten();
+        listed.map(|(_, id)| PostId(*id)).chain(unlisted.map(|(_, post)| *post))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.latest.is_empty() && self.by_author.is_empty() && self.unlisted.is_empty()
+    }
+
+    pub(super) fn put(&mut self, post: PostId, thread: &Thread) {
+        if thread.is_listed() {
+            let place = (thread.created_at, post.0);
+            self.latest.insert(place);
+            self.by_author.entry(thread.author).or_default().insert(place);
+        } else {
+            self.unlisted.insert((thread.author, post));
+        }
+    }
+
+    /// Takes it out of where it was put; nothing of it may have changed since.
+    pub(super) fn take(&mut self, post: PostId, thread: &Thread) {
+        if !thread.is_listed() {
+            self.unlisted.remove(&(thread.author, post));
+            return;
+        }
+        let place = (thread.created_at, post.0);
+        self.latest.remove(&place);
+        if let Some(order) = self.by_author.get_mut(&thread.author) {
+            order.remove(&place);
+            if order.is_empty() {
+                self.by_author.remove(&thread.author);
+            }
+        }
+    }
+}
