@@ -2,14 +2,15 @@
 //! what goes wrong with it: it fails, takes long, its answer is lost, or whoever waits for it is gone.
 
 use super::history::Recorder;
-use super::{Dice, Fault, MemoryKeyring, Network, Reading, Story, fate};
+use super::{Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, fate};
 use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Request, Router, Transport};
 use events::{CommandId, Keyring, SagaId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateway::{Elsewhere, Parts, ServerEffects};
-use journal::Partition;
+use journal::{Offset, Partition};
 use parking_lot::Mutex;
+use projections::Projections;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -41,13 +42,16 @@ pub(super) struct WorldEffects {
     pub(super) dice: Dice,
     pub(super) story: Story,
     pub(super) rates: Mutex<EffectRates>,
+    pub(super) log: SimulatedLog,
+    pub(super) violations: Arc<Mutex<Vec<String>>>,
 }
 
 impl Effects for WorldEffects {
     fn carry_out(&self, saga: SagaId, effect: Effect) -> EffectFuture {
         let (dice, story, rates) = (self.dice.clone(), self.story.clone(), *self.rates.lock());
         let once_in = move |times: usize| times > 0 && dice.once_in(times);
-        let (real, dice) = (self.of_now(), self.dice.clone());
+        let (projections, real) = self.of_now();
+        let (dice, log, violations) = (self.dice.clone(), self.log.clone(), Arc::clone(&self.violations));
         let waits = Waits { effect, story: self.story.clone(), in_vain: true };
         Box::pin(async move {
             let what = format_args!("{effect:?}").to_string();
@@ -64,7 +68,11 @@ impl Effects for WorldEffects {
                 story.fault(Fault::EffectSlow, &what);
                 sleep(dice.micros(100_000, 5_000_000)).await;
             }
+            let before = log.ends();
             let outcome = now_and_then(&dice, real.carry_out(saga, effect)).await;
+            if effect.waits() && matches!(outcome, Outcome::Done { .. }) && !is_passed(&projections, &before) {
+                violations.lock().push(format!("{what} is done, and a read model is behind {before:?}"));
+            }
             story.tell(format_args!("{what} of saga {saga}: {outcome:?}"));
             waits.end();
             if once_in(rates.answer_lost_one_in) {
@@ -82,20 +90,35 @@ impl WorldEffects {
         *self.rates.lock() = rates;
     }
 
+    /// What happened that must not.
+    pub(super) fn violations(&self) -> Vec<String> {
+        self.violations.lock().clone()
+    }
+
     /// The real thing, over the read models of this moment.
-    fn of_now(&self) -> ServerEffects {
+    fn of_now(&self) -> (Arc<Projections>, ServerEffects) {
         let (projections, footprint) = self.reading.footprint();
         let dice = self.dice.clone();
-        ServerEffects::new(Parts {
+        let real = ServerEffects::new(Parts {
             router: self.router.clone(),
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
-            projections,
+            projections: Arc::clone(&projections),
             elsewhere: Elsewhere::nowhere(),
             footprint,
             clock: Arc::clone(&self.clock),
             fresh: Arc::new(move || dice.uuid()),
-        })
+        });
+        (projections, real)
     }
+}
+
+/// Whether every read model has passed all that lies before these ends.
+fn is_passed(projections: &Projections, ends: &[Offset]) -> bool {
+    let passed = |model, partition, end| {
+        projections.progress(model, partition).is_some_and(|progress| progress.borrow().next >= end)
+    };
+    let mut ends = (0..).map(Partition).zip(ends);
+    ends.all(|(partition, end)| projections.names().all(|model| passed(model, partition, *end)))
 }
 
 /// Polls a future now and then rather than when it is woken: whom a watch wakes first is chance, and not the seed's.

@@ -1,19 +1,18 @@
 //! The read side of a simulated node: the real read models and runners, which crash and stand still.
 
+mod models;
 mod stored;
 
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
-use commands::{Clock, Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
-use events::{CommentId, Digest, PostId, SessionId, UserId};
+use commands::Clock;
+use events::UserId;
 use futures::FutureExt;
 use gateway::Footprint;
 use journal::{Journal, JournalError, Partition, Position};
+pub use models::{Models, Shown, Thing};
 use parking_lot::Mutex;
-use projections::sagas::{SagaFilter, SagaSummary};
-use projections::sessions::SessionState;
-use projections::users::Claims;
-use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Stop, Users};
+use projections::{Projections, ProjectionsOptions, Stop};
 use std::sync::Arc;
 use std::time::Duration;
 use stored::{Slot, StoredModel};
@@ -26,153 +25,8 @@ use tokio_util::sync::CancellationToken;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Former runners that go on beside the present ones.
 const FORMER_MAX: usize = 24;
-/// More than any list has.
-const ALL: usize = 10_000;
-/// The names of all read models.
-const MODELS: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 /// How often operators look for parked keys at the end.
 const RETRIES_MAX: usize = 200;
-
-/// What is there or not, and can be read.
-#[derive(Clone, Copy, Debug)]
-pub enum Thing {
-    /// That this user likes this post.
-    Like(PostId, UserId),
-    /// A post.
-    Post(PostId),
-    /// A post, or a draft of one, as its author sees it.
-    Draft(PostId, UserId),
-    /// A comment under a post.
-    Comment(PostId, CommentId),
-    /// An open session.
-    Session(SessionId),
-    /// That somebody is found by this name.
-    Name(UserId, Digest),
-}
-
-impl Thing {
-    /// What a command is about, if that is something that is there or not.
-    pub fn of(command: &Command) -> Option<Self> {
-        match command {
-            Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
-                Some(Self::Like(*post, *user))
-            }
-            Command::Post(PostCommand::Delete { post, .. }) => Some(Self::Post(*post)),
-            Command::Comment(
-                CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. },
-            ) => Some(Self::Comment(*post, *comment)),
-            Command::Session(SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. }) => {
-                Some(Self::Session(*session))
-            }
-            _ => None,
-        }
-    }
-
-    /// The read model that shows it.
-    pub fn model(self) -> &'static str {
-        match self {
-            Self::Like(..) | Self::Post(_) | Self::Draft(..) | Self::Comment(..) => "posts",
-            Self::Session(_) => "sessions",
-            Self::Name(..) => "users",
-        }
-    }
-}
-
-/// The read models of one build.
-#[derive(Clone)]
-pub struct Models {
-    users: Arc<Users>,
-    posts: Arc<Posts>,
-    sessions: Arc<Sessions>,
-    feed: Arc<Feed>,
-    sagas: Arc<Sagas>,
-}
-
-impl Models {
-    fn of(generation: u64) -> Self {
-        Self {
-            users: Arc::new(Users::with_generation(generation)),
-            posts: Arc::new(Posts::with_generation(generation)),
-            sessions: Arc::new(Sessions::with_generation(generation)),
-            feed: Arc::new(Feed::with_generation(generation)),
-            sagas: Arc::new(Sagas::with_generation(generation)),
-        }
-    }
-
-    fn all(&self) -> Vec<Arc<dyn ReadModel>> {
-        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone(), self.sagas.clone()]
-    }
-
-    /// Whether it can be read.
-    pub fn show(&self, thing: Thing) -> bool {
-        match thing {
-            Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
-            Thing::Post(post) => self.posts.post(post, None).is_some(),
-            Thing::Draft(post, author) => self.posts.post(post, Some(author)).is_some(),
-            Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
-            Thing::Name(user, claim) => self.users.by_username(claim) == Some(user),
-            Thing::Session(session) => matches!(self.session(session), SessionState::Open { .. }),
-        }
-    }
-
-    /// Every saga in short, as text.
-    fn sagas_as_text(&self) -> Vec<String> {
-        let sagas = self.sagas(&SagaFilter::default(), Page { limit: ALL, after: None });
-        sagas.iter().map(|saga| format!("{saga:?}")).collect()
-    }
-
-    /// What somebody claims.
-    pub fn claims(&self, user: UserId) -> Option<Claims> {
-        self.users.claims(user)
-    }
-
-    /// The sagas that the filter names.
-    pub fn sagas(&self, filter: &SagaFilter, page: Page) -> Vec<SagaSummary> {
-        self.sagas.list(filter, page).items
-    }
-
-    /// What is known of a session.
-    pub fn session(&self, session: SessionId) -> SessionState {
-        self.sessions.state(session)
-    }
-
-    /// Whether somebody has an account.
-    pub fn has_account(&self, user: UserId) -> bool {
-        self.users.holds(user)
-    }
-
-    /// All that can be read about these but sagas, as text: two equal texts are two equal read models.
-    fn dump(&self, Shown { users, posts, sessions }: &Shown<'_>) -> Vec<String> {
-        let page = || Page { limit: ALL, after: None };
-        let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
-        for user in *users {
-            lines.push(format!("{:?}", self.users.profile(*user)));
-            lines.push(format!("{:?}", self.users.followers(*user, page())));
-            lines.push(format!("{:?}", self.users.following(*user, page())));
-            lines.push(format!("{:?}", self.feed.latest(*user, page())));
-            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
-            lines.push(format!("{:?} {:?}", self.users.claims(*user), self.users.related(*user, ALL)));
-            lines.push(format!("{:?}", self.posts.traces(*user, ALL)));
-        }
-        for post in *posts {
-            lines.push(format!("{:?}", self.posts.post(*post, None)));
-            lines.push(format!("{:?}", self.posts.comments(*post, page())));
-            lines.push(format!("{:?}", self.posts.likes(*post, page())));
-        }
-        lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
-        lines
-    }
-}
-
-/// What is compared.
-pub struct Shown<'a> {
-    /// Everybody who ever had an account.
-    pub users: &'a [UserId],
-    /// Posts, dropped and deleted ones too.
-    pub posts: &'a [PostId],
-    /// Sessions.
-    pub sessions: &'a [SessionId],
-}
 
 /// A running runner.
 struct Running {
@@ -339,8 +193,7 @@ impl Reading {
     /// Where effects look for what is left of somebody, and how far that is.
     pub fn footprint(&self) -> (Arc<Projections>, Footprint) {
         let node = self.node.lock();
-        let Models { users, posts, sagas, .. } = node.models.clone();
-        (Arc::clone(&node.projections), Footprint { users, posts, sagas })
+        (Arc::clone(&node.projections), node.models.footprint())
     }
 
     /// What those do who look after it: runners that have stepped aside are started again, and parked keys tried again.
@@ -353,8 +206,17 @@ impl Reading {
         }
     }
 
-    /// What a read sees that must see this position; `None` if it had to give up waiting.
+    /// What a read of this model sees that must see this position; `None` if it had to give up waiting.
     pub async fn see<T>(&self, model: &str, position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
+        self.see_in(&[model], position, look).await
+    }
+
+    /// The same of a read of all models.
+    pub async fn see_all<T>(&self, position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
+        self.see_in(&Models::NAMES, position, look).await
+    }
+
+    async fn see_in<T>(&self, names: &[&str], position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
         let give_up = Instant::now() + WAIT_MAX;
         while Instant::now() < give_up {
             let (models, projections) = {
@@ -362,7 +224,7 @@ impl Reading {
                 (node.models.clone(), Arc::clone(&node.projections))
             };
             // Asked anew each time rather than waited for: whom a watch wakes first is chance, and not the seed's.
-            match projections.wait_for(&[model], &[position], Instant::now()).await {
+            match projections.wait_for(names, &[position], Instant::now()).await {
                 Ok(()) => return Some(look(&models)),
                 Err(lag) => {
                     for parked in lag.parked {
@@ -389,7 +251,7 @@ impl Reading {
 
     /// Waits until everything is applied, then says what is wrong with the read models, if anything: they must be those
     /// of a fold without faults, and show nothing of the gone.
-    pub async fn compare(&self, of: &Shown<'_>, gone: &[UserId]) -> Vec<String> {
+    pub async fn compare(&self, of: &Shown, gone: &[UserId]) -> Vec<String> {
         let mut wrong = self.ends.lock().clone();
         wrong.extend(self.faults.iter().flat_map(StoreFaults::violations));
         if !wrong.is_empty() {
@@ -400,16 +262,11 @@ impl Reading {
             (Ok(live), Ok(clean)) => (live, clean),
             (Err(behind), _) | (_, Err(behind)) => return vec![behind],
         };
-        let lines = live.dump(of);
-        for user in gone {
-            let name = user.to_string();
-            let shown = lines.iter().filter(|line| line.contains(&name));
-            wrong.extend(shown.map(|line| format!("{user} is gone, but is read: {line}")));
-        }
+        wrong.extend(gone.iter().flat_map(|user| live.traces_of(*user, of)));
         let differing = |(live, clean): (&String, &String)| {
             (live != clean).then(|| format!("read: {live}\nbut a clean fold says: {clean}"))
         };
-        wrong.extend(lines.iter().zip(&clean.dump(of)).filter_map(differing));
+        wrong.extend(live.as_text(of).iter().zip(&clean.as_text(of)).filter_map(differing));
         wrong.extend(live.sagas_as_text().iter().zip(&clean.sagas_as_text()).filter_map(differing));
         wrong
     }
@@ -420,10 +277,8 @@ impl Reading {
         for n in 0..self.log.partitions() {
             let offset = self.log.landed(Partition(n));
             let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
-            for model in MODELS {
-                if self.see(model, position, |_| ()).await.is_none() {
-                    return Err(format!("{model} never passed {position}"));
-                }
+            if self.see_all(position, |_| ()).await.is_none() {
+                return Err(format!("not every read model has ever passed {position}"));
             }
         }
         self.retry_parked().await;

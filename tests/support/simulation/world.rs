@@ -150,6 +150,8 @@ impl World {
             dice: dice.clone(),
             story: story.clone(),
             rates: Mutex::new(swarm.effects),
+            log: log.clone(),
+            violations: Arc::default(),
         });
         cluster.effects = Arc::clone(&effects) as Arc<dyn Effects>;
         Self {
@@ -246,15 +248,19 @@ impl World {
         violations.extend(check::promises(self, &book));
         violations.extend(judge::violations(self, &book));
         violations.extend(fate::trespassers(self).await);
-        let (users, posts) = (self.people.everybody(), self.posts.lock().clone());
-        let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect::<Vec<_>>();
-        let shown = Shown { users: &users, posts: &posts, sessions: &sessions };
+        violations.extend(self.effects.violations());
         let gone = book.gone().into_keys().collect::<Vec<_>>();
-        violations.extend(self.reading.compare(&shown, &gone).await);
+        violations.extend(self.reading.compare(&self.shown(), &gone).await);
         if violations.is_empty() {
             violations.extend(fate::cut_the_log(self, nodes, former).await);
         }
         violations
+    }
+
+    /// Everything that can be looked at.
+    pub(super) fn shown(&self) -> Shown {
+        let sessions = self.sessions.lock().iter().map(|(_, session)| *session).collect();
+        Shown { users: self.people.everybody(), posts: self.posts.lock().clone(), sessions }
     }
 
     /// From now on nothing breaks, but in the stores of the read models.

@@ -43,6 +43,11 @@ impl World {
             self.asked.lock().push(Asked::violation(what));
         }
         self.people.turn_away(user);
+        let shown = self.shown();
+        match self.reading.see_all(receipt.position, |models| models.shown_of(user, &shown)).await {
+            Some(shown) => self.asked.lock().extend(shown.into_iter().map(Asked::violation)),
+            None => self.asked.lock().push(Asked::violation(format!("no read ever saw that {user} is gone"))),
+        }
         // Not even a saga of theirs that begins long after does anything.
         sleep(self.dice.micros(0, 4_000_000)).await;
         let request = self.creation(user, cipher);

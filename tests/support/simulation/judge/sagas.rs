@@ -7,7 +7,7 @@ use sagas::deletion::DeletionData;
 use sagas::post_creation::PostCreationData;
 use sagas::registration::RegistrationData;
 use sagas::rename::RenameData;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a saga did, as its commits tell it.
 struct Course<'a> {
@@ -52,6 +52,17 @@ pub(super) fn violations(book: &Book) -> Vec<String> {
     violations
 }
 
+/// What a saga of this kind has done when it is complete, if that is always the same.
+fn steps(process: &str) -> Option<BTreeSet<&'static str>> {
+    let steps: &[&str] = match process {
+        "USER_REGISTRATION" => &["CLAIM_EMAIL", "CLAIM_USERNAME", "CONFIRM_EMAIL", "CONFIRM_USERNAME"],
+        "POST_CREATION" => &["RESERVE_FEED_SLOT", "COMMIT_FEED_SLOT"],
+        "USER_DELETION" => &["ERASE", "SWEEP", "VACATE_EMAIL", "VACATE_USERNAME", "PASS_READ_MODELS", "DESTROY_KEY"],
+        _ => return None,
+    };
+    Some(steps.iter().copied().collect())
+}
+
 impl Course<'_> {
     /// What is wrong with it, if anything is.
     fn fault(&self) -> Option<String> {
@@ -62,6 +73,9 @@ impl Course<'_> {
                 return Some(format!("was {completed} times complete and {compensated} times compensated"));
             }
         };
+        if let Some(steps) = steps(&self.data.process).filter(|steps| completed && self.steps() != *steps) {
+            return Some(format!("is complete without {steps:?}, but with {:?}", self.steps()));
+        }
         let fault = match &*self.data.process {
             "USER_REGISTRATION" => self.registration(completed),
             "POST_CREATION" => self.post_creation(completed),
@@ -70,6 +84,16 @@ impl Course<'_> {
             other => Some(format!("is a {other}, of which nothing is known here")),
         }?;
         Some(format!("is complete ({completed}), but {fault}"))
+    }
+
+    /// What was done of it.
+    fn steps(&self) -> BTreeSet<&str> {
+        let events = self.commits.iter().flat_map(|landed| landed.events());
+        let done = events.filter_map(|event| match event {
+            Event::Saga(SagaEvent::StepCompleted(e)) => Some(&*e.step.0),
+            _ => None,
+        });
+        done.collect()
     }
 
     /// How often something happened in its commits.
