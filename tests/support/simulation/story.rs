@@ -28,6 +28,8 @@ kinds! {
         OwnerCrash,
         /// An owner stood still while another one took over, and woke up later.
         OwnerPause,
+        /// An owner stood still for long, and nobody took over.
+        OwnerAway,
         /// A second owner started while the first one went on.
         TwoOwners,
         /// A request never arrived.
@@ -130,7 +132,7 @@ kinds! {
         Undone,
         /// An operator was told that it is too late.
         OrderRefused,
-        /// Somebody's session was found to have ended with their account.
+        /// Somebody was not let in: their session has ended with their account.
         TurnedAway,
     }
 }

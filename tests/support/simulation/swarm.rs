@@ -70,6 +70,8 @@ impl Swarm {
         // A third of the seeds go without a fault, a third have four times as much of it.
         let rate = |one_in: usize| [0, one_in, one_in, (one_in / 4).max(1)][dice.below(4)];
         let pace = *dice.one_of(&[1, 2, 4]);
+        // It makes everybody wait.
+        let away = (!dice.once_in(4)).then_some(Fault::OwnerAway);
         Self {
             partitions: *dice.one_of(&[1, 2, 3, 3, 5]),
             clients: *dice.one_of(&[4, 12, 12, 24]),
@@ -101,7 +103,7 @@ impl Swarm {
             wrong_clock_one_in: rate(8),
             give_up_one_in: rate(12),
             strikes: (5_000 * pace, 250_000 * pace),
-            absent: STRIKES.into_iter().filter(|_| dice.once_in(4)).collect(),
+            absent: STRIKES.into_iter().filter(|_| dice.once_in(4)).chain(away).collect(),
         }
     }
 

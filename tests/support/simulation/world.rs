@@ -101,6 +101,8 @@ pub(super) struct World {
     pub(super) clock: Clock,
     /// How far the wall clock has jumped, in microseconds.
     pub(super) jumped: Arc<AtomicI64>,
+    /// Until when nobody owns a partition whose owner stands still.
+    pub(super) away: Arc<Mutex<BTreeMap<Partition, Instant>>>,
     pub(super) keyring: Arc<MemoryKeyring>,
     pub(super) reading: Reading,
     pub(super) people: People,
@@ -166,6 +168,7 @@ impl World {
             router,
             clock,
             jumped,
+            away: Arc::default(),
             keyring,
             reading,
             people: People::default(),
@@ -278,6 +281,9 @@ impl World {
     fn strike(&self, nodes: &mut [Node], former: &mut Vec<Node>) {
         let node = &mut nodes[self.dice.below(self.swarm.partitions as usize)];
         let partition = node.partition;
+        if self.is_away(partition) {
+            return;
+        }
         match self.dice.below(12) {
             0 if self.swarm.has(Fault::OwnerCrash) => {
                 self.story.fault(Fault::OwnerCrash, format_args!("partition {partition}"));

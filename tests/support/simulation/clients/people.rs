@@ -75,9 +75,9 @@ impl People {
         self.0.lock().gone.contains(&user)
     }
 
-    /// They are not let in any more. Whether that is new.
-    pub(super) fn turn_away(&self, user: UserId) -> bool {
-        self.0.lock().gone.insert(user)
+    /// They are not let in any more.
+    pub(super) fn turn_away(&self, user: UserId) {
+        self.0.lock().gone.insert(user);
     }
 }
 
@@ -90,10 +90,12 @@ impl World {
         {
             return false;
         }
-        match request.actor.and_then(|user| self.people.find(user)) {
-            Some(person) => self.is_signed_in(person).await,
-            None => true,
+        let Some(person) = request.actor.and_then(|user| self.people.find(user)) else { return true };
+        let is_signed_in = self.is_signed_in(person).await;
+        if !is_signed_in {
+            self.story.deed(Deed::TurnedAway, person.user);
         }
+        is_signed_in
     }
 
     async fn is_signed_in(&self, person: Person) -> bool {
@@ -107,8 +109,8 @@ impl World {
             state = seen.await.unwrap_or(state);
         }
         let is_open = state == SessionState::Open { user: person.user };
-        if !is_open && self.people.turn_away(person.user) {
-            self.story.deed(Deed::TurnedAway, person.user);
+        if !is_open {
+            self.people.turn_away(person.user);
         }
         is_open
     }
