@@ -44,7 +44,7 @@ fn judge(operations: usize, seeds: u64, rules: Rules) -> Judged {
                 break;
             }
             let outcome = run(Settings { rules, choice_min: CHOICE_MIN, ..settings(seed) });
-            let mut report = outcome.history.judge(&outcome.doubled);
+            let mut report = outcome.history.judge(&outcome.doubled, &outcome.late);
             judged.fetch_add(report.operations, Ordering::Relaxed);
             report.violations.iter_mut().chain(&mut report.too_large).for_each(|it| *it = format!("seed {seed}, {it}"));
             if !report.violations.is_empty() {

@@ -5,6 +5,7 @@
 
 mod by_sagas;
 
+use super::network::{Sending, sending};
 use crate::linearizability::ledger::{Ledger, Report};
 use crate::linearizability::{Answer as Told, Call, Id, Why, account, follow, post, session};
 use by_sagas::BySagas;
@@ -14,7 +15,7 @@ use commands::{
 };
 use events::CommandId;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One request and what came of it.
@@ -58,8 +59,9 @@ impl Recorder {
         inner.asked[asked].answered = Some((ended, answer.clone()));
     }
 
-    /// Judges what was noted; these requests were delivered twice.
-    pub fn judge(&self, doubled: &[CommandId]) -> Report {
+    /// Judges what was noted; these requests were delivered twice, and those are known never to take effect unless they
+    /// have.
+    pub fn judge(&self, doubled: &BTreeSet<CommandId>, late: &BTreeSet<Sending>) -> Report {
         let inner = self.0.lock();
         let (mut ledger, mut by_sagas) = (Ledger::default(), BySagas::default());
         let mut first = BTreeMap::new();
@@ -67,6 +69,9 @@ impl Recorder {
             first.entry(asked.request.id).or_insert(number);
             ledger.operations += usize::from(asked.answered.is_some());
             ledger.unknown += usize::from(asked.answered.is_none());
+            if asked.answered.is_none() && late.contains(&sending(&asked.request)) {
+                continue;
+            }
             note(&mut ledger, &mut by_sagas, number, asked);
         }
         for id in doubled {
@@ -75,7 +80,8 @@ impl Recorder {
             let may_happen_again = |number: &&usize| {
                 let Asked { request, answered, .. } = &inner.asked[**number];
                 let accepted = matches!(answered, Some((_, Answer::Accepted(_) | Answer::Repeated(_))));
-                !accepted && !matches!(request.command, Command::Saga(_))
+                let may_come = !late.contains(&sending(request));
+                !accepted && may_come && !matches!(request.command, Command::Saga(_))
             };
             if let Some(number) = first.get(id).filter(may_happen_again) {
                 ledger.doubled += 1;

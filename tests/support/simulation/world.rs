@@ -7,7 +7,7 @@ use super::effects::{EffectRates, Noted, WorldEffects};
 use super::fate;
 use super::history::Recorder;
 use super::log::LogFaults;
-use super::network::{LANDS_LATE_MAX, NetworkFaults};
+use super::network::{LANDS_LATE_MAX, NetworkFaults, Sending};
 use super::nodes::{Cluster, Node};
 use super::reading::{Shown, StoreFaults};
 use super::{Deed, Dice, Fault, MemoryKeyring, Network, Reading, SimulatedLog, Story, Swarm, judge};
@@ -15,7 +15,7 @@ use commands::{Answer, Clock, Effects, Router};
 use events::{CommandId, CommentId, PostId, SessionId, Timestamp, UserId};
 use journal::{Partition, Rules};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -56,7 +56,9 @@ pub struct Outcome {
     /// What the clients asked and were told.
     pub history: Recorder,
     /// The commands of the requests that the network delivered twice.
-    pub doubled: Vec<CommandId>,
+    pub doubled: BTreeSet<CommandId>,
+    /// Those that certainly came too late.
+    pub late: BTreeSet<Sending>,
 }
 
 /// How long a client waits for an answer before it asks again.
@@ -208,6 +210,7 @@ impl World {
             lines: self.story.lines(),
             history: self.history.clone(),
             doubled: self.network.doubled(),
+            late: self.network.late(),
         }
     }
 
