@@ -55,12 +55,16 @@ pub(crate) struct Remembered {
     done: Kept<CommandId, Done>,
     undone: Kept<CommandId, ()>,
     sagas: Kept<SagaId, CameOut>,
-    /// The time that has passed over the commits, without jumps.
     age: Duration,
     last_time: Timestamp,
 }
 
 impl Remembered {
+    /// The time that has passed over the commits, without jumps.
+    pub(crate) fn age(&self) -> Duration {
+        self.age
+    }
+
     /// What is known of a command; `None` if it never came or came too long ago.
     pub(crate) fn find(&self, id: CommandId) -> Option<Known> {
         if self.undone.get(&id).is_some() {

@@ -21,6 +21,7 @@ use journal::{Position, Rule, Rules};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 use tokio::task::unconstrained;
 
 /// What was decided on a request.
@@ -65,6 +66,8 @@ struct UnderWay {
     retention: Retention,
     /// The last commit with which it changed its own key; the first one counts.
     acted: Receipt,
+    /// How old the log was when it changed last.
+    changed: Duration,
 }
 
 /// A digest of an address is never that of a name, but the two are kept apart all the same.
@@ -162,6 +165,13 @@ impl State {
             return Some(CameOut { ended: Ended::Stuck { error }, last: self.sagas.changed(id)?, acted });
         }
         saga.is_fulfilled(processes).then_some(CameOut { ended: Ended::Completed, last: acted, acted })
+    }
+
+    /// How long ago a saga that is under way changed last, by the log: no clock can make it more, a jump adds a second at
+    /// most, and a log without commits makes it less.
+    pub(crate) fn unchanged_for(&self, id: SagaId) -> Duration {
+        let changed = self.under_way.get(&id).map_or(Duration::MAX, |under_way| under_way.changed);
+        self.commands.age().saturating_sub(changed)
     }
 
     /// What stands on a key, as far as a saga on it may decide upon it.
@@ -345,12 +355,14 @@ impl State {
 
     /// Notes what a commit means to the saga that is in it.
     fn follow(&mut self, id: SagaId, commit: &Commit, receipt: Receipt) {
-        let begins = UnderWay { retention: commit.retention, acted: receipt };
+        let changed = self.commands.age();
+        let begins = UnderWay { retention: commit.retention, acted: receipt, changed };
         let under_way = self.under_way.entry(id).or_insert(begins);
+        under_way.changed = changed;
         if commit.events.iter().any(|event| !matches!(event, Event::Saga(_))) {
             under_way.acted = receipt;
         }
-        let UnderWay { retention, acted } = *under_way;
+        let UnderWay { retention, acted, .. } = *under_way;
         let Some(saga) = self.saga(id) else { return };
         let ended = match saga.status {
             SagaStatus::Completed => Ended::Completed,

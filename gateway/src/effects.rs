@@ -10,8 +10,8 @@ mod footprint;
 pub use footprint::{Footprint, Trace};
 
 use crate::elsewhere::{Elsewhere, Passing, Waits};
-use commands::{Answer, Effect, EffectFuture, Effects, Outcome, Refusal, Request, Router};
-use events::{CommandId, Keyring, SagaId, Timestamp, UserId};
+use commands::{Answer, Clock, Effect, EffectFuture, Effects, Outcome, Refusal, Request, Router};
+use events::{CommandId, Keyring, SagaId, UserId};
 use futures::{StreamExt, stream};
 use journal::{Offset, Partition, Position};
 use projections::Projections;
@@ -45,6 +45,10 @@ pub struct Parts {
     pub elsewhere: Elsewhere,
     /// Finds what is left of somebody.
     pub footprint: Footprint,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Fresh ids, for the commands that delete.
+    pub fresh: Arc<dyn Fn() -> Uuid + Send + Sync>,
 }
 
 impl ServerEffects {
@@ -134,8 +138,8 @@ impl Parts {
 
     async fn delete_one(&self, user: UserId, trace: Trace) -> Answer {
         let (key, command) = trace.deletion(user);
-        let id = CommandId(Uuid::now_v7());
-        let request = Request::new(id, key, command, Timestamp::now(), Instant::now() + DELETE_WITHIN);
+        let id = CommandId((self.fresh)());
+        let request = Request::new(id, key, command, (self.clock)(), Instant::now() + DELETE_WITHIN);
         self.router.submit(Request { actor: Some(user), ..request }).await
     }
 

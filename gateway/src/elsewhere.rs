@@ -66,7 +66,7 @@ impl Passing {
 
 impl Elsewhere {
     /// Where there are no other nodes.
-    pub(crate) fn nowhere() -> Self {
+    pub fn nowhere() -> Self {
         Self(None)
     }
 

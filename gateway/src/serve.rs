@@ -38,6 +38,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 /// How often measurements are folded together, and the log is asked how far it has come.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -265,6 +266,8 @@ fn assemble(
         projections: Arc::clone(&projections),
         elsewhere: elsewhere.clone(),
         footprint: models.footprint(),
+        clock: Arc::new(Timestamp::now),
+        fresh: Arc::new(Uuid::now_v7),
     }));
     owners = owners.into_iter().map(|owner| owner.with_effects(Arc::clone(&effects))).collect();
     let limits = config.limits();

@@ -44,7 +44,7 @@ fn judge(operations: usize, seeds: u64, rules: Rules) -> Judged {
                 break;
             }
             let outcome = run(Settings { rules, choice_min: CHOICE_MIN, ..settings(seed) });
-            let mut report = outcome.history.judge(&outcome.doubled);
+            let mut report = outcome.history.judge(&outcome.doubled, &outcome.late);
             judged.fetch_add(report.operations, Ordering::Relaxed);
             report.violations.iter_mut().chain(&mut report.too_large).for_each(|it| *it = format!("seed {seed}, {it}"));
             if !report.violations.is_empty() {
@@ -73,6 +73,7 @@ fn every_answer_is_that_of_a_system_that_does_one_thing_at_a_time() {
     let Judged { report, faults, seeds } = judge(operations(), u64::MAX, Rules::default());
     println!("{seeds} seeds in {:.0?}: {report}", begun.elapsed());
     println!("faults fired: {faults:?}");
+    report.too_large.iter().for_each(|history| println!("too large: {history}"));
     let unjudged = report.too_large.len();
     assert!(unjudged * HISTORIES_A_TOO_LARGE_ONE_MIN <= report.histories, "{}", report.too_large.join("\n"));
     assert!(report.violations.is_empty(), "{}", report.violations.join("\n\n"));

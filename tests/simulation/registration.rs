@@ -10,21 +10,26 @@ use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tidings_tests::simulation::book::{OpenSagas, commits};
+use tidings_tests::simulation::effects::KeyEffects;
 use tidings_tests::simulation::log::LogFaults;
 use tidings_tests::simulation::network::NetworkFaults;
 use tidings_tests::simulation::nodes::{Cluster, Node};
-use tidings_tests::simulation::{Dice, MemoryKeyring, Network, SimulatedLog, Story, check};
+use tidings_tests::simulation::{Dice, MemoryKeyring, Network, SimulatedLog, Story};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-const PARTITIONS: u32 = 3;
+pub(crate) const PARTITIONS: u32 = 3;
 
-fn cluster(seed: u64) -> (Cluster, SimulatedLog) {
+fn cluster(seed: u64) -> (Cluster, SimulatedLog, Arc<MemoryKeyring>) {
     cluster_whose_clock_can_be_set(seed, Arc::default())
 }
 
 /// `set` is what the wall clock is off by, in microseconds.
-fn cluster_whose_clock_can_be_set(seed: u64, set: Arc<AtomicI64>) -> (Cluster, SimulatedLog) {
+pub(crate) fn cluster_whose_clock_can_be_set(
+    seed: u64,
+    set: Arc<AtomicI64>,
+) -> (Cluster, SimulatedLog, Arc<MemoryKeyring>) {
     let (dice, story) = (Dice::new(seed), Story::default());
     let log = SimulatedLog::new(PARTITIONS, dice.clone(), story.clone(), LogFaults::NONE);
     let network = Network::new(PARTITIONS, dice.clone(), story, NetworkFaults::NONE);
@@ -33,14 +38,17 @@ fn cluster_whose_clock_can_be_set(seed: u64, set: Arc<AtomicI64>) -> (Cluster, S
         let elapsed = i64::try_from(begun.elapsed().as_micros()).expect("short");
         Timestamp(1_700_000_000_000_000 + elapsed + set.load(Ordering::Relaxed))
     });
-    (Cluster::new(Arc::new(log.clone()), network, clock, Rules::default(), dice), log)
+    let keyring = Arc::new(MemoryKeyring::default());
+    let mut cluster = Cluster::new(Arc::new(log.clone()), network, clock, Rules::default(), dice);
+    cluster.effects = Arc::new(KeyEffects(Arc::clone(&keyring)));
+    (cluster, log, keyring)
 }
 
-fn start_all(cluster: &Cluster) -> Vec<Node> {
+pub(crate) fn start_all(cluster: &Cluster) -> Vec<Node> {
     (0..PARTITIONS).map(|n| cluster.start(Partition(n))).collect()
 }
 
-async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &str) -> Request {
+pub(crate) async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &str) -> Request {
     let user = UserId(Uuid::from_u128(n));
     let key = keyring.create(user.into()).await.unwrap();
     let data = RegistrationData {
@@ -62,8 +70,14 @@ async fn registration(keyring: &MemoryKeyring, n: u128, address: &str, name: &st
     Request { until_saga_ends: true, retention: Retention::Long, ..request }
 }
 
+/// Who wants to register.
+pub(crate) fn applicant(request: &Request) -> UserId {
+    let Key::User(user) = request.key else { panic!("{request:?}") };
+    user
+}
+
 /// Asks again until there is an answer.
-async fn answer(cluster: &Cluster, request: &Request) -> Ended {
+pub(crate) async fn answer(cluster: &Cluster, request: &Request) -> Ended {
     for _ in 0..100 {
         let deadline = Instant::now() + Duration::from_secs(5);
         if let Answer::Ended(_, ended) = cluster.router().submit(Request { deadline, ..request.clone() }).await {
@@ -75,7 +89,8 @@ async fn answer(cluster: &Cluster, request: &Request) -> Ended {
 
 async fn all_ended(log: &SimulatedLog) {
     let give_up = Instant::now() + Duration::from_secs(600);
-    while !check::open_sagas(log).await.is_empty() {
+    let mut sagas = OpenSagas::of(log).await;
+    while !sagas.look().await.is_empty() {
         assert!(Instant::now() < give_up, "a saga is stuck");
         sleep(Duration::from_millis(10)).await;
     }
@@ -86,7 +101,7 @@ async fn users_and_claims(log: &SimulatedLog) -> (usize, usize) {
     let (mut users, mut claims) = (0, 0);
     for n in 0..PARTITIONS {
         let mut state = State::default();
-        for decoded in check::commits(log, Partition(n)).await {
+        for decoded in commits(log, Partition(n)).await {
             state.apply(&decoded.key, decoded.position, &decoded.commit);
             let created = |event: &&Event| matches!(event, Event::User(UserEvent::Created(_)));
             users += decoded.commit.events.iter().filter(created).count();
@@ -102,9 +117,8 @@ fn landed(log: &SimulatedLog) -> u64 {
 
 /// Two people want one name; every owner is killed as soon as so many records have landed, and started again.
 async fn two_want_one_name_and_all_owners_die_after(records: u64) -> bool {
-    let (cluster, log) = cluster(records);
+    let (cluster, log, keyring) = cluster(records);
     let nodes = start_all(&cluster);
-    let keyring = MemoryKeyring::default();
     let first = registration(&keyring, 1, "ada@example.com", "ada").await;
     let second = registration(&keyring, 2, "bob@example.com", "ada").await;
     let both = async { tokio::join!(answer(&cluster, &first), answer(&cluster, &second)) };
@@ -129,6 +143,8 @@ async fn two_want_one_name_and_all_owners_die_after(records: u64) -> bool {
     assert_eq!(step, CLAIM_USERNAME);
     all_ended(&log).await;
     assert_eq!(users_and_claims(&log).await, (1, 2), "killed after {records} records");
+    let destroyed = [&first, &second].map(|request| keyring.destroyed_since(applicant(request).into()).is_some());
+    assert_eq!(destroyed.iter().filter(|destroyed| **destroyed).count(), 1, "killed after {records} records");
     killed
 }
 
@@ -144,9 +160,8 @@ async fn a_name_is_unique_under_a_crash_between_any_two_records() {
 
 #[tokio::test(start_paused = true)]
 async fn a_taken_address_is_told_and_the_name_is_left_alone() {
-    let (cluster, _) = cluster(1);
+    let (cluster, _, keyring) = cluster(1);
     let _nodes = start_all(&cluster);
-    let keyring = MemoryKeyring::default();
     let first = registration(&keyring, 1, "ada@example.com", "ada").await;
     assert_eq!(answer(&cluster, &first).await, Ended::Completed);
     let second = registration(&keyring, 2, "ada@example.com", "bob").await;
@@ -158,9 +173,8 @@ async fn a_taken_address_is_told_and_the_name_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registration_that_is_sent_again_ends_as_it_did() {
-    let (cluster, log) = cluster(1);
+    let (cluster, log, keyring) = cluster(1);
     let _nodes = start_all(&cluster);
-    let keyring = MemoryKeyring::default();
     let first = registration(&keyring, 1, "ada@example.com", "ada").await;
     assert_eq!(answer(&cluster, &first).await, Ended::Completed);
     assert_eq!(answer(&cluster, &first).await, Ended::Completed);
@@ -173,8 +187,7 @@ async fn a_registration_that_is_sent_again_ends_as_it_did() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_holds_no_step_up_however_often_owners_start_again() {
     let set = Arc::new(AtomicI64::new(0));
-    let (cluster, log) = cluster_whose_clock_can_be_set(1, Arc::clone(&set));
-    let keyring = MemoryKeyring::default();
+    let (cluster, log, keyring) = cluster_whose_clock_can_be_set(1, Arc::clone(&set));
     let request = registration(&keyring, 1, "ada@example.com", "ada").await;
     let home = partition_of(&request.key, PARTITIONS);
     let mut node = cluster.start(home);

@@ -2,6 +2,7 @@
 //! not.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "these are tests")]
 
+mod deletion;
 mod linearizability;
 mod owner;
 mod registration;
@@ -12,12 +13,14 @@ mod seeds;
 use journal::Rules;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use tidings_tests::simulation::{Fault, Outcome, Settings, run};
+use tidings_tests::simulation::{Deed, Fault, Outcome, Settings, run};
 
 /// Commands that the clients of a seed ask for: from half as many to half as many again.
-const COMMANDS: usize = 300;
+const COMMANDS: usize = 220;
 /// How often each kind of fault fires in 100 seeds, at least: none may become rare unnoticed.
 const FAULTS_MIN: usize = 40;
+/// How often people do each kind of thing in 100 seeds, at least.
+const DEEDS_MIN: usize = 8;
 /// Seeds that are run twice.
 const REPLAYED: [u64; 6] = [1, 7, 42, 77, 101, 199];
 
@@ -40,10 +43,14 @@ fn the_promises_hold_in_every_seed() {
         return;
     }
     let mut faults: BTreeMap<Fault, usize> = Fault::ALL.iter().map(|fault| (*fault, 0)).collect();
+    let mut deeds: BTreeMap<Deed, usize> = Deed::ALL.iter().map(|deed| (*deed, 0)).collect();
     for (seed, outcome) in &outcomes {
         assert!(outcome.asked >= outcome.wanted, "seed {seed} asked only {} times", outcome.asked);
         for (fault, times) in &outcome.faults {
             *faults.entry(*fault).or_default() += times;
+        }
+        for (deed, times) in &outcome.deeds {
+            *deeds.entry(*deed).or_default() += times;
         }
     }
     let sum = |of: fn(&Outcome) -> usize| outcomes.values().map(of).sum::<usize>();
@@ -57,9 +64,13 @@ fn the_promises_hold_in_every_seed() {
         sum(|o| o.refused)
     );
     println!("faults fired: {faults:?}");
+    println!("people did: {deeds:?}");
+    let seeds = outcomes.len();
     for (fault, times) in &faults {
-        let least = FAULTS_MIN * outcomes.len() / 100;
-        assert!(*times >= least, "{fault:?} fired only {times} times in {} seeds", outcomes.len());
+        assert!(*times >= FAULTS_MIN * seeds / 100, "{fault:?} fired only {times} times in {seeds} seeds");
+    }
+    for (deed, times) in &deeds {
+        assert!(*times >= DEEDS_MIN * seeds / 100, "{deed:?} happened only {times} times in {seeds} seeds");
     }
 }
 

@@ -4,9 +4,11 @@
 //! Only clock, network and store are simulated; the rest are the very types that `tidings serve` constructs. Time is
 //! tokio's paused clock on one thread, all chance comes from one [`Dice`], so a seed replays exactly.
 
+pub mod book;
 pub mod check;
 mod clients;
 pub mod dice;
+pub mod effects;
 mod fate;
 pub mod history;
 mod judge;
@@ -24,6 +26,6 @@ pub use keyring::MemoryKeyring;
 pub use log::SimulatedLog;
 pub use network::Network;
 pub use reading::Reading;
-pub use story::{Fault, Story};
+pub use story::{Deed, Fault, Story};
 pub use swarm::Swarm;
 pub use world::{Outcome, Settings, run};

@@ -70,6 +70,17 @@ impl Lane {
     }
 }
 
+/// How long a step waits before it is carried out.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// As long as its process wants before its first attempt, of which so much has passed by the log. The wall clock does
+    /// not count: it may jump, and what is waited for does not.
+    First(Duration),
+    /// Until then by the wall clock, but no longer than is due after so many attempts: a clock that was set back would
+    /// hold it up for as long.
+    Until(Timestamp, u32),
+}
+
 #[derive(Default)]
 struct Queue {
     /// By this process's clock: the wall clock may jump.
@@ -83,8 +94,10 @@ impl Driver {
         let mut driver = Self::default();
         for (id, saga) in state.open_sagas() {
             for (step, undo, due) in saga.open_steps() {
-                let attempts = saga.step(step).map_or(0, |state| state.attempts);
-                driver.wait(state, options, (id, step.clone(), undo), due, attempts);
+                let (parts, attempts) = saga.step(step).map_or((0, 0), |state| (state.parts, state.attempts));
+                let again = parts > 0 || attempts > 0;
+                let wait = if again { Wait::Until(due, attempts) } else { Wait::First(state.unchanged_for(id)) };
+                driver.wait(state, options, (id, step.clone(), undo), wait);
             }
         }
         driver
@@ -94,13 +107,14 @@ impl Driver {
     pub(super) fn note(&mut self, state: &State, options: &OwnerOptions, event: &SagaEvent) {
         match event {
             SagaEvent::StepRequested(e) => {
-                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, 0);
+                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), Wait::First(Duration::ZERO));
             }
             SagaEvent::StepRetried(e) => {
-                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), e.due, e.attempts);
+                let wait = Wait::Until(e.due, e.attempts);
+                self.wait(state, options, (e.saga, e.step.clone(), e.compensation), wait);
             }
             SagaEvent::StepAdvanced(e) => {
-                self.wait(state, options, (e.saga, e.step.clone(), false), e.due, 0);
+                self.wait(state, options, (e.saga, e.step.clone(), false), Wait::Until(e.due, 0));
             }
             _ => {}
         }
@@ -109,23 +123,22 @@ impl Driver {
     /// Tries a step again, after a while, although its last outcome could not be put to its saga.
     pub(super) fn again(&mut self, state: &State, options: &OwnerOptions, saga: SagaId, step: Step, undo: bool) {
         let due = (options.clock)().plus(retry_delay(saga, u32::MAX));
-        self.wait(state, options, (saga, step, undo), due, u32::MAX);
+        self.wait(state, options, (saga, step, undo), Wait::Until(due, u32::MAX));
     }
 
-    /// Has a step carried out at `due` by the wall clock, but waits no longer than is due after so many attempts: a clock
-    /// that was set back would hold it up for as long. One that is being carried out is waited for instead: its outcome
-    /// says what comes next.
-    fn wait(&mut self, state: &State, options: &OwnerOptions, open: Open, due: Timestamp, attempts: u32) {
+    /// Has a step carried out in time. One that is being carried out is waited for instead: its outcome says what comes
+    /// next.
+    fn wait(&mut self, state: &State, options: &OwnerOptions, open: Open, wait: Wait) {
         if self.under_way.contains(&open) {
             return;
         }
         let Some(action) = action(state, options, &open) else { return };
-        let longest = match attempts {
-            0 => first_delay(state, options, &open),
-            attempts => retry_delay(open.0, attempts),
+        let wait = match wait {
+            Wait::First(passed) => first_delay(state, options, &open).saturating_sub(passed),
+            Wait::Until(due, attempts) => due.since((options.clock)()).min(retry_delay(open.0, attempts)),
         };
         let lane = Lane::of(&action, options.journal.partitions());
-        let at = Instant::now() + due.since((options.clock)()).min(longest);
+        let at = Instant::now() + wait;
         if let Some((lane, before)) = self.timers.insert(open.clone(), (lane, at))
             && let Some(queue) = self.lanes.get_mut(&lane)
         {

@@ -1,5 +1,6 @@
 //! Histories made by hand: what the checker must not let pass, and what it must.
 
+use tidings_tests::linearizability::account::{self, Account};
 use tidings_tests::linearizability::claim::{self, Claim};
 use tidings_tests::linearizability::follow::{self, Follow};
 use tidings_tests::linearizability::post::{self, Post};
@@ -190,6 +191,24 @@ fn a_session_ends_once() {
 }
 
 #[test]
+fn with_the_account_all_ends_for_good() {
+    use account::Op::{ChangeBio, Create, Delete};
+    let account = |then: Vec<_>| in_turn([(Create, Answer::Accepted)].into_iter().chain(then).collect());
+    assert!(explained::<Account>(&account(vec![(Delete, Answer::Accepted), (ChangeBio, NOT_FOUND)])));
+    assert!(!explained::<Account>(&account(vec![(ChangeBio, NOT_FOUND)])));
+    assert!(!explained::<Account>(&account(vec![(Delete, Answer::Accepted), (ChangeBio, Answer::Accepted)])));
+    let session = |then| in_turn([(session::Op::Open, Answer::Accepted)].into_iter().chain(then).collect());
+    let delete = || (session::Op::DeleteAccount, Answer::Accepted);
+    assert!(explained::<Session>(&session(vec![delete(), (session::Op::Close, NOT_FOUND)])));
+    assert!(!explained::<Session>(&session(vec![delete(), (session::Op::Open, Answer::Accepted)])));
+    let follow = |then| in_turn([(follow::Op::Start, Answer::Accepted)].into_iter().chain(then).collect());
+    let delete = || (follow::Op::DeleteAccount, Answer::Accepted);
+    assert!(explained::<Follow>(&follow(vec![delete(), (follow::Op::End, Answer::Accepted)])));
+    assert!(explained::<Follow>(&follow(vec![delete(), (follow::Op::Start, NOT_FOUND)])));
+    assert!(!explained::<Follow>(&follow(vec![delete(), (follow::Op::Start, Answer::Unchanged)])));
+}
+
+#[test]
 fn a_name_has_one_holder_and_is_taken_only_while_it_has_one() {
     use claim::Op::{Give, Take};
     let two = |answer| vec![call(1, 4, Take(ADA), Answer::Accepted), call(2, 5, Take(BOB), answer)];
@@ -228,7 +247,7 @@ fn what_is_too_large_is_said_to_be_so() {
 }
 
 /// Whether some order explains the calls, by trying all of them; those without an answer may be left out.
-fn some_order_explains(state: bool, left: &[Call<follow::Op>]) -> bool {
+fn some_order_explains(state: follow::State, left: &[Call<follow::Op>]) -> bool {
     if left.iter().all(|call| call.ended.is_none()) {
         return true;
     }
@@ -268,7 +287,7 @@ fn the_search_says_what_trying_every_order_says() {
                 call(begun, ended, op, answer)
             })
             .collect();
-        let expected = some_order_explains(false, &calls);
+        let expected = some_order_explains(follow::State::default(), &calls);
         assert_eq!(explained::<Follow>(&calls), expected, "{calls:#?}");
         verdicts[usize::from(expected)] += 1;
     }

@@ -1,8 +1,9 @@
-//! An address or a name, held by the registration that took it.
+//! An address or a name, held by the registration or the rename that took it.
 //!
-//! A registration takes two claims one after the other, which is not one step and not meant to be. On each claim it is:
-//! to take it; or to be refused while another one has it; or to take it and give it back, when the other claim was
-//! refused. Taking and giving back are two calls over the whole time of the registration.
+//! Whoever takes two claims takes them one after the other, which is not one step and not meant to be. On each claim it
+//! is: to take it; or to be refused while another one has it; or to take it and give it back, when the other claim was
+//! refused. Taking and giving back are two calls over the whole time of the asking. What was taken is given back when its
+//! holder takes another one or deletes the account, at some time after that was asked for.
 
 use super::{Effect, Id, Object, Why};
 

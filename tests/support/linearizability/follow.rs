@@ -1,10 +1,18 @@
-//! Whether one person follows another. Both have accounts before anybody asks, and keep them, so each pair is an object
-//! of its own.
+//! Whether one person follows another. Both have accounts before anybody asks, so each pair is an object of its own; who
+//! has deleted theirs follows nobody any more, but whom they followed is unfollowed one by one.
 
 use super::{Effect, Object, Why};
 
 /// One person following another.
 pub struct Follow;
+
+/// The state of a [`Follow`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct State {
+    follows: bool,
+    /// The follower has no account any more.
+    deleted: bool,
+}
 
 /// What can be asked of a [`Follow`].
 #[derive(Clone, Debug)]
@@ -15,18 +23,27 @@ pub enum Op {
     StartOneself,
     /// To follow no longer.
     End,
+    /// To delete the account of the one who follows.
+    DeleteAccount,
 }
 
 impl Object for Follow {
-    type State = bool;
+    type State = State;
     type Op = Op;
 
-    fn step(follows: &mut bool, op: &Op) -> Effect {
-        match (op, *follows) {
-            (Op::StartOneself, _) => Effect::Refused(Why::SelfFollow),
-            (Op::Start, true) => Effect::Already,
-            (Op::End, false) => Effect::Refused(Why::NotFound),
-            (Op::Start, false) | (Op::End, true) => {
+    fn step(state: &mut State, op: &Op) -> Effect {
+        let State { follows, deleted } = state;
+        match op {
+            Op::DeleteAccount if *deleted => Effect::Already,
+            Op::DeleteAccount => {
+                *deleted = true;
+                Effect::Happens
+            }
+            Op::Start | Op::StartOneself if *deleted => Effect::Refused(Why::NotFound),
+            Op::StartOneself => Effect::Refused(Why::SelfFollow),
+            Op::Start if *follows => Effect::Already,
+            Op::End if !*follows => Effect::Refused(Why::NotFound),
+            Op::Start | Op::End => {
                 *follows = !*follows;
                 Effect::Happens
             }

@@ -8,12 +8,18 @@ use futures::FutureExt;
 use journal::{Journal, Kind, Partition};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Former owners that go on beside the present ones.
 const FORMER_MAX: usize = 6;
 /// How long after it was assigned to another node a former owner's claim may still land: as long as owners stand still
 /// and the log is slow or out of reach.
 const CLAIMS_LATE_MAX: Duration = Duration::from_secs(8);
+
+/// One owner in so many that stand still does so for long, and nobody takes over.
+const AWAY_ONE_IN: usize = 4;
+/// How long, in microseconds: longer than the sagas of others have patience at first.
+const AWAY: (u64, u64) = (3_000_000, 15_000_000);
 
 /// Records that a log loses at most when it is cut.
 const LOST_MAX: usize = 3;
@@ -23,17 +29,36 @@ const CUT_WRITES_MAX: usize = 50;
 const SECOND: i64 = 1_000_000;
 
 impl World {
+    /// Whether the partition's owner stands still and nobody takes over.
+    pub(super) fn is_away(&self, partition: Partition) -> bool {
+        self.away.lock().get(&partition).is_some_and(|until| *until > Instant::now())
+    }
+
     /// Something breaks that owners or the log must bear.
     pub(super) fn strike_the_write_side(&self, node: &mut Node, former: &mut Vec<Node>) {
         let partition = node.partition;
-        let strikes =
-            [Fault::ClockJump, Fault::HandOver, Fault::Revoked, Fault::HandBack, Fault::LogUnavailable, Fault::LogFull];
+        let strikes = [
+            Fault::ClockJump,
+            Fault::HandOver,
+            Fault::Revoked,
+            Fault::HandBack,
+            Fault::LogUnavailable,
+            Fault::LogFull,
+            Fault::OwnerAway,
+        ];
         let strike = *self.dice.one_of(&strikes);
         if !self.swarm.has(strike) {
             return;
         }
         let on = format!("partition {partition}");
         match strike {
+            Fault::OwnerAway if self.dice.once_in(AWAY_ONE_IN) => {
+                let pause = self.dice.micros(AWAY.0, AWAY.1);
+                self.story.fault(strike, format_args!("{on} for {pause:?}"));
+                node.gate.close_until(Instant::now() + pause);
+                self.away.lock().insert(partition, Instant::now() + pause);
+            }
+            Fault::OwnerAway => {}
             Fault::HandOver => {
                 self.story.fault(strike, on);
                 node.stop.cancel();
@@ -153,7 +178,7 @@ pub(super) async fn cut_the_log(world: &World, nodes: &[Node], former: &[Node]) 
         if world.log.landed(partition) > records {
             break;
         }
-        world.publish_on(partition).await;
+        world.draft_on(partition).await;
     }
     world.reading.crash();
     let stopped = world.reading.stops_as_diverged(partition).await;

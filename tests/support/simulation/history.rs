@@ -3,19 +3,20 @@
 //! Order is by a counter: simulated time has ties. A request that the network delivers twice is two calls with one id,
 //! the second without an answer, from the moment on when the request was made.
 
+mod by_sagas;
+
+use super::network::{Sending, sending};
 use crate::linearizability::ledger::{Ledger, Report};
-use crate::linearizability::{Answer as Told, Call, Id, Why, account, claim, follow, post, session};
-use commands::Process;
+use crate::linearizability::{Answer as Told, Call, Id, Why, account, follow, post, session};
+use by_sagas::BySagas;
 use commands::{
-    Answer, Command, CommentCommand, Ended, FollowCommand, LikeCommand, PostCommand, Refusal, Request, SagaCommand,
+    Answer, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Refusal, Request, SagaCommand,
     SessionCommand, UserCommand,
 };
-use events::{CommandId, Key};
+use events::CommandId;
 use parking_lot::Mutex;
-use sagas::registration::{CLAIM_EMAIL, CLAIM_USERNAME, Registration, RegistrationData};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// One request and what came of it.
 #[derive(Clone, Debug)]
@@ -58,16 +59,20 @@ impl Recorder {
         inner.asked[asked].answered = Some((ended, answer.clone()));
     }
 
-    /// Judges what was noted; these requests were delivered twice.
-    pub fn judge(&self, doubled: &[CommandId]) -> Report {
+    /// Judges what was noted; these requests were delivered twice, and those are known never to take effect unless they
+    /// have.
+    pub fn judge(&self, doubled: &BTreeSet<CommandId>, late: &BTreeSet<Sending>) -> Report {
         let inner = self.0.lock();
-        let mut ledger = Ledger::default();
+        let (mut ledger, mut by_sagas) = (Ledger::default(), BySagas::default());
         let mut first = BTreeMap::new();
         for (number, asked) in inner.asked.iter().enumerate() {
             first.entry(asked.request.id).or_insert(number);
             ledger.operations += usize::from(asked.answered.is_some());
             ledger.unknown += usize::from(asked.answered.is_none());
-            note(&mut ledger, number, asked);
+            if asked.answered.is_none() && late.contains(&sending(&asked.request)) {
+                continue;
+            }
+            note(&mut ledger, &mut by_sagas, number, asked);
         }
         for id in doubled {
             // The steps of sagas are delivered twice as well; they are no client's calls. A saga that was started is not
@@ -75,18 +80,29 @@ impl Recorder {
             let may_happen_again = |number: &&usize| {
                 let Asked { request, answered, .. } = &inner.asked[**number];
                 let accepted = matches!(answered, Some((_, Answer::Accepted(_) | Answer::Repeated(_))));
-                !accepted && !matches!(request.command, Command::Saga(_))
+                let may_come = !late.contains(&sending(request));
+                !accepted && may_come && !matches!(request.command, Command::Saga(_))
             };
             if let Some(number) = first.get(id).filter(may_happen_again) {
                 ledger.doubled += 1;
-                note(&mut ledger, *number, &Asked { answered: None, ..inner.asked[*number].clone() });
+                let again = Asked { answered: None, ..inner.asked[*number].clone() };
+                note(&mut ledger, &mut by_sagas, *number, &again);
             }
         }
+        by_sagas.follow(&mut ledger);
         ledger.judge()
     }
 }
 
-fn note(ledger: &mut Ledger, number: usize, asked: &Asked) {
+fn note(ledger: &mut Ledger, by_sagas: &mut BySagas, number: usize, asked: &Asked) {
+    match &asked.request.command {
+        Command::Saga(SagaCommand::Start { saga, data, .. }) => {
+            return by_sagas.note(ledger, *saga, data, &unanswered(number, asked), asked);
+        }
+        // What operators order is seen in what the sagas do.
+        Command::Saga(SagaCommand::Order { .. }) => return,
+        _ => {}
+    }
     let call = match call(number, asked) {
         Ok(call) => call,
         Err(strange) => return ledger.strange.push(strange),
@@ -111,26 +127,23 @@ fn note(ledger: &mut Ledger, number: usize, asked: &Asked) {
             ledger.follows.entry(key).or_default().push(call.of(op));
         }
         Command::Session(command) => {
+            by_sagas.signs_in(command);
             let (key, op) = session(command);
             ledger.sessions.entry(key).or_default().push(call.of(op));
         }
         Command::User(UserCommand::ChangeBio { user, .. }) => {
             ledger.accounts.entry(Id(user.0)).or_default().push(call.of(account::Op::ChangeBio));
         }
-        Command::Saga(SagaCommand::Start { data, .. }) if data.process == Registration::NAME => match data.read() {
-            Ok(data) => register(ledger, &call, &data, asked.answered.as_ref().map(|(_, answer)| answer)),
-            Err(error) => ledger.strange.push(error.to_string()),
-        },
         other => ledger.strange.push(format!("clients do not ask for {other:?}")),
     }
 }
 
-/// The call without what it asks; of a registration's answer only that there is one.
+/// The call without what it asks.
 fn call(number: usize, asked: &Asked) -> Result<Call<()>, String> {
-    let Asked { request, begun, answered } = asked;
+    let Asked { request, answered, .. } = asked;
     let answer = match answered.as_ref().map(|(_, answer)| answer) {
         None => Told::Unknown,
-        Some(Answer::Accepted(_) | Answer::Ended(..)) => Told::Accepted,
+        Some(Answer::Accepted(_)) => Told::Accepted,
         Some(Answer::Repeated(_)) => Told::Repeated,
         Some(Answer::Unchanged(_)) => Told::Unchanged,
         Some(Answer::Refused(Refusal::NotFound)) => Told::Refused(Why::NotFound),
@@ -139,16 +152,21 @@ fn call(number: usize, asked: &Asked) -> Result<Call<()>, String> {
         Some(Answer::Refused(Refusal::KeyReused)) => Told::Refused(Why::KeyReused),
         Some(other) => return Err(format!("{:?} was answered {other:?}", request.command)),
     };
-    Ok(Call {
+    Ok(Call { answer, ..unanswered(number, asked) })
+}
+
+/// The same without what was answered, but when.
+fn unanswered(number: usize, Asked { request, begun, answered }: &Asked) -> Call<()> {
+    Call {
         client: format!("call {number}"),
         op: (),
         id: Id(request.id.0),
         print: request.fingerprint.map_or(0, |print| print.0[0]),
         begun: *begun,
         ended: answered.as_ref().map(|(ended, _)| *ended),
-        answer,
+        answer: Told::Unknown,
         after: None,
-    })
+    }
 }
 
 fn post(command: &PostCommand) -> (Id, post::Op) {
@@ -185,33 +203,4 @@ fn session(command: &SessionCommand) -> (Id, session::Op) {
         SessionCommand::Open { session, .. } => (Id(session.0), session::Op::Open),
         SessionCommand::Close { session, .. } => (Id(session.0), session::Op::Close),
     }
-}
-
-/// What a registration did to the account and to its two claims, of which the address comes first.
-fn register(ledger: &mut Ledger, call: &Call<()>, data: &RegistrationData, answer: Option<&Answer>) {
-    let by = Id(data.user.0);
-    let take = |told| Call { answer: told, ..call.of(claim::Op::Take(by)) };
-    let give = |told| Call { answer: told, id: other(call.id), ..call.of(claim::Op::Give(by)) };
-    let taken = Told::Refused(Why::Taken);
-    let (email, username) = match answer {
-        None => (vec![take(Told::Unknown), give(Told::Unknown)], vec![take(Told::Unknown), give(Told::Unknown)]),
-        Some(Answer::Ended(_, Ended::Completed)) => {
-            ledger.accounts.entry(by).or_default().push(call.of(account::Op::Create));
-            (vec![take(Told::Accepted)], vec![take(Told::Accepted)])
-        }
-        Some(Answer::Ended(_, Ended::Compensated { refused: Some(step), .. })) if *step == CLAIM_EMAIL => {
-            (vec![take(taken)], Vec::new())
-        }
-        Some(Answer::Ended(_, Ended::Compensated { refused: Some(step), .. })) if *step == CLAIM_USERNAME => {
-            (vec![take(Told::Accepted), give(Told::Accepted)], vec![take(taken)])
-        }
-        Some(other) => return ledger.strange.push(format!("a registration was answered {other:?}")),
-    };
-    ledger.claims.entry(Key::Email(data.email_claim).to_string()).or_default().extend(email);
-    ledger.claims.entry(Key::Username(data.username_claim).to_string()).or_default().extend(username);
-}
-
-/// An id for the second call that one request stands for.
-fn other(id: Id) -> Id {
-    Id(Uuid::from_u128(id.0.as_u128() ^ 1))
 }

@@ -6,12 +6,19 @@ use events::{
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Keys that are derived from their ids; what is destroyed stays so.
 pub struct MemoryKeyring {
-    keys: Mutex<HashMap<KeyId, Option<Arc<CipherKey>>>>,
+    keys: Mutex<HashMap<KeyId, Kept>>,
     secrets: Secrets,
     signing_keys: Mutex<Arc<SigningKeys>>,
+}
+
+/// A key, or since when it is destroyed.
+enum Kept {
+    There(Arc<CipherKey>),
+    Destroyed(Instant),
 }
 
 impl Default for MemoryKeyring {
@@ -25,9 +32,18 @@ impl MemoryKeyring {
     pub fn key(&self, id: KeyId) -> Result<Arc<CipherKey>, KeyringError> {
         let mut secret = [0; 32];
         secret[..16].copy_from_slice(id.0.as_bytes());
-        let mut keys = self.keys.lock();
-        let key = keys.entry(id).or_insert_with(|| Some(Arc::new(CipherKey::new(id, &secret))));
-        key.clone().ok_or(KeyringError::Destroyed(id))
+        match self.keys.lock().entry(id).or_insert_with(|| Kept::There(Arc::new(CipherKey::new(id, &secret)))) {
+            Kept::There(key) => Ok(Arc::clone(key)),
+            Kept::Destroyed(_) => Err(KeyringError::Destroyed(id)),
+        }
+    }
+
+    /// Since when the key is destroyed; `None` if it is there, or never was.
+    pub fn destroyed_since(&self, id: KeyId) -> Option<Instant> {
+        match self.keys.lock().get(&id)? {
+            Kept::There(_) => None,
+            Kept::Destroyed(since) => Some(*since),
+        }
     }
 }
 
@@ -37,12 +53,20 @@ impl Keyring for MemoryKeyring {
     }
 
     fn find(&self, id: KeyId) -> KeyringFuture<'_, Option<Arc<CipherKey>>> {
-        Box::pin(async move { self.keys.lock().get(&id).cloned().ok_or(KeyringError::Unknown(id)) })
+        Box::pin(async move {
+            match self.keys.lock().get(&id).ok_or(KeyringError::Unknown(id))? {
+                Kept::There(key) => Ok(Some(Arc::clone(key))),
+                Kept::Destroyed(_) => Ok(None),
+            }
+        })
     }
 
     fn destroy(&self, id: KeyId) -> KeyringFuture<'_, ()> {
         Box::pin(async move {
-            self.keys.lock().insert(id, None);
+            let mut keys = self.keys.lock();
+            if !matches!(keys.get(&id), Some(Kept::Destroyed(_))) {
+                keys.insert(id, Kept::Destroyed(Instant::now()));
+            }
             Ok(())
         })
     }

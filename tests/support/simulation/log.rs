@@ -137,6 +137,11 @@ impl SimulatedLog {
         *self.at(partition).end.borrow()
     }
 
+    /// The same of all partitions.
+    pub fn ends(&self) -> Vec<Offset> {
+        self.partitions.iter().map(|stored| *stored.end.borrow()).collect()
+    }
+
     /// Changes what is stored, as no log should.
     pub fn tamper(&self, partition: Partition, change: impl FnOnce(&mut Vec<Draft>)) {
         let stored = self.at(partition);

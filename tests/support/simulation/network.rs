@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::Partition;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -56,7 +56,7 @@ pub struct Carried {
 pub struct Network {
     routes: Arc<Mutex<Vec<Vec<Mailbox>>>>,
     faults: Arc<Mutex<NetworkFaults>>,
-    doubled: Arc<Mutex<Vec<CommandId>>>,
+    doubled: Arc<Mutex<BTreeSet<CommandId>>>,
     carried: Arc<Mutex<BTreeMap<Sending, Carried>>>,
     dice: Dice,
     story: Story,
@@ -83,8 +83,16 @@ impl Network {
     }
 
     /// The commands of the requests that were delivered twice so far.
-    pub fn doubled(&self) -> Vec<CommandId> {
+    pub fn doubled(&self) -> BTreeSet<CommandId> {
         self.doubled.lock().clone()
+    }
+
+    /// Those of which an owner has said that they came too late, when every deadline had passed with which they were sent:
+    /// they never take effect.
+    pub fn late(&self) -> BTreeSet<Sending> {
+        let carried = self.carried.lock();
+        let late = carried.iter().filter(|(_, it)| it.expired.is_some_and(|said| said > it.deadline));
+        late.map(|(sending, _)| *sending).collect()
     }
 
     /// What it carried.
@@ -152,7 +160,7 @@ impl Network {
         let late = self.once_in(3);
         let fault = if late { Fault::DoubledLate } else { Fault::RequestDoubled };
         self.story.fault(fault, request.id);
-        self.doubled.lock().push(request.id);
+        self.doubled.lock().insert(request.id);
         if let Some(carried) = self.carried.lock().get_mut(&sending(request)) {
             carried.doubled = true;
         }

@@ -136,6 +136,8 @@ pub struct Cluster {
     pub meddler: Option<Arc<dyn Transport>>,
     /// Carries out what sagas do outside the log.
     pub effects: Arc<dyn Effects>,
+    /// How long after an account was disabled a request of its owner may still be decided.
+    pub stragglers: Duration,
     assignments: Assignments,
     nodes: Arc<Mutex<usize>>,
     /// Which node has drawn which random id.
@@ -169,6 +171,7 @@ impl Cluster {
             mailbox_max: MAILBOX_MAX,
             meddler: None,
             effects: Arc::new(NoEffects),
+            stragglers: Duration::ZERO,
             assignments: Assignments::default(),
             nodes: Arc::default(),
             drawn: Arc::default(),
@@ -207,7 +210,7 @@ impl Cluster {
                 assignment: Arc::clone(&assignment),
             }),
             router: self.router(),
-            processes: sagas::processes(Duration::ZERO).with_rules(self.rules),
+            processes: sagas::processes(self.stragglers).with_rules(self.rules),
             effects: Arc::clone(&self.effects),
             clock: Arc::clone(&self.clock),
             random,

@@ -1,16 +1,18 @@
 //! The read side of a simulated node: the real read models and runners, which crash and stand still.
 
+mod models;
 mod stored;
 
 use super::nodes::Gate;
 use super::{MemoryKeyring, SimulatedLog};
 use commands::Clock;
-use events::{CommentId, PostId, SessionId, UserId};
+use events::UserId;
 use futures::FutureExt;
+use gateway::Footprint;
 use journal::{Journal, JournalError, Partition, Position};
+pub use models::{Models, Shown, Thing};
 use parking_lot::Mutex;
-use projections::sessions::SessionState;
-use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sessions, Stop, Users};
+use projections::{Projections, ProjectionsOptions, Stop};
 use std::sync::Arc;
 use std::time::Duration;
 use stored::{Slot, StoredModel};
@@ -25,83 +27,6 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const FORMER_MAX: usize = 24;
 /// How often operators look for parked keys at the end.
 const RETRIES_MAX: usize = 200;
-
-/// What is there or not, and can be read.
-#[derive(Clone, Copy, Debug)]
-pub enum Thing {
-    /// That this user likes this post.
-    Like(PostId, UserId),
-    /// A post.
-    Post(PostId),
-    /// A comment under a post.
-    Comment(PostId, CommentId),
-    /// An open session.
-    Session(SessionId),
-}
-
-impl Thing {
-    /// The read model that shows it.
-    pub fn model(self) -> &'static str {
-        match self {
-            Self::Like(..) | Self::Post(_) | Self::Comment(..) => "posts",
-            Self::Session(_) => "sessions",
-        }
-    }
-}
-
-/// The read models of one build.
-#[derive(Clone)]
-pub struct Models {
-    users: Arc<Users>,
-    posts: Arc<Posts>,
-    sessions: Arc<Sessions>,
-    feed: Arc<Feed>,
-}
-
-impl Models {
-    fn of(generation: u64) -> Self {
-        Self {
-            users: Arc::new(Users::with_generation(generation)),
-            posts: Arc::new(Posts::with_generation(generation)),
-            sessions: Arc::new(Sessions::with_generation(generation)),
-            feed: Arc::new(Feed::with_generation(generation)),
-        }
-    }
-
-    fn all(&self) -> Vec<Arc<dyn ReadModel>> {
-        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone()]
-    }
-
-    /// Whether it can be read.
-    pub fn show(&self, thing: Thing) -> bool {
-        match thing {
-            Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
-            Thing::Post(post) => self.posts.post(post, None).is_some(),
-            Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
-            Thing::Session(session) => matches!(self.sessions.state(session), SessionState::Open { .. }),
-        }
-    }
-
-    /// All that can be read about these, as text: two equal texts are two equal read models.
-    pub fn dump(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
-        let page = || Page { limit: 10_000, after: None };
-        let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
-        for user in users {
-            lines.push(format!("{:?}", self.users.profile(*user)));
-            lines.push(format!("{:?}", self.users.followers(*user, page())));
-            lines.push(format!("{:?}", self.users.following(*user, page())));
-            lines.push(format!("{:?}", self.feed.latest(*user, page())));
-            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
-        }
-        for post in posts {
-            lines.push(format!("{:?}", self.posts.post(*post, None)));
-            lines.push(format!("{:?}", self.posts.comments(*post, page())));
-            lines.push(format!("{:?}", self.posts.likes(*post, page())));
-        }
-        lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
-        lines
-    }
-}
 
 /// A running runner.
 struct Running {
@@ -260,8 +185,38 @@ impl Reading {
         }
     }
 
-    /// What a read sees that must see this position; `None` if it had to give up waiting.
+    /// The read models of the present build.
+    pub fn models(&self) -> Models {
+        self.node.lock().models.clone()
+    }
+
+    /// Where effects look for what is left of somebody, and how far that is.
+    pub fn footprint(&self) -> (Arc<Projections>, Footprint) {
+        let node = self.node.lock();
+        (Arc::clone(&node.projections), node.models.footprint())
+    }
+
+    /// What those do who look after it: runners that have stepped aside are started again, and parked keys tried again.
+    pub async fn look_after(&self) {
+        self.tend();
+        let projections = Arc::clone(&self.node.lock().projections);
+        for parked in projections.parked() {
+            // It may be rejected again, or its runner end in between; the next look shows it.
+            let _ = projections.retry(parked.model, parked.key).await;
+        }
+    }
+
+    /// What a read of this model sees that must see this position; `None` if it had to give up waiting.
     pub async fn see<T>(&self, model: &str, position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
+        self.see_in(&[model], position, look).await
+    }
+
+    /// The same of a read of all models.
+    pub async fn see_all<T>(&self, position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
+        self.see_in(&Models::NAMES, position, look).await
+    }
+
+    async fn see_in<T>(&self, names: &[&str], position: Position, look: impl Fn(&Models) -> T) -> Option<T> {
         let give_up = Instant::now() + WAIT_MAX;
         while Instant::now() < give_up {
             let (models, projections) = {
@@ -269,7 +224,7 @@ impl Reading {
                 (node.models.clone(), Arc::clone(&node.projections))
             };
             // Asked anew each time rather than waited for: whom a watch wakes first is chance, and not the seed's.
-            match projections.wait_for(&[model], &[position], Instant::now()).await {
+            match projections.wait_for(names, &[position], Instant::now()).await {
                 Ok(()) => return Some(look(&models)),
                 Err(lag) => {
                     for parked in lag.parked {
@@ -286,52 +241,51 @@ impl Reading {
     /// What operators do: every parked key is tried again until none is left, or they give up.
     async fn retry_parked(&self) {
         for _ in 0..RETRIES_MAX {
-            let projections = Arc::clone(&self.node.lock().projections);
-            let parked = projections.parked();
-            if parked.is_empty() {
+            self.look_after().await;
+            if self.node.lock().projections.parked().is_empty() {
                 return;
             }
-            for parked in parked {
-                // It may be rejected again, or its runner end in between; the next look shows it.
-                let _ = projections.retry(parked.model, parked.key).await;
-            }
-            self.tend();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     /// Waits until everything is applied, then says what is wrong with the read models, if anything: they must be those
-    /// of a fold without faults.
-    pub async fn compare(&self, users: &[UserId], posts: &[PostId], sessions: &[SessionId]) -> Vec<String> {
+    /// of a fold without faults, and show nothing of the gone.
+    pub async fn compare(&self, of: &Shown, gone: &[UserId]) -> Vec<String> {
         let mut wrong = self.ends.lock().clone();
         wrong.extend(self.faults.iter().flat_map(StoreFaults::violations));
         if !wrong.is_empty() {
             return wrong;
         }
         let clean = Self::start(self.log.clone(), Arc::clone(&self.keyring), Arc::clone(&self.clock), None);
-        let mut dumps = Vec::new();
-        for reading in [self, &clean] {
-            reading.retry_parked().await;
-            for n in 0..self.log.partitions() {
-                let offset = self.log.landed(Partition(n));
-                let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
-                for model in ["users", "posts", "sessions", "feed"] {
-                    if reading.see(model, position, |_| ()).await.is_none() {
-                        return vec![format!("{model} never passed {position}")];
-                    }
-                }
+        let (live, clean) = match (self.whole().await, clean.whole().await) {
+            (Ok(live), Ok(clean)) => (live, clean),
+            (Err(behind), _) | (_, Err(behind)) => return vec![behind],
+        };
+        wrong.extend(gone.iter().flat_map(|user| live.traces_of(*user, of)));
+        let differing = |(live, clean): (&String, &String)| {
+            (live != clean).then(|| format!("read: {live}\nbut a clean fold says: {clean}"))
+        };
+        wrong.extend(live.as_text(of).iter().zip(&clean.as_text(of)).filter_map(differing));
+        wrong.extend(live.sagas_as_text().iter().zip(&clean.sagas_as_text()).filter_map(differing));
+        wrong
+    }
+
+    /// The read models once everything is applied, or what keeps them from it.
+    async fn whole(&self) -> Result<Models, String> {
+        self.retry_parked().await;
+        for n in 0..self.log.partitions() {
+            let offset = self.log.landed(Partition(n));
+            let position = Position { partition: Partition(n), offset: offset.saturating_sub(1) };
+            if self.see_all(position, |_| ()).await.is_none() {
+                return Err(format!("not every read model has ever passed {position}"));
             }
-            reading.retry_parked().await;
-            let (models, projections) = {
-                let node = reading.node.lock();
-                (node.models.clone(), Arc::clone(&node.projections))
-            };
-            if let Some(parked) = projections.parked().first() {
-                return vec![format!("left parked: {parked:?}")];
-            }
-            dumps.push(models.dump(users, posts, sessions));
         }
-        let differing = dumps[0].iter().zip(&dumps[1]).filter(|(live, clean)| live != clean);
-        differing.map(|(live, clean)| format!("read: {live}\nbut a clean fold says: {clean}")).collect()
+        self.retry_parked().await;
+        let node = self.node.lock();
+        match node.projections.parked().first() {
+            Some(parked) => Err(format!("left parked: {parked:?}")),
+            None => Ok(node.models.clone()),
+        }
     }
 }

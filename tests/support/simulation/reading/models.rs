@@ -1,0 +1,188 @@
+//! The read models of a simulation, and what can be read in them.
+
+use commands::{Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
+use events::{CommentId, Digest, PostId, SessionId, UserId};
+use gateway::Footprint;
+use projections::sagas::{SagaFilter, SagaSummary};
+use projections::sessions::SessionState;
+use projections::users::Claims;
+use projections::{Feed, Page, Posts, ReadModel, Sagas, Sessions, Users};
+use std::sync::Arc;
+
+/// More than any list has.
+const ALL: usize = 10_000;
+
+/// What is there or not, and can be read.
+#[derive(Clone, Copy, Debug)]
+pub enum Thing {
+    /// That this user likes this post.
+    Like(PostId, UserId),
+    /// A post.
+    Post(PostId),
+    /// A post, or a draft of one, as its author sees it.
+    Draft(PostId, UserId),
+    /// A comment under a post.
+    Comment(PostId, CommentId),
+    /// An open session.
+    Session(SessionId),
+    /// That somebody is found by this name.
+    Name(UserId, Digest),
+}
+
+impl Thing {
+    /// What a command is about, if that is something that is there or not.
+    pub fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Like(LikeCommand::Add { post, user } | LikeCommand::Remove { post, user }) => {
+                Some(Self::Like(*post, *user))
+            }
+            Command::Post(PostCommand::Delete { post, .. }) => Some(Self::Post(*post)),
+            Command::Comment(
+                CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. },
+            ) => Some(Self::Comment(*post, *comment)),
+            Command::Session(SessionCommand::Open { session, .. } | SessionCommand::Close { session, .. }) => {
+                Some(Self::Session(*session))
+            }
+            _ => None,
+        }
+    }
+
+    /// The read model that shows it.
+    pub fn model(self) -> &'static str {
+        match self {
+            Self::Like(..) | Self::Post(_) | Self::Draft(..) | Self::Comment(..) => "posts",
+            Self::Session(_) => "sessions",
+            Self::Name(..) => "users",
+        }
+    }
+}
+
+/// The read models of one build.
+#[derive(Clone)]
+pub struct Models {
+    users: Arc<Users>,
+    posts: Arc<Posts>,
+    sessions: Arc<Sessions>,
+    feed: Arc<Feed>,
+    sagas: Arc<Sagas>,
+}
+
+impl Models {
+    /// The names of all read models.
+    pub(super) const NAMES: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
+
+    /// Empty ones.
+    pub(super) fn of(generation: u64) -> Self {
+        Self {
+            users: Arc::new(Users::with_generation(generation)),
+            posts: Arc::new(Posts::with_generation(generation)),
+            sessions: Arc::new(Sessions::with_generation(generation)),
+            feed: Arc::new(Feed::with_generation(generation)),
+            sagas: Arc::new(Sagas::with_generation(generation)),
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<dyn ReadModel>> {
+        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone(), self.sagas.clone()]
+    }
+
+    /// Whether it can be read.
+    pub fn show(&self, thing: Thing) -> bool {
+        match thing {
+            Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
+            Thing::Post(post) => self.posts.post(post, None).is_some(),
+            Thing::Draft(post, author) => self.posts.post(post, Some(author)).is_some(),
+            Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
+            Thing::Name(user, claim) => self.users.by_username(claim) == Some(user),
+            Thing::Session(session) => matches!(self.session(session), SessionState::Open { .. }),
+        }
+    }
+
+    /// Every saga in short, as text.
+    pub(super) fn sagas_as_text(&self) -> Vec<String> {
+        let sagas = self.sagas(&SagaFilter::default(), Page { limit: ALL, after: None });
+        sagas.iter().map(|saga| format!("{saga:?}")).collect()
+    }
+
+    /// What somebody claims.
+    pub fn claims(&self, user: UserId) -> Option<Claims> {
+        self.users.claims(user)
+    }
+
+    /// The sagas that the filter names.
+    pub fn sagas(&self, filter: &SagaFilter, page: Page) -> Vec<SagaSummary> {
+        self.sagas.list(filter, page).items
+    }
+
+    /// What is known of a session.
+    pub fn session(&self, session: SessionId) -> SessionState {
+        self.sessions.state(session)
+    }
+
+    /// Whether somebody has an account.
+    pub fn has_account(&self, user: UserId) -> bool {
+        self.users.holds(user)
+    }
+
+    /// Where effects look for what is left of somebody.
+    pub(super) fn footprint(&self) -> Footprint {
+        let Self { users, posts, sagas, .. } = self.clone();
+        Footprint { users, posts, sagas }
+    }
+
+    /// All that can be read about these but sagas, and all that deletions look for: two equal texts are two equal read
+    /// models.
+    pub(super) fn as_text(&self, of: &Shown) -> Vec<String> {
+        let mut lines = self.shown(of);
+        for user in &of.users {
+            lines.push(format!("{:?} {:?}", self.users.claims(*user), self.users.related(*user, ALL)));
+            lines.push(format!("{:?}", self.posts.traces(*user, ALL)));
+        }
+        lines
+    }
+
+    /// What anybody can read that names somebody, who must be seen no more.
+    pub fn shown_of(&self, user: UserId, of: &Shown) -> Vec<String> {
+        naming(user, self.shown(of))
+    }
+
+    /// What is kept that names somebody of whom nothing must be left.
+    pub(super) fn traces_of(&self, user: UserId, of: &Shown) -> Vec<String> {
+        naming(user, self.as_text(of))
+    }
+
+    fn shown(&self, Shown { users, posts, sessions }: &Shown) -> Vec<String> {
+        let page = || Page { limit: ALL, after: None };
+        let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
+        for user in users {
+            lines.push(format!("{:?}", self.users.profile(*user)));
+            lines.push(format!("{:?}", self.users.followers(*user, page())));
+            lines.push(format!("{:?}", self.users.following(*user, page())));
+            lines.push(format!("{:?}", self.feed.latest(*user, page())));
+            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
+        }
+        for post in posts {
+            lines.push(format!("{:?}", self.posts.post(*post, None)));
+            lines.push(format!("{:?}", self.posts.comments(*post, page())));
+            lines.push(format!("{:?}", self.posts.likes(*post, page())));
+        }
+        lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
+        lines
+    }
+}
+
+fn naming(user: UserId, lines: Vec<String>) -> Vec<String> {
+    let name = user.to_string();
+    let named = lines.into_iter().filter(|line| line.contains(&name));
+    named.map(|line| format!("{user} is gone, but is read: {line}")).collect()
+}
+
+/// What can be looked at.
+pub struct Shown {
+    /// Everybody who ever had an account.
+    pub users: Vec<UserId>,
+    /// Posts, dropped and deleted ones too.
+    pub posts: Vec<PostId>,
+    /// Sessions.
+    pub sessions: Vec<SessionId>,
+}
