@@ -69,7 +69,7 @@ pub(super) const SAYS_WITHIN: Duration = Duration::from_secs(2);
 const STRAGGLERS: Duration = Duration::from_secs(SAYS_WITHIN.as_secs() + DEADLINE.as_secs() + LANDS_LATE_MAX.as_secs());
 
 /// How long the storm lasts at most: past it nothing breaks any more, and whoever still waits must be served.
-const STORM_MAX: Duration = Duration::from_secs(60);
+pub(super) const STORM_MAX: Duration = Duration::from_secs(60);
 
 /// Records of a partition, far more than any seed needs.
 const RECORDS_MAX: u64 = 10_000;

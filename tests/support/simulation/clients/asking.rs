@@ -2,15 +2,16 @@
 
 use super::super::check::{Asked, Seen};
 use super::super::reading::Thing;
-use super::super::world::{DEADLINE, World};
+use super::super::world::{DEADLINE, STORM_MAX, World};
 use super::super::{Fault, fate};
 use commands::{Answer, Command, Refusal, Request};
 use events::{CommandId, Fingerprint, Key, Retention, Timestamp, UserId};
 use journal::{Position, partition_of};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often a client asks again before it gives up; far more than any seed needs.
-const TRIES_MAX: usize = 200;
+/// How long a client goes on asking: however full the mailboxes are in a storm, there is room for all soon after it.
+const PATIENCE: Duration = STORM_MAX.saturating_add(Duration::from_secs(60));
 
 const SECOND: i64 = 1_000_000;
 
@@ -34,11 +35,12 @@ impl World {
             return Answer::Unknown;
         }
         let noted = self.history.asks(&request);
-        for n in 0..TRIES_MAX {
+        let (begun, mut is_first) = (Instant::now(), true);
+        while begun.elapsed() < PATIENCE {
             let mut asked = self.attempt(&request).await;
             let answer = asked.answer.clone();
             // Told that nothing happened some leave it at that, and some ask again.
-            let leaves = n == 0 && answer == Answer::Overloaded && self.dice.once_in(2);
+            let leaves = is_first && answer == Answer::Overloaded && self.dice.once_in(2);
             if fate::is_certain(&answer) || leaves {
                 if !leaves {
                     self.history.answered(noted, &answer);
@@ -52,6 +54,7 @@ impl World {
                 self.asked.lock().push(asked);
                 return Answer::Unknown;
             }
+            is_first = false;
             sleep(self.dice.micros(1_000, 200_000)).await;
         }
         self.asked.lock().push(Asked::violation(format!("{} was never answered", request.id)));
