@@ -1,6 +1,6 @@
 //! The product in this process, put together as `tidings serve` does: owners, router, read models and their runners.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use commands::{Answer, Owner, OwnerStatus, Phase, Request, Router};
 use events::{Keyring, Timestamp};
 use gateway::{Owners, Store, StoreConfig};
@@ -152,6 +152,19 @@ impl Node {
     /// Sagas without an end, as the read model knows.
     pub(crate) fn sagas_open(&self) -> usize {
         self.sagas.tallies().iter().map(|tally| tally.count).sum()
+    }
+
+    /// Waits until every saga has its end, which comes shortly after what it is waited for.
+    pub(crate) async fn let_sagas_end(&self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            self.catch_up().await?;
+            match self.sagas_open() {
+                0 => return Ok(()),
+                open => ensure!(begun.elapsed() < CATCH_UP_MAX, "{open} sagas are open at last"),
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// How long the oldest of them has been open.
