@@ -50,6 +50,8 @@ pub mod limits {
     pub const HELD_MAX: usize = 8_192;
     /// Saga steps that are being sent to the owner of one other partition at one time.
     pub const STEPS_SENDING_MAX: usize = 64;
+    /// Between two times at which steps begin that nobody waits for. Places in creation are kept for as much longer.
+    pub const UNAWAITED_TICK: Duration = Duration::from_millis(5);
     /// How long a saga waits for the answer to one attempt of a step.
     pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);
     /// Effects of sagas that are being carried out at one time; and as many that wait for others.

@@ -5,6 +5,9 @@
 //!
 //! Steps go in lanes, each with a limit of its own: one for each partition that commands go to, one for effects that act,
 //! and one for effects that wait for others. What is slow holds up nothing that could go on.
+//!
+//! Once a saga has done what it is for nobody waits for the rest. Such steps go at ticks, all of that time together, so
+//! that the log makes them durable together: else the two commits of each would stand in the way of what is waited for.
 
 use super::{OwnerOptions, limits};
 use crate::process::{Action, Outcome, Saga, SagaCommand, outcome_command_id, retry_delay, step_command_id};
@@ -34,8 +37,9 @@ pub(super) struct Attempt {
 
 /// The open steps of a partition, by when they are due, and those that are being carried out. Each is either the one or
 /// the other, and once.
-#[derive(Default)]
 pub(super) struct Driver {
+    /// From when on the ticks are counted.
+    begun: Instant,
     lanes: BTreeMap<Lane, Queue>,
     timers: HashMap<Open, (Lane, Instant)>,
     under_way: HashSet<Open>,
@@ -88,6 +92,18 @@ struct Queue {
     running: usize,
 }
 
+impl Default for Driver {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            lanes: BTreeMap::new(),
+            timers: HashMap::new(),
+            under_way: HashSet::new(),
+            running: JoinSet::new(),
+        }
+    }
+}
+
 impl Driver {
     /// Everything that the sagas in this state wait for.
     pub(super) fn resume(state: &State, options: &OwnerOptions) -> Self {
@@ -138,13 +154,24 @@ impl Driver {
             Wait::Until(due, attempts) => due.since((options.clock)()).min(retry_delay(open.0, attempts)),
         };
         let lane = Lane::of(&action, options.journal.partitions());
-        let at = Instant::now() + wait;
+        let mut at = Instant::now() + wait;
+        if state.saga(open.0).is_some_and(|saga| saga.is_fulfilled(&options.processes)) {
+            at = self.tick_from(at);
+        }
         if let Some((lane, before)) = self.timers.insert(open.clone(), (lane, at))
             && let Some(queue) = self.lanes.get_mut(&lane)
         {
             queue.due.remove(&(before, open.clone()));
         }
         self.lanes.entry(lane).or_default().due.insert((at, open));
+    }
+
+    /// The first tick from then on.
+    fn tick_from(&self, at: Instant) -> Instant {
+        const TICK: u128 = limits::UNAWAITED_TICK.as_nanos();
+        let past = at.duration_since(self.begun).as_nanos() % TICK;
+        let left = if past == 0 { 0 } else { TICK - past };
+        at + Duration::from_nanos(u64::try_from(left).expect("less than a tick"))
     }
 
     /// Sleeps until the next step is due; for ever, if none is or if as many as may be are being carried out.
