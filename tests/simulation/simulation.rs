@@ -9,6 +9,7 @@ mod registration;
 mod rules;
 mod sagas;
 mod seeds;
+mod unawaited;
 
 use journal::Rules;
 use std::collections::BTreeMap;
