@@ -59,8 +59,8 @@ async fn compare(scale: &Scale, node: &Node, people: &Arc<People>, on: &str) -> 
     let scale = scale.with_rounds(ROUNDS);
     let mut section = Section::new(format!("Posts by POST_CREATION, {on}"), COLUMNS.into());
     section.note("a post is acknowledged when it is published, after three commits on two keys one after the other;");
-    section.note("two more give its place free later; beside the same post as one plain commit, in turns; all read models");
-    section.note("applying both meanwhile");
+    section.note("two more give its place free later; beside the same post as one plain commit, in turns;");
+    section.note("all read models applying both meanwhile");
     let mut floors = Vec::new();
     let next = Arc::new(AtomicUsize::new(0));
     for clients in CLIENTS {
