@@ -26,8 +26,8 @@ const LEFT_OUT: Duration = Duration::from_secs(1);
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// How long a client waits before it asks again.
 const RETRY_DELAY: Duration = Duration::from_millis(25);
-/// How long a client asks before it gives up.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a client asks before it gives up: through the longest outage that a test makes, and until all is as it was.
+const ANSWER_MAX: Duration = Duration::from_secs(150);
 
 /// The built program, beside the test's own executable.
 pub fn tidings() -> PathBuf {
