@@ -104,8 +104,6 @@ impl Arguments {
             posts: self.posts,
             comments: self.comments,
             likes: self.likes,
-            // Names stay in this version.
-            renames: Some(0),
             leaves: self.leaves,
             seed: self.seed,
             kills: self.kill,

@@ -195,7 +195,20 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         match field {
-            Field::Absent | Field::Null => None,
+            Field::Null => None,
+            field => self.optional(name, field, parse),
+        }
+    }
+
+    /// The value of a field that may be absent.
+    pub(crate) fn optional<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        field: &Field,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match field {
+            Field::Absent => None,
             field => self.required(name, field, parse),
         }
     }

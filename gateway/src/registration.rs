@@ -188,17 +188,19 @@ impl Registration {
 }
 
 fn not_registered(refused: Option<&Step>) -> ApiError {
+    // Its end stands under this key: the same key would find it again.
+    let other = "The registration could not be carried out; try again with a new Idempotency-Key";
+    refused.and_then(taken).unwrap_or_else(|| ApiError::conflict(other))
+}
+
+/// What somebody else has, if a saga came to nothing for that.
+pub(crate) fn taken(refused: &Step) -> Option<ApiError> {
     let (field, message) = match refused {
-        Some(step) if *step == CLAIM_EMAIL => ("email", "This address is taken"),
-        Some(step) if *step == CLAIM_USERNAME => ("username", "This username is taken"),
-        // Its end stands under this key: the same key would find it again.
-        _ => {
-            return ApiError::conflict(
-                "The registration could not be carried out; try again with a new Idempotency-Key",
-            );
-        }
+        step if *step == CLAIM_EMAIL => ("email", "This address is taken"),
+        step if *step == CLAIM_USERNAME => ("username", "This username is taken"),
+        _ => return None,
     };
-    ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }])
+    Some(ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field, message: message.to_owned() }]))
 }
 
 fn without_key(error: &KeyringError) -> ApiError {

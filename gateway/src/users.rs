@@ -1,28 +1,26 @@
 //! Profiles.
 
+mod change;
+
 use crate::auth::{Caller, Viewer};
 use crate::backend::{App, Backend};
 use crate::consistency::Wanted;
 use crate::error::{ApiError, Error};
 use crate::extract::InPath;
 use crate::faces::{text, text_or_null};
-use crate::intent::{IdempotencyKey, Intent, Route};
-use crate::json::{Field, Fields, JsonBody};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use commands::UserCommand;
-use events::{Bio, Key, Sealed, Timestamp, UserId};
-use http::StatusCode;
+use events::{Timestamp, UserId};
 use projections::{Posts, Text, Users, users};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(me, update_me)).routes(routes!(user))
+    OpenApiRouter::new().routes(routes!(me, change::update_me)).routes(routes!(user))
 }
 
 /// The models that a profile is made of.
@@ -84,48 +82,6 @@ pub(crate) struct Relation {
     muting: bool,
 }
 
-/// What is to change; what is absent stays.
-#[derive(Deserialize, ToSchema)]
-pub(crate) struct UpdateMe {
-    /// The new bio; null clears it.
-    #[serde(default)]
-    #[schema(schema_with = crate::schemas::bio, required = false)]
-    bio: Field,
-    #[serde(default)]
-    #[schema(ignore)]
-    avatar_url: Field,
-    #[serde(default)]
-    #[schema(ignore)]
-    username: Field,
-    #[serde(default)]
-    #[schema(ignore)]
-    email: Field,
-    #[serde(default)]
-    #[schema(ignore)]
-    current_password: Field,
-}
-
-/// A change of the bio: `None` clears it.
-struct NewBio(Option<Bio>);
-
-impl UpdateMe {
-    /// `None` if nothing is to change.
-    fn parse(&self) -> Result<Option<NewBio>, ApiError> {
-        let mut fields = Fields::default();
-        let fixed = [
-            ("avatar_url", &self.avatar_url),
-            ("username", &self.username),
-            ("email", &self.email),
-            ("current_password", &self.current_password),
-        ];
-        for (name, _) in fixed.into_iter().filter(|(_, field)| **field != Field::Absent) {
-            fields.refuse(name, format!("{name} cannot be changed in this version"));
-        }
-        let bio = fields.nullable("bio", &self.bio, Bio::parse);
-        fields.done(Some((self.bio != Field::Absent).then_some(NewBio(bio))))
-    }
-}
-
 impl Backend {
     /// A profile as `viewer` sees it; `None` if there is no such account.
     pub(crate) fn profile(&self, user: UserId, viewer: Option<UserId>) -> Option<Profile> {
@@ -169,37 +125,6 @@ impl Backend {
 async fn me(State(app): State<App>, caller: Caller, wanted: Wanted) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, Some(&caller), &MODELS).await?;
     Ok((fresh, Json(app.own_profile(caller.user).await?)).into_response())
-}
-
-/// Change the own profile
-#[utoipa::path(put, path = "/users/me", tag = "users", security(("bearer" = [])), request_body = UpdateMe,
-    responses((status = 200, description = "The own profile as it is now", body = OwnProfile),
-        (status = 404, description = "The account is gone", body = Error)))]
-async fn update_me(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    JsonBody(body): JsonBody<UpdateMe>,
-) -> Result<Response, ApiError> {
-    let Some(NewBio(bio)) = body.parse()? else {
-        app.visible(&caller, &MODELS).await?;
-        let done = app.nothing_to_do(&caller).await?;
-        return Ok(app.written(StatusCode::OK, &done, app.own_profile(caller.user).await?));
-    };
-    let route = Route { name: "PUT /users/me", ids: &[] };
-    let said = bio.as_ref().map_or_else(Vec::new, |bio| vec![bio.as_str().as_bytes()]);
-    let intent = Intent::of(&app, &caller, &key, route, &said).await?;
-    let cipher = app.key_of(caller.user).await?;
-    let sealed = bio.as_ref().map(|bio| Sealed::seal(bio, &cipher));
-    let command = UserCommand::ChangeBio { user: caller.user, bio: sealed };
-    let done = app.submit(&caller, &intent, Key::User(caller.user), command).await?;
-    if done.is_repeated() {
-        app.visible(&caller, &MODELS).await?;
-        return Ok(app.written(StatusCode::OK, &done, app.own_profile(caller.user).await?));
-    }
-    let mut own = app.own_profile(caller.user).await?;
-    own.profile.bio = bio.map(|bio| bio.as_str().into());
-    Ok(app.written(StatusCode::OK, &done, own))
 }
 
 /// Somebody's profile

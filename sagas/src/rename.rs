@@ -1,4 +1,4 @@
-//! USER_RENAME: another address, another name, or both.
+//! USER_RENAME: another address, another name, or both, and another bio with them if that is wanted as well.
 //!
 //! The new ones are claimed first, so that nobody has none meanwhile. With the last claim the account changes, in one
 //! commit, and from there on there is no way back: the new claims are kept for good and the old ones given back. An account
@@ -6,8 +6,8 @@
 
 use commands::{Account, Action, ClaimCommand, Next, Own, Process, Refusal, Saga};
 use events::{
-    Claimed, Digest, Email, EmailChanged, Event, Key, SagaData, SagaEvent, SagaId, Sealed, Step, UserId, Username,
-    UsernameChanged,
+    Bio, BioChanged, Claimed, Digest, Email, EmailChanged, Event, Key, SagaData, SagaEvent, SagaId, Sealed, Step,
+    UserId, Username, UsernameChanged,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,6 +37,15 @@ pub struct RenameData {
     pub email: Option<Change<Sealed<Email>>>,
     /// The name.
     pub username: Option<Change<Sealed<Username>>>,
+    /// What the profile says; it changes with the others or not at all.
+    pub bio: Option<NewBio>,
+}
+
+/// Another bio.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewBio {
+    /// `None` clears it.
+    pub to: Option<Sealed<Bio>>,
 }
 
 /// From one address or name to another one.
@@ -100,7 +109,8 @@ impl RenameData {
         let username = self.username.as_ref().map(|change| {
             UsernameChanged { user, username: change.to.clone(), claimed: change.claimed(saga, &CLAIM_USERNAME) }.into()
         });
-        email.into_iter().chain(username).collect()
+        let bio = self.bio.as_ref().map(|bio| BioChanged { user, bio: bio.to.clone() }.into());
+        email.into_iter().chain(username).chain(bio).collect()
     }
 
     /// The key of the new claim and of the old one, and the old one.
@@ -202,7 +212,7 @@ mod tests {
     fn name(to: &str, claim: u8) -> SagaData {
         let to = sealed(&Username::parse(to).unwrap());
         let username = Some(Change { from: Stage::had(2), to, claim: digest(claim) });
-        RenameData { user: ADA, email: None, username }.into()
+        RenameData { user: ADA, email: None, username, bio: None }.into()
     }
 
     fn both() -> SagaData {
@@ -212,6 +222,7 @@ mod tests {
             user: ADA,
             email: Some(Change { from: Stage::had(1), to: email, claim: digest(3) }),
             username: Some(Change { from: Stage::had(2), to: username, claim: digest(4) }),
+            bio: Some(NewBio { to: None }),
         }
         .into()
     }
@@ -224,7 +235,8 @@ mod tests {
         assert_eq!(here, ["saga.step_completed", "saga.step_requested"]);
         let (_, here) = stage.step(&Rename, &both(), CLAIM_USERNAME);
         assert_eq!(here[..3], ["saga.step_completed", "user.email_changed", "user.username_changed"]);
-        assert_eq!(here[3..], ["saga.step_requested"; 4]);
+        assert_eq!(here[3], "user.bio_changed");
+        assert_eq!(here[4..], ["saga.step_requested"; 4]);
         for step in [CONFIRM_EMAIL, VACATE_EMAIL, CONFIRM_USERNAME] {
             assert_eq!(stage.step(&Rename, &both(), step).1, ["saga.step_completed"]);
         }
@@ -270,7 +282,7 @@ mod tests {
         let to = sealed(&Username::parse("lovelace").unwrap());
         let from = Claimed { claim: digest(2), version: 9 };
         let username = Some(Change { from, to, claim: digest(3) });
-        let data = RenameData { user: ADA, email: None, username }.into();
+        let data = RenameData { user: ADA, email: None, username, bio: None }.into();
         assert_eq!(stage.begin(&Rename, data, Value::Null), Err(Refusal::Stale));
     }
 }

@@ -92,7 +92,7 @@ impl Person {
         let email = email.map(|claim| Change { from: had_email, to, claim });
         let to = self.sealed(&Username::parse("lovelace").expect("one"));
         let username = username.map(|claim| Change { from: had_username, to, claim });
-        RenameData { user: self.id, email, username }
+        RenameData { user: self.id, email, username, bio: None }
     }
 
     /// A post of theirs, and what its creation begins with.

@@ -22,7 +22,7 @@ impl World {
         let email = (which < 2).then(|| self.new_address(claims.email, &cipher));
         let username = (which != 1).then(|| self.new_name(claims.username, &cipher));
         let wants = username.as_ref().map(|change| change.claim);
-        let data = RenameData { user, email, username };
+        let data = RenameData { user, email, username, bio: None };
         let start = SagaCommand::Start { saga: SagaId(self.dice.uuid()), data: data.into(), with: Value::Null };
         let request = Request { until_saga_ends: true, ..self.request(Some(user), Key::User(user), start) };
         let answer = self.ask(request.clone()).await;
