@@ -118,13 +118,23 @@ async fn logout(State(app): State<App>, caller: Caller, key: IdempotencyKey) -> 
 impl Backend {
     /// Checks address and password and opens a session; `None` if the password was changed meanwhile.
     async fn log_in(&self, claim: Digest, password: &Password) -> Result<Option<Opened>, ApiError> {
-        let credentials = self.credentials(claim).await?;
-        let hash = credentials.as_ref().map(|credentials| &credentials.password);
-        if !self.passwords.verify(password.clone(), hash).await? {
-            return Err(wrong_credentials());
+        let mut credentials = self.credentials(claim).await?;
+        if !self.is_password(password, credentials.as_ref()).await? {
+            // The address may be another account's by now, or the password another one.
+            self.consistency.caught_up(&[Users::NAME]).await?;
+            let now = self.models.users.credentials(claim);
+            if now == credentials || !self.is_password(password, now.as_ref()).await? {
+                return Err(wrong_credentials());
+            }
+            credentials = now;
         }
         let Some(Credentials { user, version, .. }) = credentials else { return Err(wrong_credentials()) };
         self.open(user, version).await
+    }
+
+    /// Without credentials it takes as long, and is not.
+    async fn is_password(&self, password: &Password, of: Option<&Credentials>) -> Result<bool, ApiError> {
+        self.passwords.verify(password.clone(), of.map(|credentials| &credentials.password)).await
     }
 
     /// Who is not seen is looked for again behind the log's end, so that "no such account" is true.

@@ -160,6 +160,11 @@ impl Users {
         Some(Credentials { user, password: password.clone(), version: *password_version })
     }
 
+    /// The hash of the password that an account has, whatever it is called; `None` if there is none.
+    pub fn password(&self, user: UserId) -> Option<PasswordHash> {
+        self.store.read().account(user).map(|(_, account)| account.password.clone())
+    }
+
     /// Who has this name now, by the digest of its folded form. Of two accounts it is the one with the newer claim.
     pub fn by_username(&self, username_claim: Digest) -> Option<UserId> {
         self.store.read().usernames.holder(username_claim)

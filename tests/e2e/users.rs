@@ -101,6 +101,21 @@ async fn address_name_and_bio_change_together_and_the_former_ones_are_free() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_is_sent_again_finds_its_account_whatever_that_is_called() -> Result<()> {
+    let server = TestServer::start().await?;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "username": "ada" });
+    let register = || server.post("/users/auth/register").key("ada-registers").json(&body).send();
+    let first = register().await?;
+    let token = first.text("access_token");
+    let change = json!({ "email": "lovelace@example.com", "current_password": PASSWORD, "username": "lovelace" });
+    assert_eq!(server.put("/users/me").token(&token).json(&change).send().await?.status, StatusCode::OK);
+    let again = register().await?;
+    assert_eq!((again.status, &again.body["id"]), (StatusCode::CREATED, &first.body["id"]));
+    assert_eq!(again.body["username"], "lovelace");
+    server.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_cannot_be_says_why_and_changes_nothing() -> Result<()> {
     let server = TestServer::start().await?;
     let (ada, _) = (server.register("ada").await?, server.register("bob").await?);

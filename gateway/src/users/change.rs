@@ -99,14 +99,14 @@ impl Changes {
 
 /// Change the own profile
 ///
-/// All of it changes, or nothing. Who changes the address stays signed in, and signs in with the new one from now on; the
-/// former address and the former name are free for anybody.
+/// All of it changes, or nothing. Who changes the address stays signed in, and signs in with the new one from now on. The
+/// former address and the former name are free for anybody shortly afterwards.
 #[utoipa::path(put, path = "/users/me", tag = "users", security(("bearer" = [])), request_body = UpdateMe,
     responses((status = 200, description = "The own profile as it is now", body = OwnProfile),
         (status = 403, description = "The address was to change, and `current_password` is not the password", body = Error),
         (status = 404, description = "The account is gone", body = Error),
-        (status = 409, description = "The address or the name is taken, the name is reserved, or the profile was changed \
-            meanwhile", body = Error)))]
+        (status = 409, description = "The address or the name is taken, the name is reserved, or the change could not be \
+            carried out; `KeyReused`: the Idempotency-Key was used for another request; or `InFlight`", body = Error)))]
 pub(super) async fn update_me(
     State(app): State<App>,
     caller: Caller,
@@ -137,12 +137,7 @@ impl Backend {
         let sealed = bio.map(|bio| Sealed::seal(bio, &cipher));
         let command = UserCommand::ChangeBio { user: caller.user, bio: sealed };
         let done = self.submit(caller, intent, Key::User(caller.user), command).await?;
-        if done.is_repeated() {
-            return self.changed(caller, &done).await;
-        }
-        let mut own = self.own_profile(caller.user).await?;
-        own.profile.bio = bio.map(|bio| bio.as_str().into());
-        Ok(self.written(StatusCode::OK, &done, own))
+        self.changed(caller, &done).await
     }
 
     async fn rename(&self, caller: &Caller, intent: &Intent, changes: &Changes) -> Result<Response, ApiError> {
@@ -150,7 +145,7 @@ impl Backend {
         self.visible(caller, &MODELS).await?;
         let claims = self.models.users.claims(caller.user).ok_or_else(ApiError::bad_token)?;
         if let Some((_, password)) = &changes.email {
-            self.check_password(caller.user, claims, password).await?;
+            self.check_password(caller.user, password).await?;
         }
         let cipher = self.key_of(caller.user).await?;
         let new = NewSaga {
@@ -166,7 +161,6 @@ impl Backend {
             }
             // Nothing has changed; what is stuck is giving back what was claimed.
             Ok(Course::Ended(_, Ended::Stuck { .. })) => return Err(not_changed()),
-            Ok(Course::UnderWay(done)) if done.how == How::Already => done,
             Ok(Course::UnderWay(_)) if intent.fingerprint.is_none() => return Err(ApiError::outcome_unknown()),
             Ok(Course::UnderWay(_)) => {
                 let message = "This change is still being carried out; ask again with the same Idempotency-Key";
@@ -195,24 +189,24 @@ impl Backend {
     }
 
     /// That whoever has a token also knows the password.
-    async fn check_password(&self, user: UserId, claims: Claims, password: &Password) -> Result<(), ApiError> {
-        let credentials = self.models.users.credentials(claims.email.claim).filter(|found| found.user == user);
-        let hash = credentials.as_ref().map(|credentials| &credentials.password);
-        if self.passwords.verify(password.clone(), hash).await? {
+    async fn check_password(&self, user: UserId, password: &Password) -> Result<(), ApiError> {
+        let hash = self.models.users.password(user);
+        if self.passwords.verify(password.clone(), hash.as_ref()).await? {
             return Ok(());
         }
         let message = "This is not the password".to_owned();
         Err(ApiError::of_fields(ErrorName::Forbidden, vec![FieldError { field: "current_password", message }]))
     }
 
-    /// The profile as it is read back.
+    /// The profile as it is read back: another node may have changed it before. What was changed is done, whether or not
+    /// it can be seen in time.
     async fn changed(&self, caller: &Caller, done: &Done) -> Result<Response, ApiError> {
-        self.visible(caller, &MODELS).await?;
+        self.visible(caller, &MODELS).await.map_err(|_| ApiError::outcome_unknown())?;
         Ok(self.written(StatusCode::OK, done, self.own_profile(caller.user).await?))
     }
 }
 
 /// Its end stands under its key: the same key would find it again.
 fn not_changed() -> ApiError {
-    ApiError::conflict("The profile was changed meanwhile; try again with a new Idempotency-Key")
+    ApiError::conflict("The change could not be carried out; try again with a new Idempotency-Key")
 }

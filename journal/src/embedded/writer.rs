@@ -172,8 +172,9 @@ fn keep(queue: &Queue, store: &Store, anchors: &Anchors, stop: &Stop) {
             *stopped
         };
         if let Err(error) = anchors.sync().and_then(|()| store.check_alive()) {
-            tracing::error!("keeping {} failed: {error}", store.path().display());
+            // First, since whatever is queued until then is still written.
             queue.fail(&error.to_string());
+            tracing::error!("keeping {} failed: {error}", store.path().display());
         }
         if stopped {
             return;
