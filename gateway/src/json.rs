@@ -104,6 +104,13 @@ pub(crate) enum Field {
     Wrong,
 }
 
+impl Field {
+    /// `None` if it is absent.
+    pub(crate) fn given(&self) -> Option<&Self> {
+        (*self != Self::Absent).then_some(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(FieldVisitor)
@@ -195,20 +202,7 @@ impl Fields {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
         match field {
-            Field::Null => None,
-            field => self.optional(name, field, parse),
-        }
-    }
-
-    /// The value of a field that may be absent.
-    pub(crate) fn optional<T, E: fmt::Display>(
-        &mut self,
-        name: &'static str,
-        field: &Field,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        match field {
-            Field::Absent => None,
+            Field::Absent | Field::Null => None,
             field => self.required(name, field, parse),
         }
     }

@@ -60,18 +60,16 @@ struct Changes {
 impl UpdateMe {
     fn parse(&self) -> Result<Changes, ApiError> {
         let mut fields = Fields::default();
-        if self.avatar_url != Field::Absent {
+        if self.avatar_url.given().is_some() {
             fields.refuse("avatar_url", "avatar_url cannot be changed in this version");
         }
         let bio = fields.nullable("bio", &self.bio, Bio::parse);
-        let username = fields.optional("username", &self.username, Username::parse);
-        let email = fields.optional("email", &self.email, Email::parse);
-        let password = if email.is_some() {
-            fields.required("current_password", &self.current_password, Password::parse)
-        } else {
-            fields.optional("current_password", &self.current_password, Password::parse)
-        };
-        let bio = (self.bio != Field::Absent).then_some(bio);
+        let username = self.username.given().and_then(|name| fields.required("username", name, Username::parse));
+        let email = self.email.given().and_then(|email| fields.required("email", email, Email::parse));
+        let needed = email.as_ref().map(|_| &self.current_password);
+        let password = needed.or(self.current_password.given());
+        let password = password.and_then(|password| fields.required("current_password", password, Password::parse));
+        let bio = self.bio.given().map(|_| bio);
         let changes = fields.done(Some(Changes { bio, username, email: email.zip(password) }))?;
         changes.username.as_ref().map_or(Ok(()), check_not_reserved)?;
         Ok(changes)
