@@ -83,7 +83,7 @@ async fn address_name_and_bio_change_together_and_the_former_ones_are_free() -> 
     assert_eq!(log_in(&server, "lovelace@example.com").await?, (200, json!("Lovelace")));
     assert_eq!(log_in(&server, "ada@example.com").await?.0, 401);
     let mention = server.publish(&bob, "@lovelace and @ada").await?;
-    let mentions = server.get(format!("/posts/{mention}")).send().await?.body["mentions"].clone();
+    let mentions = server.get(format!("/posts/{mention}")).by(&bob).send().await?.body["mentions"].clone();
     assert_eq!(mentions, json!([{ "id": ada.id, "username": "Lovelace", "avatar_url": null }]));
     // A repetition finds what it has done, and does nothing again.
     server.settle().await?;
