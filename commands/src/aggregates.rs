@@ -9,7 +9,7 @@ mod feed_slots;
 mod follow;
 mod like;
 mod post;
-mod session;
+mod sessions;
 mod user;
 
 pub use claim::{Claim, ClaimCommand};
@@ -18,7 +18,7 @@ pub use feed_slots::{FeedSlotCommand, FeedSlots, POSTS_IN_CREATION_MAX};
 pub use follow::{Follow, FollowCommand};
 pub use like::{Like, LikeCommand};
 pub use post::{Post, PostCommand};
-pub use session::{Session, SessionCommand};
+pub use sessions::{AccountAt, REFRESH_GRACE, SESSION_IDLE_MAX, SESSIONS_MAX, SessionCommand, Sessions};
 pub use user::{Account, User, UserCommand};
 
 use cqrs_es::DomainEvent;

@@ -82,6 +82,9 @@ pub enum Refusal {
     /// The password was changed after it had been checked.
     #[error("the credentials were changed meanwhile")]
     StaleCredentials,
+    /// The refresh token was replaced by another one: who brings it may have stolen it.
+    #[error("the refresh token was used before")]
+    UsedBefore,
     /// It was asked of something that has changed meanwhile.
     #[error("it has changed meanwhile")]
     Stale,

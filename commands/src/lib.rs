@@ -16,8 +16,9 @@ mod state;
 pub mod wire;
 
 pub use aggregates::{
-    Account, Claim, ClaimCommand, Comment, CommentCommand, Fact, FeedSlotCommand, FeedSlots, Follow, FollowCommand,
-    Like, LikeCommand, POSTS_IN_CREATION_MAX, Post, PostCommand, Session, SessionCommand, User, UserCommand,
+    Account, AccountAt, Claim, ClaimCommand, Comment, CommentCommand, Fact, FeedSlotCommand, FeedSlots, Follow,
+    FollowCommand, Like, LikeCommand, POSTS_IN_CREATION_MAX, Post, PostCommand, REFRESH_GRACE, SESSION_IDLE_MAX,
+    SESSIONS_MAX, SessionCommand, Sessions, User, UserCommand,
 };
 pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;

@@ -1,7 +1,7 @@
 //! What the owner of a partition knows: the aggregates, the open sagas and the ids of what was carried out, folded from
 //! the partition's commits and from nothing else.
 
-use crate::aggregates::{Claim, Comment, Fact, FeedSlots, Follow, Like, Post, Session, User};
+use crate::aggregates::{AccountAt, Claim, Comment, Fact, FeedSlots, Follow, Like, Post, Sessions, User};
 use crate::aggregates::{
     CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
 };
@@ -14,7 +14,7 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use events::{
     ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent, PostEvent,
-    PostId, Retention, SagaId, SessionEvent, SessionId, Timestamp, UserEvent, UserId,
+    PostId, Retention, SagaId, SessionEvent, Timestamp, UserEvent, UserId,
 };
 use futures::FutureExt;
 use journal::{Position, Rule, Rules};
@@ -41,7 +41,7 @@ pub enum Decision {
 #[derive(Default)]
 pub struct State {
     users: Store<UserId, User>,
-    sessions: Store<(UserId, SessionId), Session>,
+    sessions: Store<UserId, Sessions>,
     follows: Store<(UserId, UserId), Follow>,
     posts: Store<PostId, Post>,
     comments: Store<(PostId, CommentId), Comment>,
@@ -239,7 +239,7 @@ impl State {
         match (request.command.clone(), request.key) {
             (Command::User(command), Key::User(user)) => self.users.decide(user, command, &()),
             (Command::Session(command), Key::User(user)) => {
-                self.sessions.decide(session_of(&command), command, &self.users.get(user))
+                self.sessions.decide(user, command, &AccountAt { user: self.users.get(user), now: request.time })
             }
             (Command::Follow(command), Key::User(user)) => {
                 self.follows.decide(follow_of(&command), command, &self.users.get(user))
@@ -305,7 +305,7 @@ impl State {
     fn unchanged_since(&self, key: &Key, command: &Command) -> Option<Receipt> {
         match (command, key) {
             (Command::User(_), Key::User(user)) => self.users.changed(*user),
-            (Command::Session(command), _) => self.sessions.changed(session_of(command)),
+            (Command::Session(_), Key::User(user)) => self.sessions.changed(*user),
             (Command::Follow(command), _) => self.follows.changed(follow_of(command)),
             (Command::Post(_), Key::Post(post)) => self.posts.changed(*post),
             (Command::Comment(command), _) => self.comments.changed(comment_of(command)),
@@ -379,7 +379,12 @@ impl State {
 
     fn apply_event(&mut self, key: &Key, event: &Event, receipt: Receipt) {
         match event {
-            Event::User(event) => self.users.apply(user_in(event), event, receipt),
+            Event::User(event) => {
+                if let UserEvent::PasswordChanged(_) | UserEvent::Disabled(_) = event {
+                    self.sessions.0.remove(&user_in(event));
+                }
+                self.users.apply(user_in(event), event, receipt);
+            }
             Event::Session(event) => self.sessions.apply(session_in(event), event, receipt),
             Event::Follow(event) => self.follows.apply(follow_in(event), event, receipt),
             Event::Post(event) => self.posts.apply(post_in(event), event, receipt),
@@ -411,10 +416,17 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// The key on which a command must be decided, where the command itself says so.
 fn key_of(command: &Command) -> Option<Key> {
     match command {
-        Command::User(UserCommand::ChangeBio { user, .. } | UserCommand::ChangeRole { user, .. }) => {
-            Some(Key::User(*user))
-        }
-        Command::Session(command) => Some(Key::User(session_of(command).0)),
+        Command::User(
+            UserCommand::ChangeBio { user, .. }
+            | UserCommand::ChangePassword { user, .. }
+            | UserCommand::ChangeRole { user, .. },
+        )
+        | Command::Session(
+            SessionCommand::Open { user, .. }
+            | SessionCommand::Refresh { user, .. }
+            | SessionCommand::Close { user, .. }
+            | SessionCommand::CloseAll { user, .. },
+        ) => Some(Key::User(*user)),
         Command::Follow(command) => Some(Key::User(follow_of(command).0)),
         Command::Post(
             PostCommand::Publish { post, .. } | PostCommand::Edit { post, .. } | PostCommand::Delete { post, .. },
@@ -431,12 +443,6 @@ fn key_of(command: &Command) -> Option<Key> {
 }
 
 // Which aggregate a command or an event is about.
-
-fn session_of(command: &SessionCommand) -> (UserId, SessionId) {
-    match command {
-        SessionCommand::Open { user, session, .. } | SessionCommand::Close { user, session } => (*user, *session),
-    }
-}
 
 fn follow_of(command: &FollowCommand) -> (UserId, UserId) {
     match command {
@@ -478,16 +484,18 @@ fn user_in(event: &UserEvent) -> UserId {
         UserEvent::BioChanged(e) => e.user,
         UserEvent::EmailChanged(e) => e.user,
         UserEvent::UsernameChanged(e) => e.user,
+        UserEvent::PasswordChanged(e) => e.user,
         UserEvent::RoleChanged(e) => e.user,
         UserEvent::Disabled(e) => e.user,
         UserEvent::KeyDestroyed(e) => e.user,
     }
 }
 
-fn session_in(event: &SessionEvent) -> (UserId, SessionId) {
+fn session_in(event: &SessionEvent) -> UserId {
     match event {
-        SessionEvent::Opened(e) => (e.user, e.session),
-        SessionEvent::Closed(e) => (e.user, e.session),
+        SessionEvent::Opened(e) => e.user,
+        SessionEvent::Refreshed(e) => e.user,
+        SessionEvent::Closed(e) => e.user,
     }
 }
 

@@ -44,12 +44,14 @@ pub use saga::{
     StepRetried, StepUndone,
 };
 pub use sealed::{CipherKey, SealError, Sealable, Sealed};
-pub use session::{SessionClosed, SessionEvent, SessionOpened};
+pub use session::{SessionClosed, SessionEvent, SessionOpened, SessionRefreshed};
 pub use signing::{CLOCK_SKEW_MAX, SIGNING_KEYS_MAX, SigningError, SigningKey, SigningKeys};
-pub use text::{Bio, CommentText, Content, Email, Hashtags, Mentions, PasswordHash, TextError, Username, text_limits};
+pub use text::{
+    Bio, CommentText, Content, Device, Email, Hashtags, Mentions, PasswordHash, TextError, Username, text_limits,
+};
 pub use timestamp::Timestamp;
 pub use user::{
-    BioChanged, Claimed, EmailChanged, Role, RoleChanged, RoleError, UserCreated, UserDisabled, UserEvent,
+    BioChanged, Claimed, EmailChanged, PasswordChanged, Role, RoleChanged, RoleError, UserCreated, UserDisabled, UserEvent,
     UserKeyDestroyed, UsernameChanged,
 };
 pub use wire::{Event, WireError};

@@ -19,6 +19,8 @@ pub mod text_limits {
     pub const USERNAME_MAX: usize = 30;
     /// An email address.
     pub const EMAIL_MAX: usize = 254;
+    /// What is kept of what a client calls itself.
+    pub const DEVICE_MAX: usize = 200;
     /// Hashtags taken from one post; further ones are text.
     pub const HASHTAGS_MAX: usize = 30;
     /// Mentions taken from one post; further ones are text.
@@ -76,6 +78,11 @@ text!(
     /// What a profile says about its owner.
     Bio,
     "user.bio"
+);
+text!(
+    /// What a client calls itself when it signs in: one line of at most 200 characters.
+    Device,
+    "session.device"
 );
 text!(
     /// A password as Argon2id left it (PHC string).
@@ -145,6 +152,15 @@ impl Bio {
     }
 }
 
+impl Device {
+    /// What a client calls itself, cut to [`DEVICE_MAX`] characters and to what can be shown; `None` if nothing is left.
+    pub fn of(text: &str) -> Option<Self> {
+        let shown = text.chars().filter(|c| !c.is_control()).take(DEVICE_MAX).collect::<String>();
+        let shown = shown.trim();
+        (!shown.is_empty()).then(|| Self(shown.to_owned()))
+    }
+}
+
 impl PasswordHash {
     /// A PHC string, as the password hasher wrote it.
     pub fn new(phc: String) -> Self {
@@ -205,6 +221,13 @@ mod tests {
         assert!(Content::parse("a\0b").is_err());
         assert!(Content::parse(&"ü".repeat(CONTENT_MAX)).is_ok());
         assert!(Content::parse(&"ü".repeat(CONTENT_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn of_what_a_client_calls_itself_one_line_is_kept() {
+        assert_eq!(Device::of(" curl/8.5\n").unwrap().as_str(), "curl/8.5");
+        assert_eq!(Device::of(&"x".repeat(DEVICE_MAX + 1)).unwrap().as_str().len(), DEVICE_MAX);
+        assert_eq!(Device::of(" \u{7} "), None);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum UserEvent {
     EmailChanged(EmailChanged),
     /// The account has another name.
     UsernameChanged(UsernameChanged),
+    /// The account has another password, and no session any more.
+    PasswordChanged(PasswordChanged),
     /// What the person may do besides using the service was changed.
     RoleChanged(RoleChanged),
     /// The account is being deleted: nobody can sign in to it or act for it from here on, and nobody sees it.
@@ -119,6 +121,15 @@ pub struct UsernameChanged {
     pub username: Sealed<Username>,
     /// Under what it is claimed.
     pub claimed: Claimed,
+}
+
+/// `user.password_changed`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PasswordChanged {
+    /// Whose.
+    pub user: UserId,
+    /// The hash of the new password.
+    pub password: Sealed<PasswordHash>,
 }
 
 /// `user.role_changed`

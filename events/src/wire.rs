@@ -7,10 +7,10 @@
 use crate::{
     BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
     EmailChanged, FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowEvent,
-    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PostDeleted, PostDraftDropped, PostDraftPublished,
+    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PasswordChanged, PostDeleted, PostDraftDropped, PostDraftPublished,
     PostDrafted, PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated, SagaCompensating,
     SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted,
-    SessionClosed, SessionEvent, SessionOpened, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried,
+    SessionClosed, SessionEvent, SessionOpened, SessionRefreshed, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried,
     StepUndone, UserCreated, UserDisabled, UserEvent, UserKeyDestroyed, UsernameChanged,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -88,10 +88,12 @@ event_types! {
     "user.bio_changed" 1 => User UserEvent BioChanged BioChanged;
     "user.email_changed" 1 => User UserEvent EmailChanged EmailChanged;
     "user.username_changed" 1 => User UserEvent UsernameChanged UsernameChanged;
+    "user.password_changed" 1 => User UserEvent PasswordChanged PasswordChanged;
     "user.role_changed" 1 => User UserEvent RoleChanged RoleChanged;
     "user.disabled" 1 => User UserEvent Disabled UserDisabled;
     "user.key_destroyed" 1 => User UserEvent KeyDestroyed UserKeyDestroyed;
-    "session.opened" 1 => Session SessionEvent Opened SessionOpened;
+    "session.opened" 2 => Session SessionEvent Opened SessionOpened;
+    "session.refreshed" 1 => Session SessionEvent Refreshed SessionRefreshed;
     "session.closed" 1 => Session SessionEvent Closed SessionClosed;
     "follow.started" 1 => Follow FollowEvent Started FollowStarted;
     "follow.ended" 1 => Follow FollowEvent Ended FollowEnded;
@@ -152,10 +154,15 @@ groups! {
 type Upcast = fn(Value) -> Value;
 
 /// Every older version that stands in somebody's log.
-const UPCASTS: &[(&str, u32, Upcast)] = &[("post.published", 1, |mut data| {
-    data["mentions"] = Value::Null;
+const UPCASTS: &[(&str, u32, Upcast)] = &[
+    ("post.published", 1, |data| with_nulls(data, &["mentions"])),
+    ("session.opened", 1, |data| with_nulls(data, &["device", "refresh_until"])),
+];
+
+fn with_nulls(mut data: Value, fields: &[&str]) -> Value {
+    fields.iter().for_each(|field| data[field] = Value::Null);
     data
-})];
+}
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,12 +195,14 @@ impl Event {
             Self::User(UserEvent::BioChanged(e)) => e.bio.as_ref().map(|_| e.user.into()),
             Self::User(UserEvent::EmailChanged(e)) => Some(e.user.into()),
             Self::User(UserEvent::UsernameChanged(e)) => Some(e.user.into()),
+            Self::User(UserEvent::PasswordChanged(e)) => Some(e.user.into()),
+            Self::Session(SessionEvent::Opened(e)) => e.device.as_ref().map(|_| e.user.into()),
             Self::Post(PostEvent::Published(e)) => Some(e.author.into()),
             Self::Post(PostEvent::Drafted(e)) => Some(e.author.into()),
             Self::Post(PostEvent::Edited(e)) => Some(e.author.into()),
             Self::Comment(CommentEvent::Added(e)) => Some(e.author.into()),
             Self::User(UserEvent::RoleChanged(_) | UserEvent::Disabled(_) | UserEvent::KeyDestroyed(_))
-            | Self::Session(_)
+            | Self::Session(SessionEvent::Refreshed(_) | SessionEvent::Closed(_))
             | Self::Follow(_)
             | Self::Post(PostEvent::DraftPublished(_) | PostEvent::DraftDropped(_) | PostEvent::Deleted(_))
             | Self::Comment(CommentEvent::Deleted(_))

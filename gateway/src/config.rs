@@ -23,6 +23,11 @@ pub struct Config {
     #[arg(long, env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
+    /// The URL under which clients reach the API, the same on every node: the issuer of access tokens. With another one
+    /// the tokens that were given before are not taken any more, but can be refreshed
+    #[arg(long, env = "TIDINGS_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
+    pub public_url: String,
+
     /// The form of the log on standard output
     #[arg(long, env = "TIDINGS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -140,6 +145,12 @@ impl Config {
             self.request_timeout_ms > self.write_deadline_ms,
             "--request-timeout-ms must be more than --write-deadline-ms"
         );
+        let is_http = |uri: http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
+        ensure!(
+            self.public_url.parse().is_ok_and(is_http),
+            "--public-url must be an http or https URL without a query: {}",
+            self.public_url
+        );
         ensure!(self.connections_max > 0, "--connections-max must be 1 or more");
         ensure!(self.threads != Some(0), "--threads must be 1 or more");
         ensure!(self.hashers != Some(0), "--hashers must be 1 or more");
@@ -160,6 +171,11 @@ impl Config {
             read_wait: Duration::from_millis(self.read_wait_ms),
             request: Duration::from_millis(self.request_timeout_ms),
         }
+    }
+
+    /// The public URL, without a slash at its end.
+    pub(crate) fn issuer(&self) -> &str {
+        self.public_url.trim_end_matches('/')
     }
 
     pub(crate) fn hashers(&self) -> usize {

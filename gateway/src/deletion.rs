@@ -6,7 +6,6 @@
 use crate::auth::Caller;
 use crate::backend::{App, Backend};
 use crate::consistency::Wanted;
-use crate::elsewhere::Passing;
 use crate::error::{ApiError, Error, ErrorName};
 use crate::extract::InPath;
 use crate::intent::Intent;
@@ -21,7 +20,7 @@ use events::{Key, SagaId, Secrets, Timestamp};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use projections::sagas::{SagaView, StepPhase};
-use projections::{Sagas, Sessions};
+use projections::Sagas;
 use sagas::deletion::{Deletion, DeletionData};
 use serde::Serialize;
 use serde_json::Value;
@@ -124,19 +123,8 @@ impl Backend {
     /// The answer when an account was disabled: 204 as soon as no node takes a token of it any more.
     async fn disabled(&self, caller: &Caller, done: &Done) -> Response {
         self.consistency.lost_track(caller.session);
-        let passing = Passing {
-            models: vec![Sessions::NAME.to_owned()],
-            last: vec![done.receipt.position],
-            concerning: Some(caller.user),
-            within_ms: u64::try_from(self.limits.read_wait.as_millis()).unwrap_or(u64::MAX),
-        };
-        let here = passing.here(&self.projections).await;
-        let passed = match here {
-            Ok(()) => self.elsewhere.passed(&passing).await,
-            Err(waits) => Err(waits),
-        };
         let mut response = self.gone(done);
-        if let Err(waits) = passed {
+        if let Err(waits) = self.ended(caller.user, done).await {
             warn!(user = %caller.user, "tokens of {} may still be taken for a while: {waits}", caller.user);
             *response.status_mut() = StatusCode::ACCEPTED;
         }

@@ -5,6 +5,15 @@ use crate::schemas;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+/// Writes that take no `Idempotency-Key`: what ends the session or the account that a key would belong to is 401 when it is
+/// said again, and tokens are not handed out twice under a key.
+const UNREPEATED: [(&str, &str); 4] = [
+    ("post", "/users/auth/login"),
+    ("post", "/users/auth/refresh"),
+    ("put", "/users/me/password"),
+    ("delete", "/users/me"),
+];
+
 /// The whole document.
 pub(crate) fn complete(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("the document is plain data");
@@ -34,10 +43,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if is_list {
         add_parameters(operation, schemas::paging_parameters());
     }
-    // What ends the account that a key would belong to needs none: said again it is 401. Nor is there anything to wait for.
+    // There is nothing to wait for.
     let ends_the_account = (path, method) == ("/users/me", "delete");
-    let repeatable = path != "/users/auth/login" && !ends_the_account;
-    if is_write && repeatable {
+    if is_write && !UNREPEATED.contains(&(method, path)) {
         add_parameters(operation, json!([schemas::idempotency_parameter()]));
         add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
     }

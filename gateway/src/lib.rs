@@ -12,6 +12,7 @@ mod comments;
 mod config;
 mod consistency;
 mod deletion;
+mod discovery;
 mod document;
 mod edge;
 mod effects;

@@ -1,6 +1,7 @@
 //! Hashing passwords with Argon2id, a few at a time: each takes 19 MiB and tens of milliseconds of a core, so more at
 //! once would only make all of them late.
 
+use crate::backend::Backend;
 use crate::error::ApiError;
 use anyhow::{Result, anyhow};
 use argon2::{Algorithm, Argon2, Params, PasswordHash as Phc, PasswordHasher, PasswordVerifier, Version};
@@ -8,6 +9,7 @@ use events::{PasswordHash, TextError};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use uuid::Uuid;
 
 /// A password, shortest, in code points.
 pub(crate) const PASSWORD_MIN: usize = 8;
@@ -96,6 +98,14 @@ impl Passwords {
 fn phc(argon2: &Argon2<'_>, password: &str, salt: &[u8; 16]) -> Result<String, argon2::password_hash::Error> {
     let hash: Phc = argon2.hash_password_with_salt(password.as_bytes(), salt)?;
     Ok(hash.to_string())
+}
+
+impl Backend {
+    /// The salt of the password that comes with this id. The same for the same id, and for no other.
+    pub(crate) fn salt(&self, id: &Uuid) -> [u8; 16] {
+        let salt = self.secrets().token(&[b"password salt", id.as_bytes()]);
+        salt[..16].try_into().expect("a MAC has 32 bytes")
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::error::{ApiError, Error, ErrorName, FieldError};
 use crate::intent::{IdempotencyKey, Intent, fingerprint};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
-use crate::sessions::Session;
+use crate::sessions::{Session, UserAgent};
 use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Ended, Process, Receipt, Request, SagaCommand};
@@ -94,6 +94,7 @@ impl Register {
         (status = 409, description = "The address or the name is taken, or the name is reserved", body = Error)))]
 async fn register(
     State(app): State<App>,
+    agent: UserAgent,
     key: IdempotencyKey,
     JsonBody(body): JsonBody<Register>,
 ) -> Result<Response, ApiError> {
@@ -109,7 +110,7 @@ async fn register(
         answer => return Err(unfinished(answer)),
     };
     registration.check_is_mine(&app, receipt).await?;
-    let opened = app.open_session(registration.user).await?;
+    let opened = app.open_session(registration.user, &agent).await?;
     app.session(StatusCode::CREATED, &opened)
 }
 
@@ -123,9 +124,7 @@ impl Registration {
             None => Intent::fresh(),
         };
         let user = UserId(intent.created);
-        let salt = secrets.token(&[b"password salt", user.0.as_bytes()]);
-        let salt = salt[..16].try_into().expect("a MAC has 32 bytes");
-        let password = app.passwords.hash(applicant.password.clone(), salt).await?;
+        let password = app.passwords.hash(applicant.password.clone(), app.salt(&user.0)).await?;
         if key.is_some() {
             // The hash stands for the password: what is in the log must not make guessing cheaper than the hash does.
             let said = [applicant.email.as_str(), applicant.username.as_str(), password.as_str()];
@@ -178,7 +177,8 @@ impl Registration {
         let passed = app.consistency.passed(&[receipt.position], &[Users::NAME]).await;
         passed.map_err(|_| ApiError::outcome_unknown())?;
         // Address and name may be others by now.
-        if app.models.users.password(self.user).as_ref() == Some(&self.password) {
+        let credentials = app.models.users.credentials_of(self.user);
+        if credentials.is_some_and(|credentials| credentials.password == self.password) {
             return Ok(());
         }
         Err(ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another registration"))

@@ -3,7 +3,7 @@
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
 use crate::{
-    admin, comments, deletion, document, edge, feed, follows, health, likes, posts, registration, sessions, users,
+    admin, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration, sessions, users,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -46,6 +46,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(likes::router())
         .merge(feed::router())
         .merge(admin::router())
+        .merge(discovery::router())
         .merge(health::router())
 }
 

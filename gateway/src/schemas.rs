@@ -4,7 +4,10 @@ use crate::admin::REASON_CHARS_MAX;
 use crate::intent::KEY_PATTERN;
 use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
-use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
+use crate::sessions::REFRESH_TOKEN_PATTERN;
+use events::text_limits::{
+    BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN,
+};
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AllOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
@@ -74,6 +77,21 @@ pub(crate) fn username() -> Object {
 pub(crate) fn password() -> Object {
     let lengths = string().min_length(Some(PASSWORD_MIN)).max_length(Some(PASSWORD_MAX));
     lengths.format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build()
+}
+
+/// A refresh token.
+pub(crate) fn refresh_token() -> Object {
+    string().pattern(Some(REFRESH_TOKEN_PATTERN)).build()
+}
+
+/// An absolute URL.
+pub(crate) fn url() -> Object {
+    string().format(Some(SchemaFormat::Custom("uri".to_owned()))).build()
+}
+
+/// What a client calls itself, or null.
+pub(crate) fn device() -> Object {
+    or_null(string().min_length(Some(1)).max_length(Some(DEVICE_MAX)))
 }
 
 /// A time.

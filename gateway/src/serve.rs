@@ -281,7 +281,7 @@ fn assemble(
             !config.store.is_shared(),
         ),
         hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
-        tokens: AccessTokens::new(Arc::clone(keyring))?,
+        tokens: AccessTokens::new(Arc::clone(keyring), config.issuer())?,
         admin_token: AdminToken::of(&config.store.data)?,
         processes: processes(config).plans().map(|(name, _)| name).collect(),
         saga_stuck: Duration::from_secs(config.saga_stuck_s),

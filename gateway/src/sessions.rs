@@ -1,31 +1,45 @@
-//! Signing in and out.
+//! Signing in and out, on as many devices as there are.
+
+mod open;
+mod refresh;
 
 use crate::auth::Caller;
 use crate::backend::{App, Backend};
+use crate::elsewhere::{Passing, Waits};
 use crate::error::{ApiError, Error, ErrorName};
+use crate::extract::InQuery;
 use crate::faces::text;
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
 use crate::submit::{Done, done};
-use crate::tokens::refresh_token;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use commands::{Answer, Refusal, Request, SessionCommand};
-use events::{ACCESS_TOKEN_LIFE, Digest, Email, Key, SessionId, Timestamp, UserId};
-use http::header::CACHE_CONTROL;
+use events::{ACCESS_TOKEN_LIFE, Device, Digest, Email, Key, Sealed, SessionId, Timestamp, UserId};
+use http::header::{CACHE_CONTROL, USER_AGENT};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use projections::users::Credentials;
 use projections::{Sessions, Text, Users};
+pub(crate) use refresh::REFRESH_TOKEN_PATTERN;
+use refresh::RefreshToken;
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 use tokio::time::Instant;
+use tracing::warn;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(login)).routes(routes!(logout))
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(logout))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(open::list))
+        .routes(routes!(open::end))
 }
 
 /// Somebody signs in.
@@ -54,9 +68,17 @@ pub(crate) struct Session {
     #[serde(serialize_with = "text")]
     #[schema(schema_with = crate::schemas::username)]
     username: Text,
+    #[serde(flatten)]
+    tokens: Tokens,
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tokens {
     /// For `Authorization: Bearer`.
     access_token: String,
-    /// Gets the next access token; its route comes with a later version.
+    /// Gets the next tokens, once.
+    #[schema(schema_with = crate::schemas::refresh_token)]
     refresh_token: String,
     /// Always `Bearer`.
     token_type: TokenType,
@@ -71,6 +93,36 @@ pub(crate) enum TokenType {
     Bearer,
 }
 
+/// Which sessions a logout ends.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scope {
+    /// The one that asks.
+    #[default]
+    Local,
+    /// All of the caller's.
+    Global,
+    /// All of the caller's but the one that asks.
+    Others,
+}
+
+#[derive(Deserialize)]
+struct Which {
+    scope: Option<Scope>,
+}
+
+/// What the client calls itself, if anything.
+pub(crate) struct UserAgent(Option<Device>);
+
+impl<S: Sync> FromRequestParts<S> for UserAgent {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let name = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
+        Ok(Self(name.and_then(Device::of)))
+    }
+}
+
 /// A session that was just opened.
 pub(crate) struct Opened {
     user: UserId,
@@ -82,42 +134,61 @@ pub(crate) struct Opened {
 #[utoipa::path(post, path = "/users/auth/login", tag = "auth", request_body = Login,
     responses((status = 200, description = "The session", body = Session),
         (status = 401, description = "No account has this address and password", body = Error)))]
-async fn login(State(app): State<App>, JsonBody(body): JsonBody<Login>) -> Result<Response, ApiError> {
+async fn login(
+    State(app): State<App>,
+    agent: UserAgent,
+    JsonBody(body): JsonBody<Login>,
+) -> Result<Response, ApiError> {
     let mut fields = Fields::default();
     let email = fields.required("email", &body.email, Email::parse);
     let password = fields.required("password", &body.password, Password::parse);
     let (email, password) = fields.done(email.zip(password))?;
     let claim = app.secrets().claim("email", &email.folded());
-    let mut answer = app.log_in(claim, &password).await?;
+    let mut answer = app.log_in(claim, &password, &agent).await?;
     if answer.is_none() {
         // The password was changed between the look and the decision: what was checked is worth nothing.
         app.consistency.caught_up(&[Users::NAME]).await?;
-        answer = app.log_in(claim, &password).await?;
+        answer = app.log_in(claim, &password, &agent).await?;
     }
     app.session(StatusCode::OK, &answer.ok_or_else(wrong_credentials)?)
 }
 
-/// End the session that the access token names
+/// Sign out
 #[utoipa::path(post, path = "/users/auth/logout", tag = "auth", security(("bearer" = [])),
-    responses((status = 204, description = "Its tokens are worth nothing from now on")))]
-async fn logout(State(app): State<App>, caller: Caller, key: IdempotencyKey) -> Result<Response, ApiError> {
-    let route = Route { name: "POST /users/auth/logout", ids: &[caller.session.0] };
-    let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
-    let command = SessionCommand::Close { session: caller.session, user: caller.user };
-    let done = match app.submit(&caller, &intent, Key::User(caller.user), command).await {
+    params(("scope" = inline(Option<Scope>), Query, description = "Which sessions end: `local` (the default) the one \
+        that asks, `global` all of the caller's, `others` all but the one that asks")),
+    responses((status = 204, description = "The tokens of these sessions are worth nothing from now on")))]
+async fn logout(
+    State(app): State<App>,
+    caller: Caller,
+    InQuery(Which { scope }): InQuery<Which>,
+    key: IdempotencyKey,
+) -> Result<Response, ApiError> {
+    let Caller { user, session, .. } = caller;
+    let (command, said): (_, &[u8]) = match scope.unwrap_or_default() {
+        Scope::Local => (SessionCommand::Close { session, user }, b"local"),
+        Scope::Global => (SessionCommand::CloseAll { user, by: session, but_own: false }, b"global"),
+        Scope::Others => (SessionCommand::CloseAll { user, by: session, but_own: true }, b"others"),
+    };
+    let route = Route { name: "POST /users/auth/logout", ids: &[session.0] };
+    let intent = Intent::of(&app, &caller, &key, route, &[said]).await?;
+    let done = match app.submit(&caller, &intent, Key::User(user), command).await {
         // It was closed between the check of the token and the decision.
         Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::bad_token()),
         done => done?,
     };
-    let passed = app.consistency.passed(&[done.receipt.position], &[Sessions::NAME]).await;
-    passed.map_err(|_| ApiError::outcome_unknown())?;
-    app.consistency.lost_track(caller.session);
+    app.ended(user, &done).await.map_err(may_be_taken)?;
     Ok(app.gone(&done))
 }
 
 impl Backend {
     /// Checks address and password and opens a session; `None` if the password was changed meanwhile.
-    async fn log_in(&self, claim: Digest, password: &Password) -> Result<Option<Opened>, ApiError> {
+    async fn log_in(
+        &self,
+        claim: Digest,
+        password: &Password,
+        agent: &UserAgent,
+    ) -> Result<Option<Opened>, ApiError> {
         let mut credentials = self.credentials(claim).await?;
         if !self.is_password(password, credentials.as_ref()).await? {
             // The address may be another account's by now, or the password another one.
@@ -129,7 +200,7 @@ impl Backend {
             credentials = now;
         }
         let Some(Credentials { user, version, .. }) = credentials else { return Err(wrong_credentials()) };
-        self.open(user, version).await
+        self.open(user, version, agent).await
     }
 
     /// Without credentials it takes as long, and is not.
@@ -147,14 +218,32 @@ impl Backend {
     }
 
     /// Opens a session for somebody who has just registered with the password that the account has.
-    pub(crate) async fn open_session(&self, user: UserId) -> Result<Opened, ApiError> {
+    pub(crate) async fn open_session(&self, user: UserId, agent: &UserAgent) -> Result<Opened, ApiError> {
         const FIRST_PASSWORD: u64 = 1;
-        self.open(user, FIRST_PASSWORD).await?.ok_or_else(|| ApiError::conflict("The password was changed meanwhile"))
+        self.open(user, FIRST_PASSWORD, agent).await?.ok_or_else(changed_meanwhile)
     }
 
-    async fn open(&self, user: UserId, credentials: u64) -> Result<Option<Opened>, ApiError> {
+    /// Opens a session for whoever knows the password of this version; `None` if it was changed meanwhile.
+    pub(crate) async fn open(
+        &self,
+        user: UserId,
+        credentials: u64,
+        UserAgent(device): &UserAgent,
+    ) -> Result<Option<Opened>, ApiError> {
         let session = SessionId(Uuid::now_v7());
-        let command = SessionCommand::Open { session, user, credentials };
+        let device = match device {
+            Some(device) => Some(Sealed::seal(device, &*self.key_of(user).await?)),
+            None => None,
+        };
+        match self.ask_sessions(user, SessionCommand::Open { session, user, credentials, device }).await {
+            Answer::Refused(Refusal::StaleCredentials) => Ok(None),
+            Answer::Refused(Refusal::NotFound) => Err(wrong_credentials()),
+            answer => done(answer).map(|done| Some(Opened { user, session, done })),
+        }
+    }
+
+    /// Has a command carried out on behalf of a user who may have no token, or none any more.
+    async fn ask_sessions(&self, user: UserId, command: SessionCommand) -> Answer {
         let Intent { command: id, retention, .. } = Intent::fresh();
         let deadline = Instant::now() + self.limits.write_deadline;
         let request = Request {
@@ -162,34 +251,59 @@ impl Backend {
             retention,
             ..Request::new(id, Key::User(user), command, Timestamp::now(), deadline)
         };
-        match self.router.submit(request).await {
-            Answer::Refused(Refusal::StaleCredentials) => Ok(None),
-            Answer::Refused(Refusal::NotFound) => Err(wrong_credentials()),
-            answer => done(answer).map(|done| Some(Opened { user, session, done })),
-        }
+        self.router.submit(request).await
+    }
+
+    /// Waits until no node takes a token of the sessions of `user` that ended here; says who may still do.
+    pub(crate) async fn ended(&self, user: UserId, done: &Done) -> Result<(), Waits> {
+        let passing = Passing {
+            models: vec![Sessions::NAME.to_owned()],
+            last: vec![done.receipt.position],
+            concerning: Some(user),
+            within_ms: u64::try_from(self.limits.read_wait.as_millis()).unwrap_or(u64::MAX),
+        };
+        passing.here(&self.projections).await?;
+        self.elsewhere.passed(&passing).await
     }
 
     /// The answer that hands out a session's tokens.
     pub(crate) fn session(&self, status: StatusCode, opened: &Opened) -> Result<Response, ApiError> {
         let Opened { user, session, done } = *opened;
         let profile = self.models.users.profile(user).ok_or_else(wrong_credentials)?;
-        let session = Session {
-            id: user.0,
-            email: profile.email,
-            username: profile.username,
-            access_token: self.tokens.issue(user, session, Timestamp::now())?,
-            refresh_token: refresh_token(self.secrets(), session, 0),
-            token_type: TokenType::Bearer,
-            expires_in: ACCESS_TOKEN_LIFE.as_secs(),
-        };
-        let mut response = if status == StatusCode::CREATED {
+        let tokens = self.issue(RefreshToken { user, session, generation: 0 })?;
+        let session = Session { id: user.0, email: profile.email, username: profile.username, tokens };
+        let response = if status == StatusCode::CREATED {
             self.written_at(&format!("/users/{user}"), status, &done, session)
         } else {
             self.written(status, &done, session)
         };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(confidential(response))
     }
+
+    fn issue(&self, refresh: RefreshToken) -> Result<Tokens, ApiError> {
+        Ok(Tokens {
+            access_token: self.tokens.issue(refresh.user, refresh.session, Timestamp::now())?,
+            refresh_token: refresh.write(self.secrets()),
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_TOKEN_LIFE.as_secs(),
+        })
+    }
+}
+
+/// The session has ended, but some node may not know of it yet.
+pub(crate) fn may_be_taken(waits: Waits) -> ApiError {
+    warn!("tokens of a session that has ended may still be taken for a while: {waits}");
+    ApiError::outcome_unknown()
+}
+
+/// For nobody to keep but the one who asked.
+fn confidential(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+pub(crate) fn changed_meanwhile() -> ApiError {
+    ApiError::conflict("The password was changed meanwhile")
 }
 
 /// The same whether the address or the password is wrong.

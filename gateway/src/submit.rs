@@ -207,6 +207,7 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::SelfFollow => ApiError::conflict("One cannot follow oneself"),
         Refusal::Taken => ApiError::conflict("It is taken"),
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
+        Refusal::UsedBefore => ApiError::new(ErrorName::Unauthorized, "It was used before"),
         Refusal::Stale => ApiError::conflict("It was changed meanwhile; ask again"),
         Refusal::TooManyDrafts => too_many_drafts(),
         Refusal::KeyReused => ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request"),

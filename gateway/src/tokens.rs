@@ -1,4 +1,4 @@
-//! Access tokens (EdDSA JWTs that name a session) and refresh tokens (MACs that are kept nowhere).
+//! Access tokens: EdDSA JWTs that name a session.
 //!
 //! A token that was verified is remembered by its hash until it expires, since checking a signature costs more than all
 //! the rest of a small request. Whether the session it names is still open is asked anew with every request.
@@ -6,6 +6,7 @@
 //! The signing key has generations, and new ones come while the server runs: the active one signs, the token says which
 //! one verifies it.
 
+use crate::discovery::Jwk;
 use crate::error::ApiError;
 use crate::recent::Recent;
 use anyhow::{Context, Result, anyhow};
@@ -25,7 +26,6 @@ use uuid::Uuid;
 const VERIFIED_MAX: usize = 100_000;
 /// A longer token cannot be ours.
 const TOKEN_BYTES_MAX: usize = 1_024;
-const ISSUER: &str = "tidings";
 const AUDIENCE: &str = "tidings";
 const TYPE: &str = "at+jwt";
 const ALGORITHM: Algorithm = Algorithm::EdDSA;
@@ -33,6 +33,7 @@ const ALGORITHM: Algorithm = Algorithm::EdDSA;
 /// Signs and verifies access tokens, with as many generations of the signing key as the keyring has.
 pub(crate) struct AccessTokens {
     keyring: Arc<dyn Keyring>,
+    issuer: Box<str>,
     /// Of the generations that were looked at last.
     pairs: RwLock<Pairs>,
     validation: Validation,
@@ -47,7 +48,7 @@ struct Pairs {
 
 struct Pair {
     generation: u32,
-    key_id: String,
+    public: Jwk,
     signing: EncodingKey,
     verifying: DecodingKey,
 }
@@ -72,24 +73,36 @@ struct Claims {
 }
 
 impl AccessTokens {
-    /// The tokens of the installation that has this keyring.
-    pub(crate) fn new(keyring: Arc<dyn Keyring>) -> Result<Self> {
+    /// The tokens of the installation that has this keyring, and this name.
+    pub(crate) fn new(keyring: Arc<dyn Keyring>, issuer: &str) -> Result<Self> {
         let mut validation = Validation::new(ALGORITHM);
-        validation.set_issuer(&[ISSUER]);
+        validation.set_issuer(&[issuer]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.leeway = 0;
         let pairs = RwLock::new(Pairs::of(keyring.secrets(), keyring.signing_keys()?)?);
-        Ok(Self { keyring, pairs, validation, verified: Recent::new(VERIFIED_MAX) })
+        Ok(Self { keyring, issuer: issuer.into(), pairs, validation, verified: Recent::new(VERIFIED_MAX) })
+    }
+
+    /// Who issues tokens here: their `iss`.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What verifies the tokens that may be good at `now`, and those that will be signed next.
+    pub(crate) fn public_keys(&self, now: Timestamp) -> Result<Vec<Jwk>, ApiError> {
+        let Pairs { keys, pairs } = self.current_pairs()?;
+        let good = pairs.iter().filter(|pair| keys.is_good(pair.generation, now, ACCESS_TOKEN_LIFE));
+        Ok(good.map(|pair| pair.public.clone()).collect())
     }
 
     /// A token for a session, good from `now` on for [`ACCESS_TOKEN_LIFE`].
     pub(crate) fn issue(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<String, ApiError> {
         let pairs = self.current_pairs()?;
         let pair = pairs.of_generation(pairs.keys.signing_at(now).generation)?;
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.key_id.clone()), ..Header::new(ALGORITHM) };
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
         let claims = Claims {
-            iss: ISSUER.to_owned(),
+            iss: self.issuer.to_string(),
             aud: AUDIENCE.to_owned(),
             sub: user,
             sid: session,
@@ -156,7 +169,7 @@ impl Pairs {
     }
 
     fn by_id(&self, key_id: &str) -> Option<&Pair> {
-        self.pairs.iter().find(|pair| pair.key_id == key_id)
+        self.pairs.iter().find(|pair| pair.public.kid == key_id)
     }
 
     fn of_generation(&self, generation: u32) -> Result<&Pair, ApiError> {
@@ -176,18 +189,18 @@ impl Pair {
         let public = pair.public_key().as_ref();
         Ok(Self {
             generation,
-            key_id: BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, public).as_ref()[..9]),
+            public: Jwk {
+                kty: "OKP",
+                crv: "Ed25519",
+                alg: "EdDSA",
+                r#use: "sig",
+                kid: BASE64_URL_SAFE_NO_PAD.encode(&digest(&SHA256, public).as_ref()[..9]),
+                x: BASE64_URL_SAFE_NO_PAD.encode(public),
+            },
             signing: EncodingKey::from_ed_der(document.as_ref()),
             verifying: DecodingKey::from_ed_der(public),
         })
     }
-}
-
-/// The refresh token of a session's so-manieth generation: the session, the generation, and a MAC of both.
-pub(crate) fn refresh_token(secrets: &Secrets, session: SessionId, generation: u32) -> String {
-    let generation = generation.to_be_bytes();
-    let mac = secrets.token(&[b"refresh", session.0.as_bytes(), &generation]);
-    BASE64_URL_SAFE_NO_PAD.encode([session.0.as_bytes().as_slice(), &generation, &mac].concat())
 }
 
 #[cfg(test)]
@@ -198,6 +211,8 @@ pub(crate) mod tests {
     use parking_lot::Mutex;
     use serde_json::{Value, json};
     use std::time::Duration;
+
+    const ISSUER: &str = "https://social.example";
 
     /// A keyring of secrets alone.
     pub(crate) struct OnlySecrets {
@@ -244,7 +259,7 @@ pub(crate) mod tests {
     }
 
     fn tokens(root: u8) -> AccessTokens {
-        AccessTokens::new(OnlySecrets::new(root)).unwrap()
+        AccessTokens::new(OnlySecrets::new(root), ISSUER).unwrap()
     }
 
     fn now() -> Timestamp {
@@ -276,7 +291,7 @@ pub(crate) mod tests {
     fn forged_at(tokens: &AccessTokens, generation: u32, now: Timestamp) -> String {
         let pairs = tokens.current_pairs().unwrap();
         let pair = pairs.of_generation(generation).unwrap();
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.key_id.clone()), ..Header::new(ALGORITHM) };
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
         forged(&pair.signing, &header, &json!({ "exp": now.seconds() + 60 }))
     }
 
@@ -323,8 +338,8 @@ pub(crate) mod tests {
     fn every_claim_is_checked() {
         let tokens = tokens(1);
         let pairs = tokens.current_pairs().unwrap();
-        let Pair { key_id, signing, .. } = &pairs.pairs[0];
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(key_id.clone()), ..Header::new(ALGORITHM) };
+        let Pair { public: Jwk { kid, .. }, signing, .. } = &pairs.pairs[0];
+        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(kid.clone()), ..Header::new(ALGORITHM) };
         assert!(tokens.verify(&forged(signing, &header, &json!({})), now()).is_ok());
         for change in [
             json!({"iss": "other"}),
@@ -344,8 +359,8 @@ pub(crate) mod tests {
     #[test]
     fn a_new_key_signs_from_its_time_on_and_what_the_former_one_signed_stays_good() {
         let (keyring, (user, session)) = (OnlySecrets::new(1), ids());
-        let ours = AccessTokens::new(keyring.clone()).unwrap();
-        let other = AccessTokens::new(keyring.clone()).unwrap();
+        let ours = AccessTokens::new(keyring.clone(), ISSUER).unwrap();
+        let other = AccessTokens::new(keyring.clone(), ISSUER).unwrap();
         let (begun, takes_over) = (now(), now().plus(Duration::from_secs(30)));
         let before = ours.issue(user, session, begun).unwrap();
         keyring.rotate(takes_over);
@@ -359,15 +374,15 @@ pub(crate) mod tests {
         let late = takes_over.plus(ACCESS_TOKEN_LIFE).plus(CLOCK_SKEW_MAX);
         let forged = forged_at(&ours, 0, late);
         assert_eq!(status(ours.verify(&forged, begun)), Ok(()), "by its signature it is good");
-        let unseen = AccessTokens::new(keyring).unwrap();
+        let unseen = AccessTokens::new(keyring, ISSUER).unwrap();
         assert_eq!(status(unseen.verify(&forged, late)), Err(401), "but its key no longer is");
     }
 
     #[test]
     fn while_the_keyring_is_silent_nothing_is_signed_and_an_unknown_key_is_not_called_bad() {
         let (keyring, (user, session)) = (OnlySecrets::new(1), ids());
-        let ours = AccessTokens::new(keyring.clone()).unwrap();
-        let other = AccessTokens::new(keyring.clone()).unwrap();
+        let ours = AccessTokens::new(keyring.clone(), ISSUER).unwrap();
+        let other = AccessTokens::new(keyring.clone(), ISSUER).unwrap();
         let known = ours.issue(user, session, now()).unwrap();
         keyring.rotate(now());
         let unknown = ours.issue(user, session, now()).unwrap();

@@ -1,6 +1,7 @@
 //! Profiles.
 
 mod change;
+mod password;
 
 use crate::auth::{Caller, Viewer};
 use crate::backend::{App, Backend};
@@ -20,7 +21,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(me, change::update_me)).routes(routes!(user))
+    OpenApiRouter::new().routes(routes!(me, change::update_me)).routes(routes!(password::change_password)).routes(routes!(user))
 }
 
 /// The models that a profile is made of.

@@ -14,6 +14,7 @@ pub(crate) fn gone(event: &UserEvent) -> Option<UserId> {
         | UserEvent::BioChanged(_)
         | UserEvent::EmailChanged(_)
         | UserEvent::UsernameChanged(_)
+        | UserEvent::PasswordChanged(_)
         | UserEvent::RoleChanged(_) => None,
     }
 }

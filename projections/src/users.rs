@@ -153,16 +153,15 @@ impl Users {
 
     /// Who signs in with this address now. Of two accounts with one address it is the one with the newer claim.
     pub fn credentials(&self, email_claim: Digest) -> Option<Credentials> {
-        let directory = self.store.read();
-        let user = directory.emails.holder(email_claim)?;
-        let (_, account) = directory.account(user)?;
-        let Account { password, password_version, .. } = account;
-        Some(Credentials { user, password: password.clone(), version: *password_version })
+        let user = self.store.read().emails.holder(email_claim)?;
+        self.credentials_of(user)
     }
 
-    /// The hash of the password that an account has, whatever it is called; `None` if there is none.
-    pub fn password(&self, user: UserId) -> Option<PasswordHash> {
-        self.store.read().account(user).map(|(_, account)| account.password.clone())
+    /// How an account signs in, whatever it is called; `None` if there is none.
+    pub fn credentials_of(&self, user: UserId) -> Option<Credentials> {
+        let directory = self.store.read();
+        let (_, Account { password, password_version, .. }) = directory.account(user)?;
+        Some(Credentials { user, password: password.clone(), version: *password_version })
     }
 
     /// Who has this name now, by the digest of its folded form. Of two accounts it is the one with the newer claim.

@@ -4,9 +4,9 @@ use crate::history::{CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, USERS, claim, com
 use events::{Claimed, CommentId, PostId, Role, SagaId, SessionId, Timestamp, UserId};
 use projections::posts::Traces;
 use projections::sagas::{SagaFilter, SagaStatus, SagaSummary};
-use projections::sessions::SessionState;
-use projections::users::{Follow, Related, Relation};
-use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Users};
+use projections::sessions::{OpenSession, SessionState};
+use projections::users::{Credentials, Follow, Related, Relation};
+use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Text, Users};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub(crate) struct Models {
 #[derive(Default, PartialEq, Debug)]
 pub(crate) struct Answers {
     pub(crate) profiles: BTreeMap<UserId, ProfileAnswer>,
-    /// User and hash, by number of the claim.
-    pub(crate) credentials: BTreeMap<u8, (UserId, String)>,
+    /// User, hash and how many hashes there were, by number of the claim.
+    pub(crate) credentials: BTreeMap<u8, (UserId, String, u64)>,
     pub(crate) usernames: BTreeMap<u8, UserId>,
     pub(crate) followers: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
     pub(crate) following: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
@@ -40,6 +40,7 @@ pub(crate) struct Answers {
     pub(crate) likes: BTreeMap<PostId, Vec<(Timestamp, UserId)>>,
     pub(crate) liked: BTreeMap<UserId, Vec<PostId>>,
     pub(crate) sessions: BTreeMap<SessionId, SessionState>,
+    pub(crate) open_sessions: BTreeMap<UserId, Vec<SessionAnswer>>,
     pub(crate) feeds: BTreeMap<UserId, Vec<PostId>>,
     /// Whose, since when, and what they say.
     pub(crate) drafts: BTreeMap<PostId, (UserId, Timestamp, String)>,
@@ -106,6 +107,9 @@ pub(crate) struct PostAnswer {
     pub(crate) comments: usize,
 }
 
+/// When it was opened, which, when it was refreshed last, and the device.
+pub(crate) type SessionAnswer = (Timestamp, SessionId, Timestamp, Option<String>);
+
 pub(crate) type CommentAnswer = (Timestamp, CommentId, UserId, String);
 
 impl Answers {
@@ -138,8 +142,9 @@ impl Models {
         }
         for n in 0..CLAIMS {
             if let Some(credentials) = self.users.credentials(claim(n)) {
-                assert_eq!(credentials.version, 1);
-                all.credentials.insert(n, (credentials.user, credentials.password.as_str().to_owned()));
+                assert_eq!(self.users.credentials_of(credentials.user).as_ref(), Some(&credentials));
+                let Credentials { user, password, version } = credentials;
+                all.credentials.insert(n, (user, password.as_str().to_owned(), version));
             }
             all.usernames.extend(self.users.by_username(claim(n)).map(|user| (n, user)));
         }
@@ -185,6 +190,12 @@ impl Models {
         let posts = (0..POSTS).map(post).collect::<Vec<_>>();
         let liked = self.posts.liked(id, &posts).into_iter().zip(posts);
         all.liked.insert(id, liked.filter(|(liked, _)| *liked).map(|(_, post)| post).collect());
+        let sessions = walk(limit, |page| self.sessions.of(id, Timestamp(0), page), |it| (it.created_at, it.id.0));
+        if !sessions.is_empty() {
+            let device = |device: Option<Text>| device.map(|device| device.to_string());
+            let answer = |it: OpenSession| (it.created_at, it.id, it.refreshed_at, device(it.device));
+            all.open_sessions.insert(id, sessions.into_iter().map(answer).collect());
+        }
         let mut traces = self.posts.traces(id, 1_000);
         assert_eq!(self.posts.holds_trace(id), !traces.is_empty());
         traces.posts.sort();

@@ -37,6 +37,8 @@ struct Fold<'a> {
     likes: BTreeMap<(PostId, UserId), Timestamp>,
     /// Whose, and since when closed.
     sessions: BTreeMap<SessionId, (UserId, Option<Timestamp>)>,
+    /// When each was opened last, when it was refreshed last, and by what.
+    opened: BTreeMap<SessionId, (Timestamp, Timestamp, Option<String>)>,
     /// The newest commit of each partition.
     now: BTreeMap<Partition, Timestamp>,
     sagas: BTreeMap<SagaId, Vec<Happened<'a>>>,
@@ -56,6 +58,8 @@ struct Person<'a> {
     email: &'a Sealed<Email>,
     username: &'a Sealed<Username>,
     password: &'a Sealed<PasswordHash>,
+    /// How many there were.
+    passwords: u64,
     bio: Option<String>,
     role: Role,
     /// Until the log says that the key is destroyed.
@@ -157,6 +161,11 @@ impl<'a> Fold<'a> {
             }
             Event::Session(SessionEvent::Opened(e)) => {
                 self.sessions.insert(e.session, (e.user, None));
+                let device = e.device.as_ref().and_then(|device| self.open(e.user, device));
+                self.opened.insert(e.session, (at, at, device.map(|device| device.as_str().to_owned())));
+            }
+            Event::Session(SessionEvent::Refreshed(e)) => {
+                self.opened.get_mut(&e.session).unwrap().1 = at;
             }
             Event::Session(SessionEvent::Closed(e)) => {
                 self.sessions.insert(e.session, (e.user, Some(at)));
@@ -175,6 +184,7 @@ impl<'a> Fold<'a> {
                     email: &e.email,
                     username: &e.username,
                     password: &e.password,
+                    passwords: 1,
                     bio: None,
                     role: Role::User,
                     claims: Some((email, username)),
@@ -196,12 +206,19 @@ impl<'a> Fold<'a> {
                 person.claims = person.claims.map(|(email, _)| (email, e.claimed));
             }
             UserEvent::RoleChanged(e) => self.created.get_mut(&e.user).unwrap().role = e.role,
-            UserEvent::Disabled(e) => {
-                let open = self.sessions.values_mut().filter(|(user, closed)| *user == e.user && closed.is_none());
-                open.for_each(|(_, closed)| *closed = Some(at));
+            UserEvent::PasswordChanged(e) => {
+                let person = self.created.get_mut(&e.user).unwrap();
+                (person.password, person.passwords) = (&e.password, person.passwords + 1);
+                self.close_all(e.user, at);
             }
+            UserEvent::Disabled(e) => self.close_all(e.user, at),
             UserEvent::KeyDestroyed(e) => self.created.get_mut(&e.user).unwrap().claims = None,
         }
+    }
+
+    fn close_all(&mut self, user: UserId, at: Timestamp) {
+        let open = self.sessions.values_mut().filter(|(whose, closed)| *whose == user && closed.is_none());
+        open.for_each(|(_, closed)| *closed = Some(at));
     }
 
     /// What can be read of a post or a draft.
@@ -257,8 +274,9 @@ impl<'a> Fold<'a> {
                 claims.filter(|(it, _)| it.claim == claim(n)).max_by_key(|(it, id)| (it.version, *id)).map(|(_, id)| id)
             };
             if let Some(id) = holder(|(email, _)| *email) {
-                let password = self.open(id, self.created[&id].password).unwrap();
-                all.credentials.insert(n, (id, password.as_str().to_owned()));
+                let Person { password, passwords, .. } = self.created[&id];
+                let password = self.open(id, password).unwrap();
+                all.credentials.insert(n, (id, password.as_str().to_owned(), passwords));
             }
             all.usernames.extend(holder(|(_, username)| *username).map(|id| (n, id)));
         }
@@ -278,8 +296,13 @@ impl<'a> Fold<'a> {
                     if now.since(*closed) > CLOSED_KEPT { SessionState::Unknown } else { SessionState::Closed }
                 }
             };
+            if let SessionState::Open { user } = state {
+                let (created_at, refreshed_at, device) = self.opened[&id].clone();
+                all.open_sessions.entry(user).or_default().push((created_at, id, refreshed_at, device));
+            }
             all.sessions.insert(id, state);
         }
+        all.open_sessions.values_mut().for_each(|sessions| sessions.sort_by(|a, b| b.cmp(a)));
         all.latest = newest(self.shown().map(|(id, post)| (post.created_at, id)));
         all.posts = self.shown().map(|(id, post)| (id, post.clone())).collect();
         for (id, post) in &mut all.posts {

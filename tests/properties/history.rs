@@ -6,11 +6,11 @@ pub(crate) use sagas::{SAGAS, USER_DELETION};
 
 use crate::log::{MemoryLog, key_of};
 use events::{
-    Bio, BioChanged, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Digest, Email,
+    Bio, BioChanged, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Device, Digest, Email,
     EmailChanged, Event, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Hashtags,
-    Key, LikeAdded, LikeRemoved, Mentions, PasswordHash, PostDeleted, PostDraftDropped, PostDraftPublished,
+    Key, LikeAdded, LikeRemoved, Mentions, PasswordChanged, PasswordHash, PostDeleted, PostDraftDropped, PostDraftPublished,
     PostDrafted, PostEdited, PostId, PostPublished, Role, RoleChanged, SagaId, Sealed, SessionClosed, SessionId,
-    SessionOpened, Timestamp, UserCreated, UserDisabled, UserId, UserKeyDestroyed, Username, UsernameChanged,
+    SessionOpened, SessionRefreshed, Timestamp, UserCreated, UserDisabled, UserId, UserKeyDestroyed, Username, UsernameChanged,
 };
 use journal::{Journal, Partition, Position};
 use proptest::prelude::*;
@@ -26,6 +26,9 @@ pub(crate) const COMMENTS: u8 = 4;
 pub(crate) const SESSIONS: u8 = 2 * (USERS - 1);
 /// Fewer than users: some are claimed twice.
 pub(crate) const CLAIMS: u8 = 4;
+
+/// Longer than any history takes, so that all open sessions are listed.
+pub(crate) const SESSION_LIFE: Duration = Duration::from_secs(1_000_000_000);
 
 /// A decision: what happened on a key, when.
 #[derive(Clone, Debug)]
@@ -114,8 +117,7 @@ impl Writer {
                     return None;
                 }
                 self.sessions.insert(session(n));
-                let opened = SessionOpened { session: session(n), user: person };
-                let events = vec![created(n).into(), opened.into()];
+                let events = vec![created(n).into(), opened(session(n), person, self.time).into()];
                 (Key::User(person), events)
             }
             18 | 19 => self.sagas.go_on(b, c)?,
@@ -217,16 +219,31 @@ impl Writer {
                 if !self.accounts.contains(&user) || self.disabled.contains(&user) {
                     return None;
                 }
-                if self.sessions.remove(&session) {
-                    (Key::User(user), vec![SessionClosed { session, user }.into()])
-                } else {
-                    self.sessions.insert(session);
-                    (Key::User(user), vec![SessionOpened { session, user }.into()])
-                }
+                (Key::User(user), vec![self.sign(session, user, c)])
             }
         };
         let actor = (b % 2 == 0).then_some(person);
         Some(Decision { key, time: self.time, actor, events, noise: c / 16 })
+    }
+
+    /// Signs in or out, refreshes the session, or changes the password.
+    fn sign(&mut self, session: SessionId, user: UserId, c: u8) -> Event {
+        if c.is_multiple_of(5) {
+            self.sessions.retain(|session| owner_of(*session) != user);
+            let password = seal(user, &PasswordHash::new(format!("new hash {c}")));
+            return PasswordChanged { user, password }.into();
+        }
+        if !self.sessions.contains(&session) {
+            self.sessions.insert(session);
+            return opened(session, user, self.time).into();
+        }
+        if c.is_multiple_of(2) {
+            let (generation, former_until) = (u32::from(c), self.time);
+            let refresh_until = self.time.plus(SESSION_LIFE);
+            return SessionRefreshed { session, user, generation, former_until, refresh_until }.into();
+        }
+        self.sessions.remove(&session);
+        SessionClosed { session, user }.into()
     }
 
     /// Drafts a post, or publishes or drops the draft.
@@ -289,6 +306,17 @@ impl Writer {
         let username = seal(user, &Username::parse(&format!("renamed_{b}")).unwrap());
         UsernameChanged { user, username, claimed }.into()
     }
+}
+
+/// A session never changes hands.
+fn owner_of(session: SessionId) -> UserId {
+    let n = (0..SESSIONS).find(|n| self::session(*n) == session).expect("one of the few");
+    user(n % (USERS - 1))
+}
+
+fn opened(session: SessionId, user: UserId, at: Timestamp) -> SessionOpened {
+    let device = Device::of("a client").map(|device| seal(user, &device));
+    SessionOpened { session, user, device, refresh_until: Some(at.plus(SESSION_LIFE)) }
 }
 
 fn created(n: u8) -> UserCreated {

@@ -88,6 +88,7 @@ pub fn config(data: &Path) -> Config {
             dev: false,
         },
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        public_url: "http://127.0.0.1:8080".to_owned(),
         log_format: LogFormat::Text,
         log: "off".to_owned(),
         internal_listen: SocketAddr::from(([127, 0, 0, 1], 0)),

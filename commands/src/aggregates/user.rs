@@ -4,7 +4,9 @@ use super::Fact;
 use crate::answer::Refusal;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use events::{Bio, BioChanged, Claimed, Role, RoleChanged, Sealed, UserCreated, UserEvent, UserId};
+use events::{
+    Bio, BioChanged, Claimed, PasswordChanged, PasswordHash, Role, RoleChanged, Sealed, UserCreated, UserEvent, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 /// What the write side must know of an account.
@@ -67,6 +69,15 @@ pub enum UserCommand {
         /// The new bio; `None` clears it.
         bio: Option<Sealed<Bio>>,
     },
+    /// Sets another password, with which all sessions end. [`Refusal::StaleCredentials`] if it was changed meanwhile.
+    ChangePassword {
+        /// Whose.
+        user: UserId,
+        /// The hash of the new password.
+        password: Sealed<PasswordHash>,
+        /// The version of the credentials that were checked.
+        credentials: u64,
+    },
     /// Changes what the person may do besides using the service; to what it is already it changes nothing.
     ChangeRole {
         /// Whose.
@@ -93,6 +104,12 @@ impl Aggregate for User {
             UserCommand::ChangeBio { user, bio } => {
                 sink.write(Fact(UserEvent::BioChanged(BioChanged { user, bio })), self).await;
             }
+            UserCommand::ChangePassword { credentials, .. } if credentials != account.credentials => {
+                return Err(Refusal::StaleCredentials);
+            }
+            UserCommand::ChangePassword { user, password, .. } => {
+                sink.write(Fact(PasswordChanged { user, password }.into()), self).await;
+            }
             UserCommand::ChangeRole { role, .. } if role == account.role => {}
             UserCommand::ChangeRole { user, role, by, reason } => {
                 sink.write(Fact(RoleChanged { user, role, by, reason }.into()), self).await;
@@ -107,6 +124,7 @@ impl Aggregate for User {
             UserEvent::BioChanged(_) | UserEvent::KeyDestroyed(_) => {}
             UserEvent::EmailChanged(changed) => self.change(|account| account.email = changed.claimed),
             UserEvent::UsernameChanged(changed) => self.change(|account| account.username = changed.claimed),
+            UserEvent::PasswordChanged(_) => self.change(|account| account.credentials += 1),
             UserEvent::RoleChanged(changed) => self.change(|account| account.role = changed.role),
             UserEvent::Disabled(_) => {
                 if let Self::Active(account) = self {
@@ -184,6 +202,21 @@ pub(super) mod tests {
             .given(vec![created(), disabled])
             .when(operator())
             .then_expect_error(Refusal::NotFound);
+    }
+
+    #[test]
+    fn a_password_that_was_checked_against_another_one_changes_nothing() {
+        let password = || Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key());
+        let (password, other) = (password(), password());
+        let change =
+            |password, credentials| UserCommand::ChangePassword { user: user(1), password, credentials };
+        let changed = Fact(PasswordChanged { user: user(1), password: password.clone() }.into());
+        let framework = || TestFramework::<User>::with(());
+        framework().given(vec![created()]).when(change(password, 1)).then_expect_events(vec![changed.clone()]);
+        framework()
+            .given(vec![created(), changed])
+            .when(change(other, 1))
+            .then_expect_error(Refusal::StaleCredentials);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{MODELS, OwnProfile};
 use crate::across_keys::check_not_reserved;
 use crate::auth::Caller;
 use crate::backend::{App, Backend};
-use crate::error::{ApiError, Error, ErrorName, FieldError};
+use crate::error::{ApiError, Error, ErrorName};
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
@@ -184,16 +184,6 @@ impl Backend {
         let seal = |bio: &Bio| Sealed::seal(bio, cipher);
         let bio = changes.bio.as_ref().map(|bio| NewBio { to: bio.as_ref().map(seal) });
         RenameData { user, email, username, bio }
-    }
-
-    /// That whoever has a token also knows the password.
-    async fn check_password(&self, user: UserId, password: &Password) -> Result<(), ApiError> {
-        let hash = self.models.users.password(user);
-        if self.passwords.verify(password.clone(), hash.as_ref()).await? {
-            return Ok(());
-        }
-        let message = "This is not the password".to_owned();
-        Err(ApiError::of_fields(ErrorName::Forbidden, vec![FieldError { field: "current_password", message }]))
     }
 
     /// The profile as it is read back: another node may have changed it before. What was changed is done, whether or not

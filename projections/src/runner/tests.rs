@@ -534,11 +534,11 @@ async fn a_closed_session_is_remembered_for_the_life_of_its_tokens_and_then_unkn
     assert!(kept > 15 * 60);
     let mut states = Vec::new();
     let happens: [(i64, Event); 6] = [
-        (0, SessionOpened { session, user }.into()),
+        (0, SessionOpened { session, user, device: None, refresh_until: None }.into()),
         (1, SessionClosed { session, user }.into()),
         (1 + kept, follow(1, 2).1.remove(0)),
         (2 + kept, follow(1, 3).1.remove(0)),
-        (3 + kept, SessionOpened { session, user }.into()),
+        (3 + kept, SessionOpened { session, user, device: None, refresh_until: None }.into()),
         (9 + 9 * kept, follow(1, 4).1.remove(0)),
     ];
     for (seconds, event) in happens {

@@ -71,6 +71,11 @@ pub(super) enum Change {
         claimed: Claimed,
         username: Option<Text>,
     },
+    /// Without the new hash the user's key is destroyed.
+    Password {
+        user: UserId,
+        password: Option<PasswordHash>,
+    },
     Role {
         user: UserId,
         role: Role,
@@ -121,6 +126,9 @@ impl Change {
             Event::User(UserEvent::UsernameChanged(e)) => {
                 let username = opener.open(e.user, &e.username)?.map(|username| username.as_str().into());
                 Self::Username { user: e.user, claimed: e.claimed, username }
+            }
+            Event::User(UserEvent::PasswordChanged(e)) => {
+                Self::Password { user: e.user, password: opener.open(e.user, &e.password)? }
             }
             Event::User(UserEvent::RoleChanged(e)) => Self::Role { user: e.user, role: e.role },
             Event::User(UserEvent::Disabled(e)) => Self::Disabled { user: e.user },
@@ -177,6 +185,10 @@ impl Directory {
                 self.claim(user, |claims| claims.username = claimed);
             }
             Change::Bio { user, bio } => self.change(user, |account| account.bio = bio),
+            Change::Password { user, password: Some(password) } => self.change(user, |account| {
+                (account.password, account.password_version) = (password, account.password_version + 1);
+            }),
+            Change::Password { user, password: None } => self.vanish(user),
             Change::Role { user, role } => self.change(user, |account| account.role = role),
             Change::Disabled { user } => {
                 self.disabled.insert(user);

@@ -215,7 +215,7 @@ impl Ledger {
             UserEvent::EmailChanged(e) => self.change(e.user, |entry| entry.email = e.claimed),
             UserEvent::UsernameChanged(e) => self.change(e.user, |entry| entry.username = e.claimed),
             UserEvent::Disabled(e) => self.change(e.user, |entry| entry.disabled = true),
-            UserEvent::BioChanged(_) | UserEvent::RoleChanged(_) => {}
+            UserEvent::BioChanged(_) | UserEvent::PasswordChanged(_) | UserEvent::RoleChanged(_) => {}
         }
     }
 

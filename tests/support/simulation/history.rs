@@ -128,8 +128,10 @@ fn note(ledger: &mut Ledger, by_sagas: &mut BySagas, number: usize, asked: &Aske
         }
         Command::Session(command) => {
             by_sagas.signs_in(command);
-            let (key, op) = session(command);
-            ledger.sessions.entry(key).or_default().push(call.of(op));
+            match session(command) {
+                Some((key, op)) => ledger.sessions.entry(key).or_default().push(call.of(op)),
+                None => ledger.strange.push(format!("clients do not ask for {command:?}")),
+            }
         }
         Command::User(UserCommand::ChangeBio { user, .. }) => {
             ledger.accounts.entry(Id(user.0)).or_default().push(call.of(account::Op::ChangeBio));
@@ -198,9 +200,10 @@ fn follow(command: &FollowCommand) -> ((Id, Id), follow::Op) {
     }
 }
 
-fn session(command: &SessionCommand) -> (Id, session::Op) {
+fn session(command: &SessionCommand) -> Option<(Id, session::Op)> {
     match command {
-        SessionCommand::Open { session, .. } => (Id(session.0), session::Op::Open),
-        SessionCommand::Close { session, .. } => (Id(session.0), session::Op::Close),
+        SessionCommand::Open { session, .. } => Some((Id(session.0), session::Op::Open)),
+        SessionCommand::Close { session, .. } => Some((Id(session.0), session::Op::Close)),
+        SessionCommand::Refresh { .. } | SessionCommand::CloseAll { .. } => None,
     }
 }

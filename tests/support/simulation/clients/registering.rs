@@ -48,7 +48,7 @@ impl World {
     /// As the gateway does it for whoever has registered.
     async fn sign_in(&self, user: UserId) {
         let session = SessionId(self.dice.uuid());
-        let open = SessionCommand::Open { session, user, credentials: 1 };
+        let open = SessionCommand::Open { session, user, credentials: 1, device: None };
         let request = self.request(Some(user), Key::User(user), open);
         loop {
             let answer = self.ask(request.clone()).await;

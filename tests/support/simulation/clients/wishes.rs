@@ -97,7 +97,7 @@ impl World {
             }
             93..97 => {
                 let session = SessionId(self.dice.uuid());
-                (on_user, SessionCommand::Open { session, user, credentials: 1 }.into())
+                (on_user, SessionCommand::Open { session, user, credentials: 1, device: None }.into())
             }
             _ => {
                 let sessions = self.sessions.lock();

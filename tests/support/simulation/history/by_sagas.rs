@@ -36,8 +36,9 @@ type Want = (String, Step);
 impl BySagas {
     /// Somebody signs in, or out.
     pub(super) fn signs_in(&mut self, command: &SessionCommand) {
-        let (SessionCommand::Open { session, user, .. } | SessionCommand::Close { session, user }) = command;
-        self.sessions.insert((Id(user.0), Id(session.0)));
+        if let SessionCommand::Open { session, user, .. } | SessionCommand::Close { session, user } = command {
+            self.sessions.insert((Id(user.0), Id(session.0)));
+        }
     }
 
     /// A saga was to be begun.

@@ -143,7 +143,10 @@ fn known(book: &Book) -> Vec<Known> {
                 changes(e.user, false, None);
                 changes(e.user, true, None);
             }
-            UserEvent::BioChanged(_) | UserEvent::RoleChanged(_) | UserEvent::KeyDestroyed(_) => {}
+            UserEvent::BioChanged(_)
+            | UserEvent::PasswordChanged(_)
+            | UserEvent::RoleChanged(_)
+            | UserEvent::KeyDestroyed(_) => {}
         }
     }
     all.extend(present.into_values());
