@@ -143,6 +143,8 @@ enum Change {
     Refreshed { user: UserId, session: SessionId, refresh_until: Timestamp, at: Timestamp },
     Closed { user: UserId, session: SessionId, at: Timestamp },
     AllClosed { user: UserId, at: Timestamp },
+    /// The user's key is destroyed: nothing that it sealed is shown.
+    Unreadable { user: UserId },
 }
 
 impl Change {
@@ -161,6 +163,7 @@ impl Change {
             Event::Session(SessionEvent::Closed(e)) => Some(Self::Closed { user: e.user, session: e.session, at }),
             Event::User(UserEvent::PasswordChanged(e)) => Some(Self::AllClosed { user: e.user, at }),
             Event::User(UserEvent::Disabled(e)) => Some(Self::AllClosed { user: e.user, at }),
+            Event::User(UserEvent::KeyDestroyed(e)) => Some(Self::Unreadable { user: e.user }),
             Event::User(_)
             | Event::Follow(_)
             | Event::Post(_)
@@ -189,6 +192,9 @@ impl Data {
             Change::AllClosed { user, at } => {
                 let open = self.open.range(all_of(user)).map(|((_, session), _)| *session).collect::<Vec<_>>();
                 open.into_iter().for_each(|session| self.close(partition, user, session, at));
+            }
+            Change::Unreadable { user } => {
+                self.open.range_mut(all_of(user)).for_each(|(_, session)| session.device = None);
             }
         }
     }

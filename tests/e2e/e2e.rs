@@ -3,6 +3,8 @@
 mod admin;
 mod bad_input;
 mod deletion;
+mod devices;
+mod discovery;
 mod document;
 mod erasure;
 mod feed;
