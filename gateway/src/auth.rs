@@ -48,7 +48,7 @@ impl FromRequestParts<App> for Viewer {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Some(authorization) = parts.headers.get(AUTHORIZATION) else { return Ok(Self(None)) };
         let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token)?;
-        let verified = app.tokens.verify(token, Timestamp::now())?;
+        let verified = app.whose(token, Timestamp::now()).await?;
         check_session(app, verified.user, verified.session).await?;
         let correlation = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, RequestId::correlation);
         Ok(Self(Some(Caller { user: verified.user, session: verified.session, correlation })))

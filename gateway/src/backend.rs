@@ -7,6 +7,7 @@ use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
+use crate::oidc::Oidc;
 use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::tokens::AccessTokens;
@@ -33,6 +34,7 @@ pub(crate) struct Backend {
     pub(crate) consistency: Consistency,
     pub(crate) hearsay: Hearsay,
     pub(crate) tokens: AccessTokens,
+    pub(crate) oidc: Oidc,
     pub(crate) admin_token: AdminToken,
     /// The kinds of sagas.
     pub(crate) processes: Vec<&'static str>,

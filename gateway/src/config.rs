@@ -1,6 +1,7 @@
 //! What can be configured. The doc comments are the help.
 
 use crate::backend::Limits;
+use crate::oidc::OidcIssuer;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use commands::REQUEST_DEADLINE_MAX;
@@ -27,6 +28,11 @@ pub struct Config {
     /// the tokens that were given before are not taken any more, but can be refreshed
     #[arg(long, env = "TIDINGS_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
     pub public_url: String,
+
+    /// Issuers whose tokens are taken beside our own, as `URL=AUDIENCE`, with commas: OpenID Connect providers, Supabase
+    /// Auth among them. Whoever is first seen gets an account, with the address that the issuer vouches for
+    #[arg(long, env = "TIDINGS_OIDC_ISSUERS", value_delimiter = ',')]
+    pub oidc_issuers: Vec<OidcIssuer>,
 
     /// The form of the log on standard output
     #[arg(long, env = "TIDINGS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Ended, Process, Receipt, Request, SagaCommand};
 use events::{
-    CipherKey, Digest, Email, Key, KeyringError, PasswordHash, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
+    CipherKey, Digest, Email, Key, KeyringError, PasswordHash, Retention, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
     Username,
 };
 use http::StatusCode;
@@ -55,14 +55,14 @@ pub(crate) struct Register {
 }
 
 /// What was typed, parsed.
-struct Applicant {
-    email: Email,
-    username: Username,
-    password: Password,
+pub(crate) struct Applicant {
+    pub(crate) email: Email,
+    pub(crate) username: Username,
+    pub(crate) password: Password,
 }
 
 /// A registration that is to be carried out, under its ids.
-struct Registration {
+pub(crate) struct Registration {
     applicant: Applicant,
     email_claim: Digest,
     username_claim: Digest,
@@ -99,16 +99,7 @@ async fn register(
     JsonBody(body): JsonBody<Register>,
 ) -> Result<Response, ApiError> {
     let registration = Registration::of(&app, body.parse()?, key.0.as_deref()).await?;
-    let receipt = match registration.submit(&app).await? {
-        Answer::Ended(receipt, Ended::Completed) => receipt,
-        Answer::Ended(_, Ended::Compensated { refused, .. }) => return Err(not_registered(refused.as_ref())),
-        Answer::Ended(_, Ended::Stuck { error }) => return Err(ApiError::internal(error)),
-        Answer::Unknown if key.0.is_some() && registration.has_begun(&app).await? => {
-            let message = "This registration is still being carried out; ask again with the same Idempotency-Key";
-            return Err(ApiError::new(ErrorName::InFlight, message));
-        }
-        answer => return Err(unfinished(answer)),
-    };
+    let receipt = registration.carry_out(&app).await?;
     registration.check_is_mine(&app, receipt).await?;
     let opened = app.open_session(registration.user, &agent).await?;
     app.session(StatusCode::CREATED, &opened)
@@ -118,21 +109,43 @@ impl Registration {
     async fn of(app: &Backend, applicant: Applicant, key: Option<&str>) -> Result<Self, ApiError> {
         let secrets = app.secrets();
         let email_claim = secrets.claim("email", &applicant.email.folded());
-        let username_claim = secrets.claim("username", &applicant.username.folded());
-        let mut intent = match key {
+        let intent = match key {
             Some(key) => Intent::keyed(secrets, [&email_claim.0, ROUTE, key.as_bytes()], None),
             None => Intent::fresh(),
         };
-        let user = UserId(intent.created);
-        let password = app.passwords.hash(applicant.password.clone(), app.salt(&user.0)).await?;
+        let mut registration = Self::under(app, applicant, intent).await?;
         if key.is_some() {
             // The hash stands for the password: what is in the log must not make guessing cheaper than the hash does.
-            let said = [applicant.email.as_str(), applicant.username.as_str(), password.as_str()];
-            let said = said.map(str::as_bytes);
-            intent.fingerprint = Some(fingerprint(&secrets.fingerprint(&[ROUTE, said[0], said[1], said[2]])));
+            let Applicant { email, username, .. } = &registration.applicant;
+            let said = [email.as_str(), username.as_str(), registration.password.as_str()].map(str::as_bytes);
+            let said = secrets.fingerprint(&[ROUTE, said[0], said[1], said[2]]);
+            registration.intent.fingerprint = Some(fingerprint(&said));
         }
+        Ok(registration)
+    }
+
+    /// That of the user whom the intent creates.
+    pub(crate) async fn under(app: &Backend, applicant: Applicant, intent: Intent) -> Result<Self, ApiError> {
+        let user = UserId(intent.created);
+        let email_claim = app.secrets().claim("email", &applicant.email.folded());
+        let username_claim = app.secrets().claim("username", &applicant.username.folded());
+        let password = app.passwords.hash(applicant.password.clone(), app.salt(&user.0)).await?;
         let saga = app.saga_of(registration::Registration::NAME, user.0);
         Ok(Self { applicant, email_claim, username_claim, user, saga, password, intent })
+    }
+
+    /// Waits for its end; an error if there is no account then.
+    pub(crate) async fn carry_out(&self, app: &Backend) -> Result<Receipt, ApiError> {
+        match self.submit(app).await? {
+            Answer::Ended(receipt, Ended::Completed) => Ok(receipt),
+            Answer::Ended(_, Ended::Compensated { refused, .. }) => Err(not_registered(refused.as_ref())),
+            Answer::Ended(_, Ended::Stuck { error }) => Err(ApiError::internal(error)),
+            Answer::Unknown if self.intent.retention == Retention::Long && self.has_begun(app).await? => {
+                let message = "This registration is still being carried out; ask again with the same Idempotency-Key";
+                Err(ApiError::new(ErrorName::InFlight, message))
+            }
+            answer => Err(unfinished(answer)),
+        }
     }
 
     async fn submit(&self, app: &Backend) -> Result<Answer, ApiError> {

@@ -14,6 +14,7 @@ use crate::effects::{self, ServerEffects};
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::listener::{ConnectionLimits, listen};
+use crate::oidc::Oidc;
 use crate::operator::AdminToken;
 use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
@@ -282,6 +283,7 @@ fn assemble(
         ),
         hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
         tokens: AccessTokens::new(Arc::clone(keyring), config.issuer())?,
+        oidc: Oidc::new(&config.oidc_issuers)?,
         admin_token: AdminToken::of(&config.store.data)?,
         processes: processes(config).plans().map(|(name, _)| name).collect(),
         saga_stuck: Duration::from_secs(config.saga_stuck_s),

@@ -244,7 +244,12 @@ impl Backend {
 
     /// Has a command carried out on behalf of a user who may have no token, or none any more.
     async fn ask_sessions(&self, user: UserId, command: SessionCommand) -> Answer {
-        let Intent { command: id, retention, .. } = Intent::fresh();
+        self.ask_sessions_as(user, command, &Intent::fresh()).await
+    }
+
+    /// The same under ids that are those of whoever asks again.
+    pub(crate) async fn ask_sessions_as(&self, user: UserId, command: SessionCommand, intent: &Intent) -> Answer {
+        let Intent { command: id, retention, .. } = *intent;
         let deadline = Instant::now() + self.limits.write_deadline;
         let request = Request {
             actor: Some(user),

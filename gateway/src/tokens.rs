@@ -58,7 +58,13 @@ struct Pair {
 pub(crate) struct Verified {
     pub(crate) user: UserId,
     pub(crate) session: SessionId,
-    expires_s: i64,
+    pub(crate) expires_s: i64,
+}
+
+impl Verified {
+    pub(crate) fn is_good_at(&self, now: Timestamp) -> bool {
+        now.seconds() < self.expires_s
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,8 +125,7 @@ impl AccessTokens {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(ApiError::bad_token());
         }
-        let hash = digest(&SHA256, token.as_bytes());
-        let hash: [u8; 32] = hash.as_ref().try_into().map_err(ApiError::internal)?;
+        let hash = hash_of(token)?;
         let verified = match self.verified.with(&hash, |verified| *verified) {
             Some(verified) => verified,
             None => {
@@ -129,7 +134,7 @@ impl AccessTokens {
                 verified
             }
         };
-        if now.seconds() < verified.expires_s { Ok(verified) } else { Err(ApiError::bad_token()) }
+        if verified.is_good_at(now) { Ok(verified) } else { Err(ApiError::bad_token()) }
     }
 
     fn check(&self, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
@@ -159,6 +164,11 @@ impl AccessTokens {
         *self.pairs.write() = pairs.clone();
         Ok(pairs)
     }
+}
+
+/// What a token is remembered by.
+pub(crate) fn hash_of(token: &str) -> Result<[u8; 32], ApiError> {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().map_err(ApiError::internal)
 }
 
 impl Pairs {

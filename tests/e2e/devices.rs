@@ -142,7 +142,7 @@ async fn a_logout_ends_what_its_scope_says_at_once() -> Result<()> {
     let again = sign_in(&server, &ada, PASSWORD, "again").await?.text("access_token");
     assert_eq!(sessions(&server, &again).await?.len(), 1);
     for _ in 0..2 {
-        let others = server.post("/users/auth/logout?scope=others").token(&again).key("nobody else").send().await?;
+        let others = server.post("/users/auth/logout?scope=others").token(&again).key("nobody-else").send().await?;
         assert_eq!(others.status, StatusCode::NO_CONTENT, "also where there are none");
     }
     let unknown = server.post("/users/auth/logout?scope=all").token(&again).send().await?;

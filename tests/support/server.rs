@@ -89,6 +89,7 @@ pub fn config(data: &Path) -> Config {
         },
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         public_url: "http://127.0.0.1:8080".to_owned(),
+        oidc_issuers: Vec::new(),
         log_format: LogFormat::Text,
         log: "off".to_owned(),
         internal_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
