@@ -9,6 +9,7 @@ mod flamegraph;
 mod http;
 mod in_process;
 mod kafka;
+mod logins;
 mod node;
 mod options;
 mod people;
@@ -82,6 +83,11 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         let (sections, floors) = http::run(&scale, data).context("http")?;
         report.sections.extend(sections);
         report.floors.extend(floors);
+    }
+    if is_wanted(Part::Logins) {
+        let (section, floor) = runtime.block_on(logins::run(&scale, data)).context("logins")?;
+        report.sections.push(section);
+        report.floors.push(floor);
     }
     if is_wanted(Part::Replay) {
         let (section, floor) = runtime.block_on(replay::run(&scale, data, options.fresh)).context("replay")?;

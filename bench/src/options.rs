@@ -63,6 +63,8 @@ pub(crate) enum Part {
     Posts,
     /// Requests over HTTP
     Http,
+    /// Refused logins, of known and unknown addresses
+    Logins,
     /// The log read into read models
     Replay,
     /// The start of the program
@@ -113,6 +115,8 @@ pub(crate) struct Scale {
     pub(crate) records: u64,
     /// Records of the partition that is handed over, at least.
     pub(crate) handed_over: u64,
+    /// Refused logins of each kind.
+    pub(crate) logins: usize,
 }
 
 impl Scale {
@@ -128,6 +132,7 @@ impl Scale {
                 flooded: Duration::from_secs(2),
                 records: 10_000,
                 handed_over: 10_000,
+                logins: 20,
             };
         }
         let measured = Duration::from_millis(1_500);
@@ -140,6 +145,7 @@ impl Scale {
             flooded: Duration::from_secs(60),
             records: 1_000_000,
             handed_over: 5_000_000,
+            logins: 500,
         }
     }
 

@@ -51,7 +51,7 @@ pub use text::{
 };
 pub use timestamp::Timestamp;
 pub use user::{
-    BioChanged, Claimed, EmailChanged, PasswordChanged, Role, RoleChanged, RoleError, UserCreated, UserDisabled, UserEvent,
-    UserKeyDestroyed, UsernameChanged,
+    BioChanged, Claimed, EmailChanged, PasswordChanged, Role, RoleChanged, RoleError, UserCreated, UserDisabled,
+    UserEvent, UserKeyDestroyed, UsernameChanged,
 };
 pub use wire::{Event, WireError};

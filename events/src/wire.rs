@@ -7,11 +7,12 @@
 use crate::{
     BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
     EmailChanged, FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowEvent,
-    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PasswordChanged, PostDeleted, PostDraftDropped, PostDraftPublished,
-    PostDrafted, PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated, SagaCompensating,
-    SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted,
-    SessionClosed, SessionEvent, SessionOpened, SessionRefreshed, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried,
-    StepUndone, UserCreated, UserDisabled, UserEvent, UserKeyDestroyed, UsernameChanged,
+    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PasswordChanged, PostDeleted, PostDraftDropped,
+    PostDraftPublished, PostDrafted, PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated,
+    SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered,
+    SagaStarted, SessionClosed, SessionEvent, SessionOpened, SessionRefreshed, StepAdvanced, StepCompleted,
+    StepRefused, StepRequested, StepRetried, StepUndone, UserCreated, UserDisabled, UserEvent, UserKeyDestroyed,
+    UsernameChanged,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;

@@ -182,7 +182,12 @@ impl ApiError {
 
     /// A token was sent that is not good, for whatever reason: the reason would help only who forges one.
     pub(crate) fn bad_token() -> Self {
-        let mut error = Self::new(ErrorName::Unauthorized, "The access token is not valid, or not any more");
+        Self::bad_token_since("The access token is not valid, or not any more")
+    }
+
+    /// A token that is genuine and lets nobody in all the same.
+    pub(crate) fn bad_token_since(reason: &'static str) -> Self {
+        let mut error = Self::new(ErrorName::Unauthorized, reason);
         error.0.challenge = "Bearer error=\"invalid_token\"";
         error
     }

@@ -133,7 +133,8 @@ mod tests {
         let issuer = OidcIssuer::from_str("https://id.example/auth/v1=authenticated").unwrap();
         assert_eq!((issuer.url.as_str(), issuer.audience.as_str()), ("https://id.example/auth/v1", "authenticated"));
         assert!(OidcIssuer::from_str("http://127.0.0.1:3000=tidings").is_ok());
-        for bad in ["", "https://id.example", "=x", "https://id.example=", "http://id.example=x", "ftp://a=b", "https://a?b=c"]
+        for bad in
+            ["", "https://id.example", "=x", "https://id.example=", "http://id.example=x", "ftp://a=b", "https://a?b=c"]
         {
             assert!(OidcIssuer::from_str(bad).is_err(), "{bad}");
         }

@@ -15,8 +15,8 @@ use axum::extract::State;
 use axum::response::Response;
 use commands::{Answer, Ended, Process, Receipt, Request, SagaCommand};
 use events::{
-    CipherKey, Digest, Email, Key, KeyringError, PasswordHash, Retention, SagaData, SagaId, Sealed, Step, Timestamp, UserId,
-    Username,
+    CipherKey, Digest, Email, Key, KeyringError, PasswordHash, Retention, SagaData, SagaId, Sealed, Step, Timestamp,
+    UserId, Username,
 };
 use http::StatusCode;
 use projections::Users;

@@ -3,7 +3,8 @@
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
 use crate::{
-    admin, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration, sessions, users,
+    admin, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration, sessions,
+    users,
 };
 use axum::Router;
 use axum::extract::Request;

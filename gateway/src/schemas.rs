@@ -5,9 +5,8 @@ use crate::intent::KEY_PATTERN;
 use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
 use crate::sessions::REFRESH_TOKEN_PATTERN;
-use events::text_limits::{
-    BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN,
-};
+use crate::users::BATCH_MAX;
+use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AllOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
@@ -82,6 +81,12 @@ pub(crate) fn password() -> Object {
 /// A refresh token.
 pub(crate) fn refresh_token() -> Object {
     string().pattern(Some(REFRESH_TOKEN_PATTERN)).build()
+}
+
+/// A few ids of users, with commas.
+pub(crate) fn user_ids() -> Object {
+    let id = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+    string().pattern(Some(format!("^({id}(,{id}){{0,{more}}})?$", more = BATCH_MAX - 1))).build()
 }
 
 /// An absolute URL.

@@ -177,22 +177,25 @@ async fn logout(
         Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::bad_token()),
         done => done?,
     };
-    app.ended(user, &done).await.map_err(may_be_taken)?;
+    app.signed_out(user, &done).await?;
     Ok(app.gone(&done))
 }
 
 impl Backend {
     /// Checks address and password and opens a session; `None` if the password was changed meanwhile.
-    async fn log_in(
-        &self,
-        claim: Digest,
-        password: &Password,
-        agent: &UserAgent,
-    ) -> Result<Option<Opened>, ApiError> {
-        let mut credentials = self.credentials(claim).await?;
-        if !self.is_password(password, credentials.as_ref()).await? {
-            // The address may be another account's by now, or the password another one.
+    async fn log_in(&self, claim: Digest, password: &Password, agent: &UserAgent) -> Result<Option<Opened>, ApiError> {
+        let mut credentials = self.models.users.credentials(claim);
+        let mut caught_up = false;
+        if credentials.is_none() {
             self.consistency.caught_up(&[Users::NAME]).await?;
+            (credentials, caught_up) = (self.models.users.credentials(claim), true);
+        }
+        if !self.is_password(password, credentials.as_ref()).await? {
+            // The address may be another account's by now, or the password another one. Both are looked for behind the
+            // log's end once, so that one takes as long as the other.
+            if !caught_up {
+                self.consistency.caught_up(&[Users::NAME]).await?;
+            }
             let now = self.models.users.credentials(claim);
             if now == credentials || !self.is_password(password, now.as_ref()).await? {
                 return Err(wrong_credentials());
@@ -206,15 +209,6 @@ impl Backend {
     /// Without credentials it takes as long, and is not.
     async fn is_password(&self, password: &Password, of: Option<&Credentials>) -> Result<bool, ApiError> {
         self.passwords.verify(password.clone(), of.map(|credentials| &credentials.password)).await
-    }
-
-    /// Who is not seen is looked for again behind the log's end, so that "no such account" is true.
-    async fn credentials(&self, claim: Digest) -> Result<Option<Credentials>, ApiError> {
-        if let Some(credentials) = self.models.users.credentials(claim) {
-            return Ok(Some(credentials));
-        }
-        self.consistency.caught_up(&[Users::NAME]).await?;
-        Ok(self.models.users.credentials(claim))
     }
 
     /// Opens a session for somebody who has just registered with the password that the account has.
@@ -271,6 +265,14 @@ impl Backend {
         self.elsewhere.passed(&passing).await
     }
 
+    /// The same, for an answer that promises it.
+    pub(crate) async fn signed_out(&self, user: UserId, done: &Done) -> Result<(), ApiError> {
+        self.ended(user, done).await.map_err(|waits| {
+            warn!(%user, "tokens of sessions that have ended may still be taken for a while: {waits}");
+            ApiError::outcome_unknown()
+        })
+    }
+
     /// The answer that hands out a session's tokens.
     pub(crate) fn session(&self, status: StatusCode, opened: &Opened) -> Result<Response, ApiError> {
         let Opened { user, session, done } = *opened;
@@ -293,12 +295,6 @@ impl Backend {
             expires_in: ACCESS_TOKEN_LIFE.as_secs(),
         })
     }
-}
-
-/// The session has ended, but some node may not know of it yet.
-pub(crate) fn may_be_taken(waits: Waits) -> ApiError {
-    warn!("tokens of a session that has ended may still be taken for a while: {waits}");
-    ApiError::outcome_unknown()
 }
 
 /// For nobody to keep but the one who asked.

@@ -106,7 +106,8 @@ impl AccessTokens {
     pub(crate) fn issue(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<String, ApiError> {
         let pairs = self.current_pairs()?;
         let pair = pairs.of_generation(pairs.keys.signing_at(now).generation)?;
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
+        let header =
+            Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
         let claims = Claims {
             iss: self.issuer.to_string(),
             aud: AUDIENCE.to_owned(),
@@ -301,7 +302,8 @@ pub(crate) mod tests {
     fn forged_at(tokens: &AccessTokens, generation: u32, now: Timestamp) -> String {
         let pairs = tokens.current_pairs().unwrap();
         let pair = pairs.of_generation(generation).unwrap();
-        let header = Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
+        let header =
+            Header { typ: Some(TYPE.to_owned()), kid: Some(pair.public.kid.clone()), ..Header::new(ALGORITHM) };
         forged(&pair.signing, &header, &json!({ "exp": now.seconds() + 60 }))
     }
 

@@ -1,6 +1,7 @@
 //! Profiles.
 
 mod change;
+mod find;
 mod password;
 
 use crate::auth::{Caller, Viewer};
@@ -13,6 +14,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::{Timestamp, UserId};
+pub(crate) use find::BATCH_MAX;
 use projections::{Posts, Text, Users, users};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +23,11 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(me, change::update_me)).routes(routes!(password::change_password)).routes(routes!(user))
+    OpenApiRouter::new()
+        .routes(routes!(find::find))
+        .routes(routes!(me, change::update_me))
+        .routes(routes!(password::change_password))
+        .routes(routes!(user))
 }
 
 /// The models that a profile is made of.

@@ -139,12 +139,29 @@ struct Closed {
 
 /// What an event means here, opened.
 enum Change {
-    Opened { user: UserId, session: OpenSession },
-    Refreshed { user: UserId, session: SessionId, refresh_until: Timestamp, at: Timestamp },
-    Closed { user: UserId, session: SessionId, at: Timestamp },
-    AllClosed { user: UserId, at: Timestamp },
+    Opened {
+        user: UserId,
+        session: OpenSession,
+    },
+    Refreshed {
+        user: UserId,
+        session: SessionId,
+        refresh_until: Timestamp,
+        at: Timestamp,
+    },
+    Closed {
+        user: UserId,
+        session: SessionId,
+        at: Timestamp,
+    },
+    AllClosed {
+        user: UserId,
+        at: Timestamp,
+    },
     /// The user's key is destroyed: nothing that it sealed is shown.
-    Unreadable { user: UserId },
+    Unreadable {
+        user: UserId,
+    },
 }
 
 impl Change {

@@ -109,7 +109,10 @@ async fn what_is_no_refresh_token_of_ours_gets_nothing() -> Result<()> {
     }
     for malformed in [ada.token.as_str(), "", "A", &ours[1..], &"A".repeat(90), &format!("{}=", "A".repeat(90))] {
         let answer = refresh(&server, malformed).await?;
-        assert_eq!((answer.error(), answer.body["errors"][0]["field"].as_str()), ((400, "InvalidRequest"), Some("refresh_token")));
+        assert_eq!(
+            (answer.error(), answer.body["errors"][0]["field"].as_str()),
+            ((400, "InvalidRequest"), Some("refresh_token"))
+        );
     }
     let wrong = server.post("/users/auth/refresh").json(&json!({ "refresh_token": 1 })).send().await?;
     assert_eq!(wrong.error(), (400, "InvalidRequest"));
@@ -123,9 +126,12 @@ async fn a_logout_ends_what_its_scope_says_at_once() -> Result<()> {
     let server = TestServer::start().await?;
     let ada = server.register("ada").await?;
     let bob = server.register("bob").await?;
-    for (scope, ends_own, ends_others) in
-        [("", true, false), ("?scope=local", true, false), ("?scope=others", false, true), ("?scope=global", true, true)]
-    {
+    for (scope, ends_own, ends_others) in [
+        ("", true, false),
+        ("?scope=local", true, false),
+        ("?scope=others", false, true),
+        ("?scope=global", true, true),
+    ] {
         let mut tokens = Vec::new();
         for device in ["one", "two", "three"] {
             tokens.push(sign_in(&server, &ada, PASSWORD, device).await?.text("access_token"));
@@ -202,7 +208,9 @@ async fn with_the_password_every_session_ends_but_a_new_one() -> Result<()> {
     };
     let wrong = change(ada.token.clone(), "not the password", NEW_PASSWORD).await?;
     assert_eq!((wrong.error(), &wrong.body["errors"][0]["field"]), ((403, "Forbidden"), &json!("current_password")));
-    for (new, token, status) in [("short", &ada.token, 400), (PASSWORD, &ada.token, 400), (NEW_PASSWORD, &String::new(), 401)] {
+    for (new, token, status) in
+        [("short", &ada.token, 400), (PASSWORD, &ada.token, 400), (NEW_PASSWORD, &String::new(), 401)]
+    {
         assert_eq!(change(token.clone(), PASSWORD, new).await?.status.as_u16(), status);
     }
     let mut connection = Connection::open(&server).await?;

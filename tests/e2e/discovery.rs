@@ -37,7 +37,8 @@ async fn under_another_name_former_tokens_are_worth_nothing_and_are_refreshed() 
     let ada = server.register("ada").await?;
     let login = serde_json::json!({ "email": ada.email, "password": tidings_tests::server::PASSWORD });
     let session = server.post("/auth/login").json(&login).send().await?;
-    let server = TestServer::over_with(server.stop().await?, |config| config.public_url = PUBLIC_URL.to_owned()).await?;
+    let server =
+        TestServer::over_with(server.stop().await?, |config| config.public_url = PUBLIC_URL.to_owned()).await?;
     assert_eq!(server.get("/users/me").by(&ada).send().await?.error(), (401, "Unauthorized"));
     let body = serde_json::json!({ "refresh_token": session.text("refresh_token") });
     let next = server.post("/auth/refresh").json(&body).send().await?.text("access_token");

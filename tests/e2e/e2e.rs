@@ -1,6 +1,7 @@
 //! Everything over HTTP, as a client sees it. Each answer is held against `openapi.json` by the harness.
 
 mod admin;
+mod attacks;
 mod bad_input;
 mod deletion;
 mod devices;
@@ -11,6 +12,7 @@ mod feed;
 mod follows;
 mod idempotency;
 mod lifecycle;
+mod oidc;
 mod paging;
 mod post_creation;
 mod posts;

@@ -176,3 +176,36 @@ async fn a_name_is_written_otherwise_and_of_two_changes_at_once_none_is_half_don
     server.register(free).await?;
     server.close().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_found_by_id_and_by_name() -> Result<()> {
+    let server = TestServer::start().await?;
+    let (ada, bob) = (server.register("ada").await?, server.register("bob").await?);
+    let find = |query: String| server.get(format!("/users{query}")).by(&ada).send();
+    let ids = |answer: &Answer| {
+        let users = answer.body["users"].as_array().into_iter().flatten();
+        users.filter_map(|user| user["id"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let (a, b, nobody) = (&ada.id, &bob.id, uuid::Uuid::nil());
+    for (query, found) in [
+        (String::new(), vec![]),
+        ("?ids=".to_owned(), vec![]),
+        (format!("?ids={b},{nobody},{a},{b}"), vec![b, a]),
+        ("?username=BOB".to_owned(), vec![b]),
+        ("?username=nobody_here".to_owned(), vec![]),
+        (format!("?ids={a},{b}&username=bob"), vec![b]),
+        (format!("?ids={a}&username=bob"), vec![]),
+        (format!("?ids={}", vec![a.as_str(); 100].join(",")), vec![a]),
+    ] {
+        let answer = find(query.clone()).await?;
+        let found = found.into_iter().cloned().collect::<Vec<_>>();
+        assert_eq!((answer.status, ids(&answer)), (StatusCode::OK, found), "{query}");
+    }
+    let viewed = find("?username=bob".to_owned()).await?;
+    assert!(viewed.body["users"][0]["viewer"].is_object() && viewed.body["users"][0].get("email").is_none());
+    let many = vec![a.as_str(); 101].join(",");
+    for bad in ["?ids=x", "?ids=,", &format!("?ids={a},"), &format!("?ids={many}"), "?username=a%20b", "?username=ab"] {
+        assert_eq!(find(bad.to_owned()).await?.error(), (400, "InvalidRequest"), "{bad}");
+    }
+    server.close().await
+}

@@ -8,9 +8,10 @@ use crate::log::{MemoryLog, key_of};
 use events::{
     Bio, BioChanged, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Device, Digest, Email,
     EmailChanged, Event, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Hashtags,
-    Key, LikeAdded, LikeRemoved, Mentions, PasswordChanged, PasswordHash, PostDeleted, PostDraftDropped, PostDraftPublished,
-    PostDrafted, PostEdited, PostId, PostPublished, Role, RoleChanged, SagaId, Sealed, SessionClosed, SessionId,
-    SessionOpened, SessionRefreshed, Timestamp, UserCreated, UserDisabled, UserId, UserKeyDestroyed, Username, UsernameChanged,
+    Key, LikeAdded, LikeRemoved, Mentions, PasswordChanged, PasswordHash, PostDeleted, PostDraftDropped,
+    PostDraftPublished, PostDrafted, PostEdited, PostId, PostPublished, Role, RoleChanged, SagaId, Sealed,
+    SessionClosed, SessionId, SessionOpened, SessionRefreshed, Timestamp, UserCreated, UserDisabled, UserId,
+    UserKeyDestroyed, Username, UsernameChanged,
 };
 use journal::{Journal, Partition, Position};
 use proptest::prelude::*;

@@ -208,15 +208,11 @@ pub(super) mod tests {
     fn a_password_that_was_checked_against_another_one_changes_nothing() {
         let password = || Sealed::seal(&PasswordHash::new("$argon2id$".to_owned()), &key());
         let (password, other) = (password(), password());
-        let change =
-            |password, credentials| UserCommand::ChangePassword { user: user(1), password, credentials };
+        let change = |password, credentials| UserCommand::ChangePassword { user: user(1), password, credentials };
         let changed = Fact(PasswordChanged { user: user(1), password: password.clone() }.into());
         let framework = || TestFramework::<User>::with(());
         framework().given(vec![created()]).when(change(password, 1)).then_expect_events(vec![changed.clone()]);
-        framework()
-            .given(vec![created(), changed])
-            .when(change(other, 1))
-            .then_expect_error(Refusal::StaleCredentials);
+        framework().given(vec![created(), changed]).when(change(other, 1)).then_expect_error(Refusal::StaleCredentials);
     }
 
     #[test]

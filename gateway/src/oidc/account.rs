@@ -5,7 +5,7 @@
 
 use super::Foreign;
 use crate::backend::Backend;
-use crate::error::{ApiError, ErrorName, FieldError};
+use crate::error::{ApiError, ErrorName};
 use crate::intent::Intent;
 use crate::passwords::Password;
 use crate::registration::{Applicant, Registration};
@@ -19,8 +19,9 @@ use projections::users::Credentials;
 use projections::{Sessions, Users};
 
 impl Backend {
-    /// Sees to it that there is an account and a session for this token. 409 if there can be none: the issuer vouches for
-    /// no address, or for one that somebody has here.
+    /// Sees to it that there is an account and a session for this token. 401 if there can be none: the issuer vouches for
+    /// no address, or for one that somebody has here. Any route can meet it, so it is what any route says to a token that
+    /// lets nobody in, with its reason.
     pub(super) async fn admit(&self, foreign: &Foreign) -> Result<Verified, ApiError> {
         let (issuer, subject) = (foreign.issuer.as_bytes(), foreign.subject.as_bytes());
         let user = UserId(self.secrets().id(&[b"oidc user", issuer, subject]));
@@ -82,5 +83,5 @@ impl Backend {
 }
 
 fn not_linked(message: &'static str) -> ApiError {
-    ApiError::of_fields(ErrorName::Conflict, vec![FieldError { field: "email", message: message.to_owned() }])
+    ApiError::bad_token_since(message)
 }

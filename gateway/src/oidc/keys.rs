@@ -8,14 +8,8 @@ use std::str::FromStr;
 
 /// Keys of one issuer that are looked at.
 const KEYS_MAX: usize = 64;
-const RSA: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
+const RSA: &[Algorithm] =
+    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
 /// A key, and what it may have signed with.
 #[derive(Clone)]
@@ -88,7 +82,8 @@ mod tests {
     use serde_json::json;
 
     fn ed25519(id: &str, change: &Value) -> Value {
-        let mut key = json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        let mut key =
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
         for (name, value) in change.as_object().into_iter().flatten() {
             key[name] = value.clone();
         }

@@ -1,6 +1,6 @@
 //! A user's open sessions: where they are signed in, and ending that from afar.
 
-use super::{confidential, may_be_taken};
+use super::confidential;
 use crate::auth::Caller;
 use crate::backend::App;
 use crate::consistency::Wanted;
@@ -95,6 +95,6 @@ pub(super) async fn end(
         Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::not_found("session")),
         done => done?,
     };
-    app.ended(caller.user, &done).await.map_err(may_be_taken)?;
+    app.signed_out(caller.user, &done).await?;
     Ok(app.gone(&done))
 }

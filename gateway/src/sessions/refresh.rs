@@ -4,7 +4,7 @@
 //! owner of the user's key decides. Whoever brings one that was replaced long ago holds a copy, and so may whoever brings
 //! the one that counts: the session ends.
 
-use super::{Tokens, may_be_taken};
+use super::Tokens;
 use crate::backend::{App, Backend};
 use crate::error::{ApiError, Error, ErrorName};
 use crate::json::{Field, Fields, JsonBody};
@@ -117,7 +117,7 @@ impl Backend {
         let ended = match self.ask_sessions(user, SessionCommand::Close { session, user }).await {
             Answer::Refused(Refusal::NotFound) => Ok(()),
             answer => match done(answer) {
-                Ok(done) => self.ended(user, &done).await.map_err(may_be_taken),
+                Ok(done) => self.signed_out(user, &done).await,
                 Err(error) => Err(error),
             },
         };

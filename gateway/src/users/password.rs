@@ -6,7 +6,7 @@ use crate::error::{ApiError, Error, ErrorName, FieldError};
 use crate::intent::Intent;
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
-use crate::sessions::{Session, UserAgent, changed_meanwhile, may_be_taken};
+use crate::sessions::{Session, UserAgent, changed_meanwhile};
 use axum::extract::State;
 use axum::response::Response;
 use commands::UserCommand;
@@ -69,7 +69,7 @@ pub(super) async fn change_password(
         done => done?,
     };
     app.consistency.lost_track(caller.session);
-    app.ended(user, &done).await.map_err(may_be_taken)?;
+    app.signed_out(user, &done).await?;
     let opened = app.open(user, version + 1, &agent).await?.ok_or_else(changed_meanwhile)?;
     app.session(StatusCode::OK, &opened)
 }
