@@ -142,7 +142,7 @@ async fn ids_keys_cursors_and_limits_that_have_no_such_form_are_refused() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_routes_and_methods_are_answered_in_the_one_shape() -> Result<()> {
     let server = TestServer::start().await?;
-    for path in ["/", "/nothing", "/users", "/posts/x/y/z", "/auth", "/users/auth/refresh", "/media/upload"] {
+    for path in ["/", "/nothing", "/user", "/posts/x/y/z", "/auth", "/users/auth/renew", "/media/upload"] {
         for method in [Method::GET, Method::POST, Method::from_bytes(b"BREW")?] {
             let answer = server.call(method, path).send().await?;
             assert_eq!(answer.error(), (404, "NotFound"), "{path}");

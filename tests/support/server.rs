@@ -22,11 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Few, so that different keys meet on one.
 const PARTITIONS: u32 = 4;
 /// How long a saga may take to end.
+const LOOK: Duration = Duration::from_millis(5);
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery";
@@ -166,10 +168,23 @@ impl TestServer {
         Self::over(self.stop().await?).await
     }
 
-    /// Waits until every saga that has begun has ended. An error if one does not.
+    /// Waits until every saga that has begun has ended, and the read models show it. An error if one does not.
     pub async fn settle(&self) -> Result<()> {
         let journal = self.journal.as_ref().context("the server has stopped")?;
-        settled::all(journal, SETTLED_WITHIN).await
+        settled::all(journal, SETTLED_WITHIN).await?;
+        timeout(SETTLED_WITHIN, self.caught_up()).await.context("the read models stay behind")?
+    }
+
+    /// Of what is parked nobody waits.
+    async fn caught_up(&self) -> Result<()> {
+        loop {
+            let ready = self.get("/readyz").send().await?;
+            let behind = ready.body["behind"].as_array().context("not ready")?;
+            if behind.iter().all(|model| model["records"] == 0) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// Every commit of the log, with its key.
