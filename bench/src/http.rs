@@ -6,6 +6,7 @@
 
 mod connection;
 pub(crate) mod empty;
+pub(crate) mod former;
 pub(crate) mod profiled;
 mod requests;
 mod server;

@@ -66,6 +66,10 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         let (sections, floors) = runtime.block_on(kafka::run(&scale, options, data)).context("commands on Kafka")?;
         return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
     }
+    if let Some(other) = &options.against {
+        let (sections, floors) = http::former::run(&scale, data, other).context("another build")?;
+        return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
+    }
     let is_wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let cores = available_parallelism()?.get();
     let mut report = Report { cores, sections: Vec::new(), floors: Vec::new() };

@@ -30,6 +30,10 @@ pub(crate) struct Options {
     #[arg(long, requires = "kafka", conflicts_with = "handover")]
     pub(crate) posts: bool,
 
+    /// Measures the server of this build beside another build of it, instead: ten rounds of each, in turns
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["only", "profile", "kafka"])]
+    pub(crate) against: Option<PathBuf>,
+
     /// Where Kafka is, as `host:port`
     #[arg(long, env = "KAFKA_BROKERS", hide = true)]
     pub(crate) kafka_brokers: Option<String>,

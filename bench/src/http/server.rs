@@ -61,9 +61,14 @@ pub(crate) async fn start_on(config: &StoreConfig, log: PathBuf) -> Result<Child
 impl Child {
     /// The program itself, with its default settings; its log goes to a file beside the data.
     pub(crate) fn tidings(data: &Path) -> Result<Self> {
+        Self::program(&beside_us("tidings")?, data)
+    }
+
+    /// The same of another build.
+    pub(crate) fn program(program: &Path, data: &Path) -> Result<Self> {
         let (address, path) = (free_address()?, data.with_extension("log"));
         let log = File::create(&path)?;
-        let mut command = Command::new(beside_us("tidings")?);
+        let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Self::spawn(command, Some((address, path)))
