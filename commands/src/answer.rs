@@ -88,6 +88,9 @@ pub enum Refusal {
     /// It was asked of something that has changed meanwhile.
     #[error("it has changed meanwhile")]
     Stale,
+    /// It is of none of the versions that were asked for.
+    #[error("it is of another version now")]
+    PreconditionFailed,
     /// The person has as many posts in creation as may be.
     #[error("{max} posts are being created already", max = crate::aggregates::POSTS_IN_CREATION_MAX)]
     TooManyDrafts,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Changed with every change of shape that an older node would misread.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The requests of a batch.
 pub const BATCH_REQUESTS_MAX: usize = 256;
 /// The bytes of a batch. One request fits in any case: its commit is smaller than this.

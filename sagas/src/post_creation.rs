@@ -51,7 +51,7 @@ impl Process for PostCreation {
     fn begin(&self, data: &PostCreationData, with: &Value, own: &Own) -> Result<Option<Vec<Event>>, Refusal> {
         match own.post {
             Post::Absent => {}
-            Post::Draft { author } | Post::Published { author } if author == data.author => return Ok(None),
+            Post::Draft { author } | Post::Published { author, .. } if author == data.author => return Ok(None),
             Post::Draft { .. } | Post::Published { .. } => return Err(Refusal::Forbidden),
             Post::Deleted => return Err(Refusal::NotFound),
         }

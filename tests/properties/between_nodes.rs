@@ -69,8 +69,8 @@ fn a_batch_has_its_limits() {
 #[test]
 fn another_version_is_named() {
     let text = String::from_utf8(batch(1)).unwrap();
-    let newer = text.replacen("\"tidings\":1", "\"tidings\":2", 1);
-    assert_eq!(read_batch(newer.as_bytes()).err(), Some(WireError::Version(2)));
+    let newer = text.replacen("\"tidings\":2", "\"tidings\":3", 1);
+    assert_eq!(read_batch(newer.as_bytes()).err(), Some(WireError::Version(3)));
     let without = text.split_once('\n').unwrap().1;
     assert!(matches!(read_batch(without.as_bytes()), Err(WireError::Malformed(_))));
 }
@@ -91,7 +91,7 @@ fn what_is_written_is_what_it_was() {
     let request = Request::new(CommandId(Uuid::from_u128(3)), Key::User(user), end, Timestamp(4), Instant::now());
     let text = String::from_utf8(write_batch([(Partition(5), &request)]).unwrap().into()).unwrap();
     let expected = concat!(
-        "{\"tidings\":1}\n",
+        "{\"tidings\":2}\n",
         "{\"partition\":5,\"id\":\"00000000-0000-0000-0000-000000000003\",",
         "\"key\":\"user:00000000-0000-0000-0000-000000000001\"",
     );

@@ -72,7 +72,8 @@ async fn the_second_commit_is_decided_over_the_first_undurable_one_and_neither_i
     });
     sleep(Duration::from_millis(100)).await;
     let mut second = Box::pin(router.submit(like(3)));
-    let mut refused = Box::pin(router.submit(request(4, PostCommand::Delete { post: post(), by: user(9) })));
+    let mut refused =
+        Box::pin(router.submit(request(4, PostCommand::Delete { post: post(), by: user(9), if_version: None })));
     tokio::select! {
         _ = &mut second => panic!("acknowledged before it was durable"),
         _ = &mut refused => panic!("refused over a post that is not durable"),
@@ -276,7 +277,8 @@ async fn an_owner_that_is_told_to_stop_answers_what_it_has() {
     assert!(matches!(router.submit(publish(1)).await, Answer::Accepted(_)));
     log.hold(P, true);
     let mut liked = Box::pin(router.submit(like(2)));
-    let mut refused = Box::pin(router.submit(request(3, PostCommand::Delete { post: post(), by: user(9) })));
+    let mut refused =
+        Box::pin(router.submit(request(3, PostCommand::Delete { post: post(), by: user(9), if_version: None })));
     tokio::select! {
         _ = &mut liked => panic!("acknowledged before it was durable"),
         _ = &mut refused => panic!("refused over what is not durable"),

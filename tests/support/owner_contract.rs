@@ -156,7 +156,7 @@ pub async fn a_quiet_owner_answers_refusals_without_writing(journal: Arc<dyn Jou
     let before = journal.end(Partition(0)).await.expect("it answers");
     let unlike = LikeCommand::Remove { post, user: user(5) };
     assert_eq!(router.submit(request(2, post, unlike)).await, Answer::Refused(Refusal::NotFound));
-    let delete = PostCommand::Delete { post, by: user(5) };
+    let delete = PostCommand::Delete { post, by: user(5), if_version: None };
     assert_eq!(router.submit(request(3, post, delete)).await, Answer::Refused(Refusal::Forbidden));
     assert_eq!(journal.end(Partition(0)).await.expect("it answers"), before);
 }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn published() -> Post {
-        Post::Published { author: user(1) }
+        Post::Published { author: user(1), version: 1 }
     }
 
     fn comment() -> CommentId {

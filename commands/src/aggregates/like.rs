@@ -77,7 +77,7 @@ mod tests {
     use cqrs_es::test::TestFramework;
 
     fn framework() -> TestFramework<Like> {
-        TestFramework::with(Post::Published { author: user(1) })
+        TestFramework::with(Post::Published { author: user(1), version: 1 })
     }
 
     fn add() -> LikeCommand {

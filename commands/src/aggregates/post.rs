@@ -25,6 +25,8 @@ pub enum Post {
     Published {
         /// Who may edit and delete it.
         author: UserId,
+        /// How often something was written here: 1 when it is published, one more with each edit.
+        version: u64,
     },
     /// It is gone and stays so.
     Deleted,
@@ -59,6 +61,9 @@ pub enum PostCommand {
         hashtags: Option<Sealed<Hashtags>>,
         /// Whom it mentions now.
         mentions: Option<Sealed<Mentions>>,
+        /// The versions of which one must be the post's; `None` if any will do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        if_version: Option<Vec<u64>>,
     },
     /// Deletes it with all that lies under it.
     Delete {
@@ -66,6 +71,9 @@ pub enum PostCommand {
         post: PostId,
         /// Who asks.
         by: UserId,
+        /// The versions of which one must be the post's; `None` if any will do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        if_version: Option<Vec<u64>>,
     },
 }
 
@@ -73,16 +81,20 @@ impl Post {
     /// The author, if the post can be read.
     pub fn author(&self) -> Option<UserId> {
         match self {
-            Self::Published { author } => Some(*author),
+            Self::Published { author, .. } => Some(*author),
             Self::Absent | Self::Draft { .. } | Self::Deleted => None,
         }
     }
 
-    fn only(&self, by: UserId) -> Result<(), Refusal> {
-        match self.author() {
-            None => Err(Refusal::NotFound),
-            Some(author) if author != by => Err(Refusal::Forbidden),
-            Some(_) => Ok(()),
+    /// Whoever may not change it learns nothing about its version.
+    fn check(&self, by: UserId, if_version: Option<&[u64]>) -> Result<(), Refusal> {
+        match self {
+            Self::Absent | Self::Draft { .. } | Self::Deleted => Err(Refusal::NotFound),
+            Self::Published { author, .. } if *author != by => Err(Refusal::Forbidden),
+            Self::Published { version, .. } if if_version.is_some_and(|wanted| !wanted.contains(version)) => {
+                Err(Refusal::PreconditionFailed)
+            }
+            Self::Published { .. } => Ok(()),
         }
     }
 }
@@ -99,18 +111,18 @@ impl Aggregate for Post {
             PostCommand::Publish { post, author, content, hashtags, mentions } => {
                 match self {
                     Self::Absent => {}
-                    Self::Published { author: of } if *of == author => return Ok(()),
+                    Self::Published { author: of, .. } if *of == author => return Ok(()),
                     Self::Published { .. } | Self::Draft { .. } => return Err(Refusal::Forbidden),
                     Self::Deleted => return Err(Refusal::NotFound),
                 }
                 PostPublished { post, author, content, hashtags, mentions }.into()
             }
-            PostCommand::Edit { post, by, content, hashtags, mentions } => {
-                self.only(by)?;
+            PostCommand::Edit { post, by, content, hashtags, mentions, if_version } => {
+                self.check(by, if_version.as_deref())?;
                 PostEdited { post, author: by, content, hashtags, mentions }.into()
             }
-            PostCommand::Delete { post, by } => {
-                self.only(by)?;
+            PostCommand::Delete { post, by, if_version } => {
+                self.check(by, if_version.as_deref())?;
                 PostDeleted { post, author: by }.into()
             }
         };
@@ -120,10 +132,16 @@ impl Aggregate for Post {
 
     fn apply(&mut self, Fact(event): Self::Event) {
         match event {
-            PostEvent::Published(PostPublished { author, .. }) => *self = Self::Published { author },
+            PostEvent::Published(PostPublished { author, .. })
+            | PostEvent::DraftPublished(PostDraftPublished { author, .. }) => {
+                *self = Self::Published { author, version: 1 };
+            }
             PostEvent::Drafted(PostDrafted { author, .. }) => *self = Self::Draft { author },
-            PostEvent::DraftPublished(PostDraftPublished { author, .. }) => *self = Self::Published { author },
-            PostEvent::Edited(_) => {}
+            PostEvent::Edited(_) => {
+                if let Self::Published { version, .. } = self {
+                    *version += 1;
+                }
+            }
             PostEvent::DraftDropped(_) | PostEvent::Deleted(_) => *self = Self::Deleted,
         }
     }
@@ -158,6 +176,18 @@ pub(super) mod tests {
         Fact(event.into())
     }
 
+    fn edit(by: u128, content: Sealed<Content>, if_version: Option<Vec<u64>>) -> PostCommand {
+        PostCommand::Edit { post: post(), by: user(by), content, hashtags: None, mentions: None, if_version }
+    }
+
+    fn edited(content: Sealed<Content>) -> Fact<PostEvent> {
+        Fact(PostEdited { post: post(), author: user(1), content, hashtags: None, mentions: None }.into())
+    }
+
+    fn delete(by: u128, if_version: Option<Vec<u64>>) -> PostCommand {
+        PostCommand::Delete { post: post(), by: user(by), if_version }
+    }
+
     fn deleted() -> Fact<PostEvent> {
         Fact(PostDeleted { post: post(), author: user(1) }.into())
     }
@@ -175,18 +205,34 @@ pub(super) mod tests {
     #[test]
     fn the_author_edits() {
         let new = content("new");
-        let edit =
-            PostCommand::Edit { post: post(), by: user(1), content: new.clone(), hashtags: None, mentions: None };
-        let edited = PostEdited { post: post(), author: user(1), content: new, hashtags: None, mentions: None };
-        framework().given(vec![published(content("old"))]).when(edit).then_expect_events(vec![Fact(edited.into())]);
+        framework()
+            .given(vec![published(content("old"))])
+            .when(edit(1, new.clone(), None))
+            .then_expect_events(vec![edited(new)]);
+    }
+
+    #[test]
+    fn whoever_edits_or_deletes_what_has_another_version_by_now_is_told_so() {
+        let (first, second, new) = (content("first"), content("second"), content("new"));
+        let given = || vec![published(first.clone()), edited(second.clone())];
+        for (wanted, is_met) in [(vec![2], true), (vec![1, 2], true), (vec![1], false), (vec![], false)] {
+            let (edit, delete) = (edit(1, new.clone(), Some(wanted.clone())), delete(1, Some(wanted)));
+            let (edits, deletes) = (framework().given(given()).when(edit), framework().given(given()).when(delete));
+            if is_met {
+                edits.then_expect_events(vec![edited(new.clone())]);
+                deletes.then_expect_events(vec![deleted()]);
+            } else {
+                edits.then_expect_error(Refusal::PreconditionFailed);
+                deletes.then_expect_error(Refusal::PreconditionFailed);
+            }
+        }
+        framework().given(given()).when(edit(2, new, Some(vec![1]))).then_expect_error(Refusal::Forbidden);
+        framework().given(vec![deleted()]).when(delete(1, Some(vec![1]))).then_expect_error(Refusal::NotFound);
     }
 
     #[test]
     fn nobody_else_deletes_it() {
-        framework()
-            .given(vec![published(content("mine"))])
-            .when(PostCommand::Delete { post: post(), by: user(2) })
-            .then_expect_error(Refusal::Forbidden);
+        framework().given(vec![published(content("mine"))]).when(delete(2, None)).then_expect_error(Refusal::Forbidden);
     }
 
     #[test]
@@ -196,21 +242,17 @@ pub(super) mod tests {
             let event = PostDrafted { post: post(), author: user(1), content, hashtags: None, mentions: None };
             vec![Fact(event.into())]
         };
-        let delete = PostCommand::Delete { post: post(), by: user(1) };
-        framework().given(drafted()).when(delete.clone()).then_expect_error(Refusal::NotFound);
+        framework().given(drafted()).when(delete(1, None)).then_expect_error(Refusal::NotFound);
         framework().given(drafted()).when(publish(content("now"))).then_expect_error(Refusal::Forbidden);
         let published = Fact(PostDraftPublished { post: post(), author: user(1) }.into());
         let given = drafted().into_iter().chain([published]).collect();
-        framework().given(given).when(delete).then_expect_events(vec![deleted()]);
+        framework().given(given).when(delete(1, None)).then_expect_events(vec![deleted()]);
     }
 
     #[test]
     fn what_is_deleted_stays_deleted() {
         let gone = || vec![published(content("gone")), deleted()];
-        framework()
-            .given(gone())
-            .when(PostCommand::Delete { post: post(), by: user(1) })
-            .then_expect_error(Refusal::NotFound);
+        framework().given(gone()).when(delete(1, None)).then_expect_error(Refusal::NotFound);
         framework().given(gone()).when(publish(content("again"))).then_expect_error(Refusal::NotFound);
     }
 }

@@ -58,7 +58,7 @@ impl Trace {
     /// What deletes it, as its owner would.
     pub(super) fn deletion(self, user: UserId) -> (Key, Command) {
         match self {
-            Self::Post(post) => (Key::Post(post), PostCommand::Delete { post, by: user }.into()),
+            Self::Post(post) => (Key::Post(post), PostCommand::Delete { post, by: user, if_version: None }.into()),
             Self::Comment(post, comment) => {
                 (Key::Post(post), CommentCommand::Delete { comment, post, by: user }.into())
             }

@@ -175,7 +175,7 @@ fn post(command: &PostCommand) -> (Id, post::Op) {
     match command {
         PostCommand::Publish { post, author, .. } => (Id(post.0), post::Op::Publish(Id(author.0))),
         PostCommand::Edit { post, by, .. } => (Id(post.0), post::Op::Edit(Id(by.0))),
-        PostCommand::Delete { post, by } => (Id(post.0), post::Op::Delete(Id(by.0))),
+        PostCommand::Delete { post, by, .. } => (Id(post.0), post::Op::Delete(Id(by.0))),
     }
 }
 

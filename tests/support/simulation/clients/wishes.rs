@@ -69,8 +69,12 @@ impl World {
         let (on_user, on_post) = (Key::User(user), Key::Post(post));
         let (key, command) = match self.dice.below(100) {
             0..8 => return Some((user, Wish::Publish)),
-            8..14 => (on_post, PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None }.into()),
-            14..18 => (on_post, PostCommand::Delete { post, by: user }.into()),
+            8..14 => {
+                let edit =
+                    PostCommand::Edit { post, by: user, content, hashtags: None, mentions: None, if_version: None };
+                (on_post, edit.into())
+            }
+            14..18 => (on_post, PostCommand::Delete { post, by: user, if_version: None }.into()),
             18..38 => (on_post, LikeCommand::Add { post, user }.into()),
             38..58 => (on_post, LikeCommand::Remove { post, user }.into()),
             58..68 => {
