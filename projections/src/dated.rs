@@ -50,8 +50,8 @@ impl<V> Dated<V> {
         self.rows.keys().copied()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Uuid, &V)> {
-        self.rows.iter().map(|(id, (_, row))| (*id, row))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Uuid, Timestamp, &V)> {
+        self.rows.iter().map(|(id, (at, row))| (*id, *at, row))
     }
 
     pub(crate) fn newest(&self, after: Option<Place>) -> impl Iterator<Item = Place> {

@@ -9,6 +9,7 @@
 //! a delete is one small change, in whatever order it comes. A page costs one look into the set of each followed author;
 //! a store across the network would rather push to followers and pay when writing.
 
+pub mod ranking;
 #[cfg(test)]
 mod tests;
 

@@ -31,10 +31,15 @@ impl<T> Listing<T> {
         places: impl Iterator<Item = Place>,
         mut item: impl FnMut(Place) -> Option<T>,
     ) -> Self {
+        Self::of_items(page, places.filter_map(|place| item(place).map(|item| (place, item))))
+    }
+
+    /// The first of `items`, which begin after `page.after`.
+    pub(crate) fn of_items(page: Page, items: impl Iterator<Item = (Place, T)>) -> Self {
         let limit = page.limit.max(1);
         let mut listing = Self { items: Vec::new(), next: None };
         let mut last = None;
-        for (place, item) in places.filter_map(|place| item(place).map(|item| (place, item))) {
+        for (place, item) in items {
             if listing.items.len() == limit {
                 listing.next = last;
                 break;

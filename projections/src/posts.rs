@@ -12,6 +12,7 @@ mod orders;
 mod tests;
 mod threads;
 mod traces;
+mod versions;
 
 use crate::checkpoint::Checkpoint;
 use crate::dated;
@@ -22,8 +23,11 @@ use crate::text::Text;
 use change::{Body, Change};
 use events::{CommentId, PostId, Timestamp, UserId};
 use journal::Partition;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use threads::{Remark, Thread, Threads};
+use uuid::Uuid;
+pub use versions::{VERSIONS_KEPT_MAX, Version};
 
 /// The read model of posts.
 #[derive(Default)]
@@ -38,6 +42,8 @@ pub struct Post {
     pub id: PostId,
     /// Who wrote it.
     pub author: UserId,
+    /// How often something was written here: 1, and one more with each edit.
+    pub version: u64,
     /// What it says.
     pub content: Text,
     /// Folded, distinct, in the order of first appearance.
@@ -129,8 +135,33 @@ impl Posts {
             None => Some(&threads.orders.latest),
             Some(author) => threads.orders.by_author.get(&author),
         };
-        let item = |(_, id): Place| threads.get(PostId(id)).and_then(|thread| shown(PostId(id), thread));
-        order.map(|order| Listing::of(page, dated::newest(order, page.after), item)).unwrap_or_default()
+        order.map(|order| listed(&threads, order, page)).unwrap_or_default()
+    }
+
+    /// The posts with a hashtag, which must be folded, newest first by (created_at, id).
+    pub fn tagged(&self, tag: &str, page: Page) -> Listing<Post> {
+        let threads = self.store.read();
+        threads.orders.by_tag.get(tag).map(|order| listed(&threads, order, page)).unwrap_or_default()
+    }
+
+    /// The newest [`VERSIONS_KEPT_MAX`] versions of a post, newest first; a place is (created_at, number). Empty if there is
+    /// no such post, or if it is somebody else's than `author`'s.
+    pub fn versions(&self, post: PostId, author: UserId, page: Page) -> Listing<Version> {
+        let threads = self.store.read();
+        let thread = threads.seen(post, Some(author)).filter(|thread| thread.author == author);
+        let versions = thread.and_then(|thread| Some(thread.text.as_ref()?.all(thread.written_at())));
+        let versions = versions.into_iter().flatten().map(|version| {
+            let place = (version.created_at, Uuid::from_u128(version.number.into()));
+            (place, version)
+        });
+        Listing::of_items(page, versions.filter(|(place, _)| page.after.is_none_or(|after| *place < after)))
+    }
+
+    /// How many likes and comments `user` has left under each of these authors' posts since then, each counted up to `max`;
+    /// one's own posts do not count.
+    pub fn acts(&self, user: UserId, authors: &[UserId], since: Timestamp, max: usize) -> Vec<(usize, usize)> {
+        let threads = self.store.read();
+        authors.iter().map(|author| threads.traces.count_since(user, *author, since, max)).collect()
     }
 
     /// How many entries [`Self::latest`] has for this author.
@@ -187,11 +218,18 @@ impl Posts {
     }
 }
 
+fn listed(threads: &Threads, order: &BTreeSet<Place>, page: Page) -> Listing<Post> {
+    let item = |(_, id): Place| threads.get(PostId(id)).and_then(|thread| shown(PostId(id), thread));
+    Listing::of(page, dated::newest(order, page.after), item)
+}
+
 fn shown(id: PostId, thread: &Thread) -> Option<Post> {
-    let Body { content, hashtags, mentions } = thread.body.as_ref()?;
+    let text = thread.text.as_ref()?;
+    let Body { content, hashtags, mentions } = text.newest();
     Some(Post {
         id,
         author: thread.author,
+        version: text.number(),
         content: content.clone(),
         hashtags: Arc::clone(hashtags),
         mentions: Arc::clone(mentions),

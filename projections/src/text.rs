@@ -1,16 +1,23 @@
 //! Opened text as read models keep it: shared rather than copied, and never shown by `Debug`.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 /// What a person typed. A clone is a reference.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Text(Arc<str>);
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self(text.into())
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

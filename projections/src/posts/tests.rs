@@ -3,8 +3,9 @@
 use super::*;
 use crate::given::{Given, at, seal, user};
 use events::{
-    CommentAdded, CommentDeleted, CommentText, Content, Event, Key, LikeAdded, LikeRemoved, PostDeleted,
-    PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostPublished, UserDisabled, UserKeyDestroyed,
+    CommentAdded, CommentDeleted, CommentText, Content, Event, Hashtags, Key, LikeAdded, LikeRemoved, PostDeleted,
+    PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostPublished, Sealed, UserDisabled,
+    UserKeyDestroyed,
 };
 use uuid::Uuid;
 
@@ -263,4 +264,102 @@ fn a_list_has_nothing_of_the_gone_to_pass_over() {
     disable(&posts, user(1));
     (100..110).for_each(|n| publish(&posts, n, user(1)));
     assert_eq!(posts.store.read().orders.latest.len(), 1);
+}
+
+fn tagged(posts: &Posts, tag: &str) -> Vec<PostId> {
+    posts.tagged(tag, ALL).items.into_iter().map(|post| post.id).collect()
+}
+
+fn hashtags(author: UserId, tags: &[&str]) -> Option<Sealed<Hashtags>> {
+    Some(seal(author, &Hashtags(tags.iter().map(|&tag| tag.to_owned()).collect())))
+}
+
+fn edit(posts: &Given<Posts>, n: u128, author: UserId, seconds: i64, text: &str, tags: &[&str]) {
+    let content = seal(author, &Content::parse(text).unwrap());
+    let edited = PostEdited { post: post(n), author, content, hashtags: hashtags(author, tags), mentions: None };
+    tell(posts, n, seconds, edited);
+}
+
+#[test]
+fn a_tag_leads_to_what_is_published_with_it_now() {
+    let posts = Given::<Posts>::default();
+    let content = seal(user(1), &Content::parse("#one #two").unwrap());
+    let (one, two) = (hashtags(user(1), &["one"]), hashtags(user(1), &["two"]));
+    let published = PostPublished { post: post(1), author: user(1), content, hashtags: one, mentions: None };
+    tell(&posts, 1, 1, published.clone());
+    tell(&posts, 2, 2, PostPublished { post: post(2), ..published.clone() });
+    tell(&posts, 3, 3, PostPublished { post: post(3), author: user(2), ..published_by_2() });
+    let PostPublished { content, mentions, .. } = published;
+    tell(&posts, 4, 4, PostDrafted { post: post(4), author: user(1), content, hashtags: two, mentions });
+    assert_eq!(tagged(&posts, "one"), [post(3), post(2), post(1)]);
+    assert!(tagged(&posts, "two").is_empty(), "a draft is in no list");
+    tell(&posts, 4, 5, PostDraftPublished { post: post(4), author: user(1) });
+    edit(&posts, 1, user(1), 6, "#two", &["two"]);
+    assert_eq!((tagged(&posts, "one"), tagged(&posts, "two")), (vec![post(3), post(2)], vec![post(4), post(1)]));
+    tell(&posts, 2, 7, PostDeleted { post: post(2), author: user(1) });
+    assert_eq!(tagged(&posts, "one"), [post(3)]);
+    disable(&posts, user(1));
+    assert!(tagged(&posts, "two").is_empty());
+    assert_eq!(posts.store.read().orders.by_tag.len(), 1, "nothing is kept of a tag that nobody uses");
+}
+
+fn published_by_2() -> PostPublished {
+    let content = seal(user(2), &Content::parse("#one").unwrap());
+    let hashtags = hashtags(user(2), &["one"]);
+    PostPublished { post: post(3), author: user(2), content, hashtags, mentions: None }
+}
+
+#[test]
+fn every_version_is_kept_for_the_author_with_its_time() {
+    let posts = Given::<Posts>::default();
+    draft(&posts, 1, user(1), 5);
+    tell(&posts, 1, 7, PostDraftPublished { post: post(1), author: user(1) });
+    edit(&posts, 1, user(1), 8, "second", &["two"]);
+    edit(&posts, 1, user(1), 8, "third", &[]);
+    let all = posts.versions(post(1), user(1), ALL).items;
+    let seen = all.iter().map(|it| (it.number, &*it.content, it.created_at)).collect::<Vec<_>>();
+    assert_eq!(seen, [(3, "third", at(8)), (2, "second", at(8)), (1, "hello", at(7))]);
+    assert_eq!((&*all[1].hashtags[0], posts.post(post(1), None).unwrap().version), ("two", 3));
+    assert!(posts.versions(post(1), user(2), ALL).items.is_empty());
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let Listing { items, next } = posts.versions(post(1), user(1), Page { limit: 1, after });
+        paged.extend(items);
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
+    disable(&posts, user(1));
+    assert!(posts.versions(post(1), user(1), ALL).items.is_empty());
+}
+
+#[test]
+fn of_a_post_that_is_edited_for_ever_the_newest_versions_are_kept() {
+    let posts = Given::<Posts>::default();
+    publish(&posts, 1, user(1));
+    (2..=60).for_each(|n| edit(&posts, 1, user(1), n, "again", &[]));
+    let numbers = posts.versions(post(1), user(1), ALL).items.iter().map(|it| it.number).collect::<Vec<_>>();
+    assert_eq!(numbers, (60 - VERSIONS_KEPT_MAX as u64 + 1..=60).rev().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_one_did_with_posts_of_others_counts_while_it_is_there_and_recent() {
+    let posts = Given::<Posts>::default();
+    [1, 2, 3].into_iter().for_each(|n| publish(&posts, n, user(1)));
+    publish(&posts, 4, user(2));
+    for n in [1, 2, 4] {
+        like(&posts, n, user(2));
+        say(&posts, 10 * n, n, user(2));
+    }
+    tell(&posts, 3, 9, LikeAdded { post: post(3), user: user(2) });
+    let acts = |since| posts.acts(user(2), &[user(1), user(2), user(3)], at(since), 20);
+    assert_eq!(acts(2), [(3, 2), (0, 0), (0, 0)], "one's own posts do not count");
+    assert_eq!(acts(3), [(1, 0), (0, 0), (0, 0)]);
+    assert_eq!(posts.acts(user(2), &[user(1)], at(2), 1), [(1, 1)]);
+    tell(&posts, 1, 10, LikeRemoved { post: post(1), user: user(2) });
+    tell(&posts, 1, 10, CommentDeleted { comment: comment(10), post: post(1), author: user(2) });
+    tell(&posts, 3, 10, PostDeleted { post: post(3), author: user(1) });
+    assert_eq!(acts(0)[0], (1, 1));
 }

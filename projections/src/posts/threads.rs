@@ -6,12 +6,13 @@
 
 use super::change::{Body, Change};
 use super::orders::Orders;
-use super::traces::Traces;
+use super::traces::{Act, Traces};
+use super::versions::Versions;
 use crate::dated::Dated;
 use crate::text::Text;
 use events::{CommentId, PostId, Timestamp, UserId};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Default)]
 pub(super) struct Threads {
@@ -27,7 +28,7 @@ pub(super) struct Thread {
     pub(super) author: UserId,
     pub(super) draft: bool,
     /// `None` if nobody is shown it.
-    pub(super) body: Option<Body>,
+    pub(super) text: Option<Versions>,
     pub(super) created_at: Timestamp,
     pub(super) edited_at: Option<Timestamp>,
     pub(super) comments: Dated<Remark>,
@@ -45,8 +46,8 @@ pub(super) struct Remark {
 /// What lies under a post and is shown to nobody.
 #[derive(Default)]
 struct Hidden {
-    comments: BTreeMap<CommentId, UserId>,
-    likes: BTreeSet<UserId>,
+    comments: BTreeMap<CommentId, (Timestamp, UserId)>,
+    likes: BTreeMap<UserId, Timestamp>,
 }
 
 impl Threads {
@@ -81,29 +82,25 @@ impl Threads {
                     (thread.draft, thread.created_at) = (false, at);
                 }
             }),
-            Change::Edited { post, body: Some(body), at } => {
-                // Of what is hidden nothing is kept.
-                if let Some(Thread { body: Some(shown), edited_at, .. }) = self.posts.get_mut(&post) {
-                    (*shown, *edited_at) = (body, Some(at));
-                }
-            }
-            Change::Edited { post, body: None, .. } => self.change(post, |thread| thread.body = None),
+            Change::Edited { post, body, at } => self.change(post, |thread| thread.edit(body, at)),
             Change::Deleted { post } => self.remove(post),
             Change::Commented { post, comment, author, text, at } => {
                 let remark = text.filter(|_| !self.gone.contains(&author)).map(|text| Remark { author, text });
                 self.comment(post, comment, author, remark, at);
             }
             Change::Uncommented { post, comment, author } => {
-                if let Some(thread) = published(&mut self.posts, post) {
-                    thread.uncomment(comment);
-                    self.traces.uncommented(author, post, comment);
+                if let Some(thread) = published(&mut self.posts, post)
+                    && let Some(at) = thread.uncomment(comment)
+                {
+                    self.traces.uncommented(thread.act(author, at, post), comment);
                 }
             }
             Change::Liked { post, user, at } => self.like(post, user, at),
             Change::Unliked { post, user } => {
-                if let Some(thread) = published(&mut self.posts, post) {
-                    thread.unlike(user);
-                    self.traces.unliked(user, post);
+                if let Some(thread) = published(&mut self.posts, post)
+                    && let Some(at) = thread.unlike(user)
+                {
+                    self.traces.unliked(thread.act(user, at, post));
                 }
             }
             Change::Gone { user } => self.hide_all_of(user),
@@ -131,23 +128,19 @@ impl Threads {
         if let Some(remark) = remark {
             thread.comments.insert(comment.0, at, remark);
         } else {
-            thread.hide_comment(comment, author);
+            thread.hidden().comments.insert(comment, (at, author));
         }
-        if author != thread.author {
-            self.traces.commented(author, post, comment);
-        }
+        self.traces.commented(thread.act(author, at, post), comment);
     }
 
     fn like(&mut self, post: PostId, user: UserId, at: Timestamp) {
         let Some(thread) = published(&mut self.posts, post) else { return };
         if self.gone.contains(&user) {
-            thread.hide_like(user);
+            thread.hidden().likes.insert(user, at);
         } else {
             thread.likes.insert(user.0, at, ());
         }
-        if user != thread.author {
-            self.traces.liked(user, post);
-        }
+        self.traces.liked(thread.act(user, at, post));
     }
 
     /// Costs as much as the person has left. What lies under their own posts is not shown, as the posts are not.
@@ -156,7 +149,7 @@ impl Threads {
             return;
         }
         for post in self.orders.of(user).collect::<Vec<_>>() {
-            self.change(post, |thread| thread.body = None);
+            self.change(post, |thread| thread.text = None);
         }
         for (post, comment) in self.traces.comments(user) {
             if let Some(thread) = self.posts.get_mut(&post) {
@@ -173,8 +166,10 @@ impl Threads {
     fn remove(&mut self, post: PostId) {
         let Some(thread) = self.posts.remove(&post) else { return };
         self.orders.take(post, &thread);
-        thread.all_comments().for_each(|(comment, author)| self.traces.uncommented(author, post, comment));
-        thread.all_likes().for_each(|user| self.traces.unliked(user, post));
+        for (comment, at, author) in thread.all_comments() {
+            self.traces.uncommented(thread.act(author, at, post), comment);
+        }
+        thread.all_likes().for_each(|(user, at)| self.traces.unliked(thread.act(user, at, post)));
     }
 }
 
@@ -186,12 +181,37 @@ fn published(posts: &mut HashMap<PostId, Thread>, post: PostId) -> Option<&mut T
 impl Thread {
     fn new(author: UserId, draft: bool, body: Option<Body>, created_at: Timestamp) -> Self {
         let (comments, likes, edited_at, hidden) = (Dated::default(), Dated::default(), None, None);
-        Self { author, draft, body, created_at, edited_at, comments, likes, hidden }
+        Self { author, draft, text: body.map(Versions::new), created_at, edited_at, comments, likes, hidden }
     }
 
     /// Whether it is there for everybody.
     pub(super) fn is_listed(&self) -> bool {
-        !self.draft && self.body.is_some()
+        !self.draft && self.text.is_some()
+    }
+
+    pub(super) fn hashtags(&self) -> &[Text] {
+        self.text.as_ref().map_or(&[], |text| &text.newest().hashtags)
+    }
+
+    /// When it was written as it is now.
+    pub(super) fn written_at(&self) -> Timestamp {
+        self.edited_at.unwrap_or(self.created_at)
+    }
+
+    fn edit(&mut self, body: Option<Body>, at: Timestamp) {
+        let written = self.written_at();
+        match (&mut self.text, body) {
+            (Some(text), Some(body)) => {
+                text.replace(body, written);
+                self.edited_at = Some(at);
+            }
+            // Of what is hidden nothing is kept.
+            (text, _) => *text = None,
+        }
+    }
+
+    fn act(&self, user: UserId, at: Timestamp, post: PostId) -> Act {
+        Act { user, author: self.author, at, post }
     }
 
     #[cfg(test)]
@@ -199,44 +219,55 @@ impl Thread {
         self.hidden.is_none()
     }
 
+    fn hidden(&mut self) -> &mut Hidden {
+        self.hidden.get_or_insert_default()
+    }
+
     fn hide_comment(&mut self, comment: CommentId, author: UserId) {
-        self.comments.remove(comment.0);
-        self.hidden.get_or_insert_default().comments.insert(comment, author);
-    }
-
-    fn hide_like(&mut self, user: UserId) {
-        self.likes.remove(user.0);
-        self.hidden.get_or_insert_default().likes.insert(user);
-    }
-
-    fn uncomment(&mut self, comment: CommentId) {
-        self.comments.remove(comment.0);
-        self.forget_hidden(|hidden| hidden.comments.remove(&comment).is_some());
-    }
-
-    fn unlike(&mut self, user: UserId) {
-        self.likes.remove(user.0);
-        self.forget_hidden(|hidden| hidden.likes.remove(&user));
-    }
-
-    fn forget_hidden(&mut self, forget: impl FnOnce(&mut Hidden) -> bool) {
-        if let Some(hidden) = &mut self.hidden
-            && forget(hidden)
-            && hidden.comments.is_empty()
-            && hidden.likes.is_empty()
-        {
-            self.hidden = None;
+        if let Some((at, _)) = self.comments.get(comment.0) {
+            self.comments.remove(comment.0);
+            self.hidden().comments.insert(comment, (at, author));
         }
     }
 
-    fn all_comments(&self) -> impl Iterator<Item = (CommentId, UserId)> {
-        let shown = self.comments.iter().map(|(id, remark)| (CommentId(id), remark.author));
-        let hidden = self.hidden.iter().flat_map(|hidden| &hidden.comments);
-        shown.chain(hidden.map(|(comment, author)| (*comment, *author)))
+    fn hide_like(&mut self, user: UserId) {
+        if let Some((at, ())) = self.likes.get(user.0) {
+            self.likes.remove(user.0);
+            self.hidden().likes.insert(user, at);
+        }
     }
 
-    fn all_likes(&self) -> impl Iterator<Item = UserId> {
-        let hidden = self.hidden.iter().flat_map(|hidden| hidden.likes.iter().copied());
-        self.likes.ids().map(UserId).chain(hidden)
+    /// Returns when it was added.
+    fn uncomment(&mut self, comment: CommentId) -> Option<Timestamp> {
+        let shown = self.comments.get(comment.0).map(|(at, _)| at);
+        self.comments.remove(comment.0);
+        shown.or_else(|| self.forget_hidden(|hidden| hidden.comments.remove(&comment).map(|(at, _)| at)))
+    }
+
+    /// Returns since when it was liked.
+    fn unlike(&mut self, user: UserId) -> Option<Timestamp> {
+        let shown = self.likes.get(user.0).map(|(at, ())| at);
+        self.likes.remove(user.0);
+        shown.or_else(|| self.forget_hidden(|hidden| hidden.likes.remove(&user)))
+    }
+
+    fn forget_hidden<T>(&mut self, forget: impl FnOnce(&mut Hidden) -> Option<T>) -> Option<T> {
+        let hidden = self.hidden.as_mut()?;
+        let forgotten = forget(hidden);
+        if hidden.comments.is_empty() && hidden.likes.is_empty() {
+            self.hidden = None;
+        }
+        forgotten
+    }
+
+    fn all_comments(&self) -> impl Iterator<Item = (CommentId, Timestamp, UserId)> {
+        let shown = self.comments.iter().map(|(id, at, remark)| (CommentId(id), at, remark.author));
+        let hidden = self.hidden.iter().flat_map(|hidden| &hidden.comments);
+        shown.chain(hidden.map(|(comment, (at, author))| (*comment, *at, *author)))
+    }
+
+    fn all_likes(&self) -> impl Iterator<Item = (UserId, Timestamp)> {
+        let hidden = self.hidden.iter().flat_map(|hidden| &hidden.likes);
+        self.likes.iter().map(|(id, at, ())| (UserId(id), at)).chain(hidden.map(|(user, at)| (*user, *at)))
     }
 }
