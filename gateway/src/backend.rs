@@ -5,6 +5,7 @@ use crate::consistency::Consistency;
 use crate::effects::Footprint;
 use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
+use crate::feed::Readings;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::oidc::Oidc;
@@ -40,6 +41,8 @@ pub(crate) struct Backend {
     pub(crate) processes: Vec<&'static str>,
     /// A saga that has not got on for longer is stuck.
     pub(crate) saga_stuck: Duration,
+    /// Who is reading which feed how far.
+    pub(crate) readings: Readings,
     pub(crate) passwords: Passwords,
     pub(crate) saga_meters: SagaMeters,
     pub(crate) limits: Limits,

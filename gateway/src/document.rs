@@ -39,6 +39,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         .is_some_and(|schema| schema.ends_with("List"));
     let is_write = !is_plumbing && method != "get";
     let has_body = !operation["requestBody"].is_null();
+    let is_conditional = !operation["responses"]["304"].is_null();
 
     if is_list {
         add_parameters(operation, schemas::paging_parameters());
@@ -51,6 +52,17 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     }
     if !is_write && !is_plumbing {
         add_parameters(operation, schemas::consistency_parameters());
+    }
+    if is_conditional {
+        add_parameters(
+            operation,
+            json!([schemas::condition_parameter("If-None-Match", "What the client has already")]),
+        );
+    }
+    if !operation["responses"]["412"].is_null() {
+        let description = "It is done if one of these tags is of the version that there is; the version is all that \
+            counts of a tag, so that likes and comments make none stale";
+        add_parameters(operation, json!([schemas::condition_parameter("If-Match", description)]));
     }
     if !operation["responses"]["202"].is_null() && !ends_the_account {
         add_parameters(operation, json!([schemas::async_parameter()]));
@@ -74,6 +86,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flat_map(Map::iter_mut) {
         complete_response(status, response, is_list, is_write, is_plumbing);
+        if is_conditional && (status == "200" || status == "304") {
+            schemas::conditional_headers(&mut response["headers"]);
+        }
     }
 }
 
@@ -102,7 +117,7 @@ fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write
     if is_list && status == "200" {
         promise("Link", false, "The next page, with `rel=\"next\"`; absent at the end", text());
     }
-    if !is_write && !is_plumbing && status == "200" {
+    if !is_write && !is_plumbing && (status == "200" || status == "304") {
         promise("X-Consistency", false, "`stale` if the answer may lack what was asked to be seen", text());
         let records = json!({"type": "integer", "minimum": 0});
         promise("X-Consistency-Lag", false, "How many records a stale answer lacks at most", records);

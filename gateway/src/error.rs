@@ -36,6 +36,8 @@ pub(crate) enum ErrorName {
     KeyReused,
     /// The first request with this idempotency key is not finished.
     InFlight,
+    /// It is of none of the versions that `If-Match` names.
+    PreconditionFailed,
     /// The body, or what would have to be stored, is too large.
     PayloadTooLarge,
     /// The body is not JSON by its content type.
@@ -58,6 +60,7 @@ impl ErrorName {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict | Self::KeyReused | Self::InFlight => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,

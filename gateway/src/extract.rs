@@ -16,7 +16,7 @@ pub(crate) struct InQuery<T>(pub(crate) T);
 
 impl From<PathRejection> for ApiError {
     fn from(_: PathRejection) -> Self {
-        Self::invalid("An id in the path is not a UUID")
+        Self::invalid("An id in the path is not a UUID, or the path is not UTF-8")
     }
 }
 

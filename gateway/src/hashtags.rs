@@ -1,6 +1,6 @@
 //! What a post's text refers to: topics (`#name`) and people (`@name`), each only where a word begins.
 
-use events::text_limits::{HASHTAGS_MAX, MENTIONS_MAX};
+use events::text_limits::{CONTENT_MAX, HASHTAGS_MAX, MENTIONS_MAX};
 use events::{Content, Hashtags, Username};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -11,7 +11,7 @@ pub(crate) fn hashtags(content: &Content) -> Hashtags {
     let mut found = Vec::new();
     for word in words_after('#', content.as_str(), is_word) {
         let tag = folded(word);
-        if !tag.is_empty() && !tag.chars().all(char::is_numeric) && !found.contains(&tag) {
+        if is_hashtag(&tag) && !found.contains(&tag) {
             found.push(tag);
             if found.len() == HASHTAGS_MAX {
                 break;
@@ -19,6 +19,16 @@ pub(crate) fn hashtags(content: &Content) -> Hashtags {
         }
     }
     Hashtags(found)
+}
+
+/// A hashtag that stands alone, without its `#`, folded; `None` if it could not stand in a post.
+pub(crate) fn parse_hashtag(text: &str) -> Option<String> {
+    let fits = text.chars().all(is_word) && text.chars().take(CONTENT_MAX).count() < CONTENT_MAX;
+    Some(folded(text)).filter(|tag| fits && is_hashtag(tag))
+}
+
+fn is_hashtag(folded: &str) -> bool {
+    !folded.is_empty() && !folded.chars().all(char::is_numeric)
 }
 
 /// The names that a text mentions, folded, distinct; whether anybody has them is another question. Bounded, since each
@@ -57,11 +67,13 @@ fn words_after(sign: char, text: &str, belongs: impl Fn(char) -> bool) -> impl I
     })
 }
 
-/// One form for all spellings: NFKC, and upper then lower case of each character, which brings together what Unicode's
-/// case folding does (`ß` and `SS`, `σ` and `ς`).
+/// One form for all spellings: NFKC, and lower, upper and lower case again of each character, which brings together what Unicode's
+/// case folding does (`ß` and `SS`, `σ` and `ς`). What NFKC takes apart into more than letters and digits (`½`, `⑴`) keeps
+/// these, so that the form is a hashtag again.
 fn folded(tag: &str) -> String {
-    let upper = tag.nfkc().flat_map(char::to_uppercase);
-    upper.flat_map(char::to_lowercase).nfkc().collect()
+    // `ẞ` is upper case already, and only `ß` becomes `SS`.
+    let upper = tag.nfkc().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase).nfkc().filter(|c| is_word(*c)).collect()
 }
 
 #[cfg(test)]
@@ -80,8 +92,26 @@ mod tests {
     fn spellings_of_one_hashtag_are_one() {
         assert_eq!(tags("#Rust #RUST, (#rust) #Ｒust"), ["rust"]);
         assert_eq!(tags("#ÜBER #U\u{308}ber #über"), ["über"]);
-        assert_eq!(tags("#STRASSE #straße #ΟΔΟΣ #οδος"), ["strasse", "οδοσ"]);
+        assert_eq!(tags("#STRASSE #STRAẞE #straße #ΟΔΟΣ #οδος"), ["strasse", "οδοσ"]);
         assert_eq!(tags("#ﬁsh"), ["fish"]);
+    }
+
+    #[test]
+    fn a_folded_hashtag_is_one_and_folds_to_itself() {
+        for c in ('\0'..=char::MAX).filter(|c| is_word(*c)) {
+            let tag = folded(&format!("x{c}x"));
+            assert_eq!(parse_hashtag(&tag).as_deref(), Some(tag.as_str()), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_hashtag_that_stands_alone_is_what_it_is_in_a_post() {
+        for text in ["Rust", "２fast", "U\u{308}ber", "_", "日本語", "½a"] {
+            assert_eq!(parse_hashtag(text).as_ref(), tags(&format!("#{text}")).first(), "{text}");
+        }
+        for text in ["", "#rust", "a b", "a-b", "2024", "٢٠٢٤", "a\0", "½", &"x".repeat(CONTENT_MAX)] {
+            assert_eq!(parse_hashtag(text), None, "{text}");
+        }
     }
 
     #[test]

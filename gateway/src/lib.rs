@@ -18,6 +18,7 @@ mod edge;
 mod effects;
 mod elsewhere;
 mod error;
+mod etag;
 mod extract;
 mod faces;
 mod feed;

@@ -1,5 +1,7 @@
 //! Posts.
 
+mod history;
+mod listed;
 mod shape;
 
 use crate::across_keys::check_media;
@@ -7,29 +9,33 @@ use crate::auth::{Caller, Viewer};
 use crate::backend::{App, Backend};
 use crate::consistency::Wanted;
 use crate::error::{ApiError, Error, ErrorName};
-use crate::extract::{InPath, InQuery};
+use crate::etag::{self, IfMatch, IfNoneMatch};
+use crate::extract::InPath;
 use crate::hashtags::{hashtags, mentioned};
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
-use crate::paging::{List, Paging};
 use crate::prefer::RespondAsync;
 use crate::submit::{Course, Done, How, NewSaga, too_many_drafts};
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use commands::{Ended, POSTS_IN_CREATION_MAX, PostCommand, Process, Refusal};
 use events::{CipherKey, Content, Hashtags, Key, Mentions, PostDrafted, PostId, Sealed, TextError, Timestamp, UserId};
 use http::StatusCode;
-use projections::{Listing, Posts, Users, posts};
+use projections::{Posts, Users, posts};
 use sagas::post_creation::{self, PostCreation, PostCreationData};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 pub(crate) use shape::Post;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(publish, list)).routes(routes!(get, edit, delete))
+    OpenApiRouter::new()
+        .routes(routes!(publish, listed::list))
+        .routes(routes!(get, edit, delete))
+        .routes(routes!(history::history))
+        .routes(routes!(listed::of_user))
+        .routes(routes!(listed::tagged))
 }
 
 /// The models that a post is made of.
@@ -46,21 +52,6 @@ pub(crate) struct NewPost {
     #[serde(default)]
     #[schema(schema_with = crate::schemas::media_url, required = false)]
     media_url: Field,
-}
-
-/// A page of posts.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PostList {
-    /// The posts.
-    posts: Vec<Post>,
-    /// The cursor of the next page; null exactly at the end.
-    #[schema(schema_with = crate::schemas::next_cursor, required = true)]
-    next_cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Filter {
-    author_id: Option<UserId>,
 }
 
 /// What a post says and refers to.
@@ -107,6 +98,7 @@ impl Draft {
         posts::Post {
             id,
             author,
+            version: 1,
             content: self.content.as_str().into(),
             hashtags: self.hashtags.0.iter().map(|tag| tag.as_str().into()).collect(),
             mentions: self.mentions.0.as_slice().into(),
@@ -121,8 +113,10 @@ impl Draft {
 
 /// Publish a post
 #[utoipa::path(post, path = "/posts", tag = "posts", security(("bearer" = [])), request_body = NewPost,
-    responses((status = 201, description = "The post", body = Post),
-        (status = 202, description = "The draft: it is still being created, and `Location` tells when it is done", body = Post),
+    responses((status = 201, description = "The post", body = Post,
+            headers(("ETag" = String, description = "Of the post as it is shown here"))),
+        (status = 202, description = "The draft: it is still being created, and `Location` tells when it is done", body = Post,
+            headers(("ETag" = String, description = "Of the draft as it is shown here"))),
         (status = 403, description = "The upload is somebody else's, or the account is being deleted", body = Error),
         (status = 404, description = "It was published with this key and is deleted", body = Error),
         (status = 429, description = "Too many posts of the caller are being created", body = Error)))]
@@ -164,7 +158,9 @@ async fn publish(
         shown.draft = status == StatusCode::ACCEPTED;
         app.shape_post(Some(caller.user), shown).await?
     };
-    let response = app.written_at(&format!("/posts/{post}"), status, &done, shown);
+    let (name, tag) = etag::of(shown.version, &shown);
+    let mut response = app.written_at(&format!("/posts/{post}"), status, &done, shown);
+    response.headers_mut().insert(name, tag);
     Ok(prefer.applied(response))
 }
 
@@ -184,38 +180,19 @@ fn not_created(reason: &str, key: &IdempotencyKey) -> ApiError {
 #[utoipa::path(get, path = "/posts/{post_id}", tag = "posts", security((), ("bearer" = [])),
     params(("post_id" = Uuid, Path, description = "Which")),
     responses((status = 200, description = "The post", body = Post),
+        (status = 304, description = "`If-None-Match` names the post as it would be shown"),
         (status = 404, description = "There is no such post", body = Error)))]
 async fn get(
     State(app): State<App>,
     viewer: Viewer,
     InPath(post): InPath<PostId>,
     wanted: Wanted,
+    known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
     let post = app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
-    Ok((fresh, Json(app.shape_post(viewer.user(), post).await?)).into_response())
-}
-
-/// Posts, newest first
-#[utoipa::path(get, path = "/posts", tag = "posts", security((), ("bearer" = [])),
-    params(("author_id" = Option<Uuid>, Query, description = "Only those of this author")),
-    responses((status = 200, description = "A page of posts", body = PostList),
-        (status = 404, description = "There is no such cursor", body = Error)))]
-async fn list(
-    State(app): State<App>,
-    viewer: Viewer,
-    InQuery(Filter { author_id }): InQuery<Filter>,
-    paging: Paging,
-    wanted: Wanted,
-) -> Result<Response, ApiError> {
-    let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
-    let list = List { kind: "posts", of };
-    let page = paging.page(&app, list)?;
-    let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let Listing { items, next } = app.models.posts.latest(author_id, page);
-    let posts = app.shape_posts(viewer.user(), items).await?;
-    let (next_cursor, link) = paging.next(&app, list, next);
-    Ok((fresh, link, Json(PostList { posts, next_cursor })).into_response())
+    let post = app.shape_post(viewer.user(), post).await?;
+    Ok(known.answer(fresh, post.version, &post))
 }
 
 /// Replace a post's content
@@ -223,12 +200,14 @@ async fn list(
     params(("post_id" = Uuid, Path, description = "Which")),
     responses((status = 200, description = "The post as it is now", body = Post),
         (status = 403, description = "The post, or the upload, is somebody else's", body = Error),
-        (status = 404, description = "There is no such post", body = Error)))]
+        (status = 404, description = "There is no such post", body = Error),
+        (status = 412, description = "It was edited since, so that `If-Match` names no version of it", body = Error)))]
 async fn edit(
     State(app): State<App>,
     caller: Caller,
     InPath(post): InPath<PostId>,
     key: IdempotencyKey,
+    IfMatch(if_version): IfMatch,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
     let draft = Draft::of(&app, body.parse()?);
@@ -236,11 +215,12 @@ async fn edit(
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let cipher = app.key_of(caller.user).await?;
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
-    let command = PostCommand::Edit { post, by: caller.user, content, hashtags, mentions };
+    let command = PostCommand::Edit { post, by: caller.user, content, hashtags, mentions, if_version };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
     let shown = match app.models.posts.post(post, Some(caller.user)) {
         Some(before) if !done.is_repeated() => {
             let edited = posts::Post {
+                version: before.version + 1,
                 edited_at: Some(done.receipt.time),
                 created_at: before.created_at,
                 likes_count: before.likes_count,
@@ -259,16 +239,18 @@ async fn edit(
     params(("post_id" = Uuid, Path, description = "Which")),
     responses((status = 204, description = "It is deleted"),
         (status = 403, description = "It is somebody else's", body = Error),
-        (status = 404, description = "There is no such post", body = Error)))]
+        (status = 404, description = "There is no such post", body = Error),
+        (status = 412, description = "It was edited since, so that `If-Match` names no version of it", body = Error)))]
 async fn delete(
     State(app): State<App>,
     caller: Caller,
     InPath(post): InPath<PostId>,
     key: IdempotencyKey,
+    IfMatch(if_version): IfMatch,
 ) -> Result<Response, ApiError> {
     let route = Route { name: "DELETE /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
-    let command = PostCommand::Delete { post, by: caller.user };
+    let command = PostCommand::Delete { post, by: caller.user, if_version };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
     Ok(app.gone(&done))
 }

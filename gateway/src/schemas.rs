@@ -1,6 +1,7 @@
 //! The schemas of single values in the document, from the constants that the handlers check against.
 
 use crate::admin::REASON_CHARS_MAX;
+use crate::etag::{CONDITION_PATTERN, TAG_PATTERN, TAGS_MAX};
 use crate::intent::KEY_PATTERN;
 use crate::paging::{CURSOR_PATTERN, LIMIT_DEFAULT, LIMIT_MAX};
 use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
@@ -8,6 +9,7 @@ use crate::sessions::REFRESH_TOKEN_PATTERN;
 use crate::users::BATCH_MAX;
 use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{AllOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
 
@@ -99,6 +101,13 @@ pub(crate) fn device() -> Object {
     or_null(string().min_length(Some(1)).max_length(Some(DEVICE_MAX)))
 }
 
+/// A hashtag in a path: not longer than a post can be with its `#`.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = r"^[\p{Alphabetic}\p{N}\p{M}_]*[\p{Alphabetic}\p{M}_][\p{Alphabetic}\p{N}\p{M}_]*$",
+    min_length = 1, max_length = 4_999)]
+#[expect(dead_code, reason = "it stands in the document only")]
+pub(crate) struct HashtagInPath(String);
+
 /// A time.
 pub(crate) fn time() -> Object {
     string().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build()
@@ -146,6 +155,26 @@ pub(crate) fn idempotency_parameter() -> Value {
         "description": "Sent again with the same key and body, a request takes effect once and is answered the same",
         "schema": {"type": "string", "pattern": KEY_PATTERN},
     })
+}
+
+/// A condition that a request takes in its header.
+pub(crate) fn condition_parameter(name: &str, description: &str) -> Value {
+    json!({
+        "name": name, "in": "header", "required": false,
+        "description": format!("{description}. `*`, or at most {TAGS_MAX} entity tags"),
+        "schema": {"type": "string", "pattern": CONDITION_PATTERN},
+    })
+}
+
+/// The headers of what can be asked for on a condition.
+pub(crate) fn conditional_headers(headers: &mut Value) {
+    let mut promise = |name: &str, description: &str, schema: Value| {
+        headers[name] = json!({"description": description, "required": true, "schema": schema});
+    };
+    let tag = json!({"type": "string", "pattern": TAG_PATTERN});
+    promise("ETag", "The version of the content, and a digest of the answer, which is the reader's own", tag);
+    promise("Cache-Control", "For the reader alone, who asks again each time", json!({"type": "string"}));
+    promise("Vary", "What the answer depends on", json!({"type": "string"}));
 }
 
 /// What a write takes in its headers that may take a while.

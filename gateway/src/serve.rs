@@ -11,6 +11,7 @@ use crate::backend::{App, Backend, Models};
 use crate::config::Config;
 use crate::consistency::Consistency;
 use crate::effects::{self, ServerEffects};
+use crate::feed::Readings;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
 use crate::listener::{ConnectionLimits, listen};
@@ -292,6 +293,7 @@ fn assemble(
         elsewhere,
         projections,
         models,
+        readings: Readings::default(),
         passwords: Passwords::new(config.hashers())?,
         saga_meters: SagaMeters::default(),
         limits,

@@ -209,6 +209,10 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
         Refusal::UsedBefore => ApiError::new(ErrorName::Unauthorized, "It was used before"),
         Refusal::Stale => ApiError::conflict("It was changed meanwhile; ask again"),
+        Refusal::PreconditionFailed => {
+            let message = "It was edited meanwhile: If-Match names no version that it has now";
+            ApiError::new(ErrorName::PreconditionFailed, message)
+        }
         Refusal::TooManyDrafts => too_many_drafts(),
         Refusal::KeyReused => ApiError::new(ErrorName::KeyReused, "This Idempotency-Key was used for another request"),
         Refusal::Undone => ApiError::conflict("It was undone before it came"),

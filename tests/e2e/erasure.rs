@@ -64,10 +64,14 @@ impl World {
         let ids = |made: &[Value]| made.iter().map(|it| it["id"].as_str().unwrap_or_default().to_owned()).collect();
         let posts: Vec<String> = ids(&all(server, calls.collect()).await?);
         let calls = (0..erased).map(|n| {
-            let (method, path, body) = post(&format!("{MARK} {n}"));
+            let (method, path, body) = post(&format!("#{MARK} {n}"));
             (gone.clone(), method, path, body)
         });
         let own: Vec<String> = ids(&all(server, calls.collect()).await?);
+        let edits = own.iter().map(|id| {
+            (gone.clone(), Method::PUT, format!("/posts/{id}"), json!({ "content": format!("#{MARK} edited") }))
+        });
+        all(server, edits.collect()).await?;
         let likes = posts.iter().map(|id| (gone.clone(), Method::POST, format!("/posts/{id}/likes"), json!({})));
         let said = |id: &String| {
             (gone.clone(), Method::POST, format!("/posts/{id}/comments"), json!({ "text": format!("{MARK}!") }))
@@ -89,6 +93,8 @@ impl World {
             (None, format!("/users/{}/followers", self.gone.id)),
             (None, format!("/users/{}/following", self.gone.id)),
             (None, format!("/posts?author_id={}", self.gone.id)),
+            (None, format!("/users/{}/posts", self.gone.id)),
+            (None, format!("/hashtags/{MARK}/posts")),
             (None, "/readyz".to_owned()),
             (None, "/metrics".to_owned()),
         ];
@@ -98,7 +104,9 @@ impl World {
             }
             pages.push((Some(other.clone()), "/users/me".to_owned()));
             if n < 20 {
-                pages.extend(listed(server, other, "/feed?limit=100").await?);
+                for mode in ["relevance", "latest"] {
+                    pages.extend(listed(server, other, &format!("/feed?mode={mode}&limit=100")).await?);
+                }
             }
         }
         pages.extend(listed(server, &self.others[0], "/posts?limit=100").await?);

@@ -40,7 +40,7 @@ async fn every_list_has_all_its_items_once_at_every_page_size() -> Result<()> {
     let (ada, others) = people.split_first().unwrap();
     let mut posts = Vec::new();
     for n in 0..7 {
-        posts.push(server.publish(ada, &format!("post {n}")).await?);
+        posts.push(server.publish(ada, &format!("post #n {n}")).await?);
     }
     let post = &posts[0];
     let mut comments = Vec::new();
@@ -56,7 +56,9 @@ async fn every_list_has_all_its_items_once_at_every_page_size() -> Result<()> {
     let lists = [
         ("/posts".to_owned(), "posts", newest(&posts)),
         (format!("/posts?author_id={}", ada.id), "posts", newest(&posts)),
-        ("/feed".to_owned(), "feed", newest(&posts)),
+        (format!("/users/{}/posts", ada.id), "posts", newest(&posts)),
+        ("/hashtags/n/posts".to_owned(), "posts", newest(&posts)),
+        ("/feed?mode=latest".to_owned(), "feed", newest(&posts)),
         (format!("/posts/{post}/comments"), "comments", comments),
         (format!("/posts/{post}/likes"), "likes", people.clone()),
         (format!("/users/{}/followers", ada.id), "users", people.clone()),
@@ -98,20 +100,25 @@ async fn what_is_written_between_two_pages_moves_nothing() -> Result<()> {
 async fn a_cursor_of_another_list_or_reader_is_not_found() -> Result<()> {
     let server = TestServer::start().await?;
     let (ada, bob) = (server.register("ada").await?, server.register("bob").await?);
-    for n in 0..3 {
+    for n in 0..2 {
         server.publish(&ada, &format!("post {n}")).await?;
     }
+    let post = server.publish(&ada, "post 2").await?;
     let of_all = server.get("/posts?limit=1").by(&ada).send().await?.text("next_cursor");
-    let of_feed = server.get("/feed?limit=1").by(&ada).send().await?.text("next_cursor");
+    let of_feed = server.get("/feed?mode=latest&limit=1").by(&ada).send().await?.text("next_cursor");
     for (path, reader) in [
         (format!("/feed?cursor={of_all}"), &ada),
-        (format!("/feed?cursor={of_feed}"), &bob),
+        (format!("/feed?mode=latest&cursor={of_feed}"), &bob),
+        (format!("/feed?cursor={of_feed}"), &ada),
+        (format!("/users/{}/posts?cursor={of_all}", ada.id), &ada),
+        (format!("/hashtags/tag/posts?cursor={of_all}"), &ada),
+        (format!("/posts/{post}/history?cursor={of_all}"), &ada),
         (format!("/posts?author_id={}&cursor={of_all}", ada.id), &ada),
         (format!("/posts?cursor={of_feed}"), &ada),
         (format!("/posts?cursor={}", "A".repeat(48)), &ada),
     ] {
         assert_eq!(server.get(path.as_str()).by(reader).send().await?.error(), (404, "NotFound"), "{path}");
     }
-    assert_eq!(server.get(format!("/feed?cursor={of_feed}")).by(&ada).send().await?.status, 200);
+    assert_eq!(server.get(format!("/feed?mode=latest&cursor={of_feed}")).by(&ada).send().await?.status, 200);
     server.close().await
 }

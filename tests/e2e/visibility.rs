@@ -13,7 +13,7 @@ async fn whoever_writes_sees_it_at_once() -> Result<()> {
         let post = server.publish(&ada, &format!("post {n}")).await?;
         let read = server.get(format!("/posts/{post}")).by(&ada).header("prefer", "consistency=strict").send().await?;
         assert_eq!((read.status, read.header("x-consistency")), (StatusCode::OK, None), "post {n}");
-        let feed = server.get("/feed?limit=1").by(&ada).send().await?;
+        let feed = server.get("/feed?mode=latest&limit=1").by(&ada).send().await?;
         assert_eq!(feed.body["feed"][0]["id"], post.as_str());
         let profile = server.get("/users/me").by(&ada).send().await?;
         assert_eq!(profile.body["posts_count"], n + 1);
@@ -51,7 +51,9 @@ async fn everything_is_there_right_after_a_restart() -> Result<()> {
         format!("/posts/{post}/comments"),
         format!("/posts/{post}/likes"),
         "/posts".to_owned(),
-        "/feed".to_owned(),
+        "/feed?mode=latest".to_owned(),
+        "/hashtags/tag/posts".to_owned(),
+        format!("/users/{}/posts", ada.id),
     ];
     let mut before = Vec::new();
     for path in &paths {

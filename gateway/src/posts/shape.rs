@@ -13,8 +13,11 @@ use uuid::Uuid;
 /// A post.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Post {
+    /// Of its content, for its tag.
+    #[serde(skip)]
+    pub(crate) version: u64,
     /// Which.
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Who wrote it.
     author_id: Uuid,
     /// Who wrote it, in short.
@@ -83,6 +86,7 @@ impl Backend {
 impl Post {
     fn of(post: posts::Post, liked_by_me: bool, faces: &Faces) -> Option<Self> {
         Some(Self {
+            version: post.version,
             id: post.id.0,
             author_id: post.author.0,
             author: faces.of(post.author)?,

@@ -1,0 +1,130 @@
+//! Lists of posts, newest first: everybody's, somebody's, those with a hashtag.
+
+use super::{MODELS, Post};
+use crate::auth::Viewer;
+use crate::backend::{App, Backend};
+use crate::consistency::Wanted;
+use crate::error::{ApiError, Error};
+use crate::extract::{InPath, InQuery};
+use crate::hashtags::parse_hashtag;
+use crate::paging::{List, Paging};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use events::UserId;
+use projections::{Listing, Page, posts};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How often a page is filled up when posts of it are not shown.
+const REFILLS_MAX: usize = 8;
+
+/// A page of posts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PostList {
+    /// The posts.
+    posts: Vec<Post>,
+    /// The cursor of the next page; null exactly at the end.
+    #[schema(schema_with = crate::schemas::next_cursor, required = true)]
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    author_id: Option<UserId>,
+}
+
+/// Posts, newest first
+#[utoipa::path(get, path = "/posts", tag = "posts", security((), ("bearer" = [])),
+    params(("author_id" = Option<Uuid>, Query, description = "Only those of this author")),
+    responses((status = 200, description = "A page of posts", body = PostList),
+        (status = 404, description = "There is no such cursor", body = Error)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    InQuery(Filter { author_id }): InQuery<Filter>,
+    paging: Paging,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
+    let list = List { kind: "posts", of };
+    page(&app, viewer, &paging, &wanted, list, None, |page| app.models.posts.latest(author_id, page)).await
+}
+
+/// Somebody's posts, newest first
+#[utoipa::path(get, path = "/users/{user_id}/posts", tag = "posts", security((), ("bearer" = [])),
+    params(("user_id" = Uuid, Path, description = "Whose")),
+    responses((status = 200, description = "A page of posts", body = PostList),
+        (status = 404, description = "There is no such user, or no such cursor", body = Error)))]
+pub(super) async fn of_user(
+    State(app): State<App>,
+    viewer: Viewer,
+    InPath(user): InPath<UserId>,
+    paging: Paging,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let list = List { kind: "posts of a user", of: user.0.as_bytes() };
+    page(&app, viewer, &paging, &wanted, list, Some(user), |page| app.models.posts.latest(Some(user), page)).await
+}
+
+/// Posts with a hashtag, newest first
+///
+/// All spellings that fold to the same are one hashtag. One that nobody uses is an empty list.
+#[utoipa::path(get, path = "/hashtags/{hashtag}/posts", tag = "posts", security((), ("bearer" = [])),
+    params(("hashtag" = inline(crate::schemas::HashtagInPath), Path, description = "Which, without the `#`")),
+    responses((status = 200, description = "A page of posts", body = PostList),
+        (status = 404, description = "There is no such cursor", body = Error)))]
+pub(super) async fn tagged(
+    State(app): State<App>,
+    viewer: Viewer,
+    InPath(hashtag): InPath<String>,
+    paging: Paging,
+    wanted: Wanted,
+) -> Result<Response, ApiError> {
+    let invalid = || ApiError::invalid("A hashtag is letters, digits and underscores, and not digits only");
+    let tag = parse_hashtag(&hashtag).ok_or_else(invalid)?;
+    let list = List { kind: "posts with a hashtag", of: tag.as_bytes() };
+    page(&app, viewer, &paging, &wanted, list, None, |page| app.models.posts.tagged(&tag, page)).await
+}
+
+/// A page of one of these lists; 404 if it is somebody's who does not exist.
+async fn page(
+    app: &App,
+    viewer: Viewer,
+    paging: &Paging,
+    wanted: &Wanted,
+    list: List<'_>,
+    of: Option<UserId>,
+    read: impl Fn(Page) -> Listing<posts::Post>,
+) -> Result<Response, ApiError> {
+    let page = paging.page(app, list)?;
+    let fresh = app.consistency.wait(app.secrets(), wanted, viewer.caller(), &MODELS).await?;
+    if of.is_some_and(|user| app.models.users.authors(&[user]).is_empty()) {
+        return Err(ApiError::not_found("user"));
+    }
+    let Listing { items: posts, next } = app.page_of_posts(viewer.user(), page, read).await?;
+    let (next_cursor, link) = paging.next(app, list, next);
+    Ok((fresh, link, Json(PostList { posts, next_cursor })).into_response())
+}
+
+impl Backend {
+    /// A page of posts as `viewer` sees them, filled up where some of what is listed is not shown.
+    pub(crate) async fn page_of_posts(
+        &self,
+        viewer: Option<UserId>,
+        mut page: Page,
+        read: impl Fn(Page) -> Listing<posts::Post>,
+    ) -> Result<Listing<Post>, ApiError> {
+        let mut shown = Vec::with_capacity(page.limit);
+        for _ in 0..REFILLS_MAX {
+            let Listing { items, next } = read(page);
+            let posts = self.shape_posts(viewer, items).await?;
+            page = Page { limit: page.limit - posts.len(), after: next };
+            shown.extend(posts);
+            if page.limit == 0 || next.is_none() {
+                break;
+            }
+        }
+        Ok(Listing { items: shown, next: page.after })
+    }
+}
