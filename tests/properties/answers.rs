@@ -1,6 +1,8 @@
 //! Every question that can be put to the read models, with its whole answer.
 
-use crate::history::{CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, USERS, claim, comment, post, saga, session, user};
+use crate::history::{
+    CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, TAGS, USERS, claim, comment, hashtag, post, saga, session, user,
+};
 use events::{Claimed, CommentId, PostId, Role, SagaId, SessionId, Timestamp, UserId};
 use projections::posts::Traces;
 use projections::sagas::{SagaFilter, SagaStatus, SagaSummary};
@@ -9,10 +11,14 @@ use projections::users::{Credentials, Follow, Related, Relation};
 use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Text, Users};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Where an open saga can stand.
 pub(crate) const STATUSES: [SagaStatus; 3] =
     [SagaStatus::Running, SagaStatus::Compensating, SagaStatus::CompensationFailed];
+
+/// From when on it is counted what people have to do with each other: from the beginning, and from some moments later.
+pub(crate) const SINCE: [Timestamp; 3] = [Timestamp(i64::MIN), Timestamp(2_400_000_001), Timestamp(9_600_000_000)];
 
 /// The five read models.
 #[derive(Clone, Default)]
@@ -36,6 +42,11 @@ pub(crate) struct Answers {
     pub(crate) posts: BTreeMap<PostId, PostAnswer>,
     pub(crate) latest: Vec<PostId>,
     pub(crate) latest_of: BTreeMap<UserId, Vec<PostId>>,
+    pub(crate) tagged: BTreeMap<String, Vec<PostId>>,
+    /// Number, text, hashtags and time, for the author.
+    pub(crate) versions: BTreeMap<PostId, Vec<VersionAnswer>>,
+    /// Likes and comments of one with posts of another, for each of [`SINCE`].
+    pub(crate) acts: BTreeMap<(UserId, UserId), Vec<(usize, usize)>>,
     pub(crate) comments: BTreeMap<PostId, Vec<CommentAnswer>>,
     pub(crate) likes: BTreeMap<PostId, Vec<(Timestamp, UserId)>>,
     pub(crate) liked: BTreeMap<UserId, Vec<PostId>>,
@@ -110,6 +121,8 @@ pub(crate) struct PostAnswer {
 /// When it was opened, which, when it was refreshed last, and the device.
 pub(crate) type SessionAnswer = (Timestamp, SessionId, Timestamp, Option<String>);
 
+pub(crate) type VersionAnswer = (u64, String, Vec<String>, Timestamp);
+
 pub(crate) type CommentAnswer = (Timestamp, CommentId, UserId, String);
 
 impl Answers {
@@ -151,6 +164,10 @@ impl Models {
         for post in (0..POSTS).map(post) {
             self.answers_on_post(post, limit, &mut all);
         }
+        for tag in (0..TAGS).map(hashtag) {
+            let posts = walk(limit, |page| self.posts.tagged(&tag, page), |post| (post.created_at, post.id.0));
+            all.tagged.insert(tag, posts.into_iter().map(|post| post.id).collect());
+        }
         self.answers_on_sagas(limit, &mut all);
         all.sessions = (0..SESSIONS).map(session).map(|session| (session, self.sessions.state(session))).collect();
         all
@@ -181,6 +198,8 @@ impl Models {
         for other in (0..USERS).map(user) {
             let Relation { following, followed_by } = self.users.relation(id, other);
             all.relations.insert((id, other), (following, followed_by));
+            let acts = SINCE.map(|since| self.posts.acts(id, &[other], since, 1_000)[0]);
+            all.acts.insert((id, other), acts.into());
         }
         let posts = self.posts_of(Some(id), limit);
         assert_eq!(self.posts.count_of(id), posts.len());
@@ -199,6 +218,8 @@ impl Models {
         let mut traces = self.posts.traces(id, 1_000);
         assert_eq!(self.posts.holds_trace(id), !traces.is_empty());
         traces.posts.sort();
+        traces.comments.sort();
+        traces.likes.sort();
         all.traces.insert(id, traces);
         let standing = Standing {
             role: self.users.role(id),
@@ -278,6 +299,17 @@ impl Models {
         let likes = walk(limit, |page| self.posts.likes(id, page), |like| (like.created_at, like.user.0));
         all.likes.insert(id, likes.into_iter().map(|like| (like.created_at, like.user)).collect());
         for viewer in (0..USERS).map(user) {
+            let place = |it: &projections::posts::Version| (it.created_at, Uuid::from_u128(it.number.into()));
+            let versions = walk(limit, |page| self.posts.versions(id, viewer, page), place);
+            let version = |it: projections::posts::Version| {
+                let hashtags = it.hashtags.iter().map(|tag| tag.to_string()).collect();
+                (it.number, it.content.to_string(), hashtags, it.created_at)
+            };
+            if let Some(newest) = versions.first() {
+                let post = self.posts.post(id, Some(viewer)).unwrap();
+                assert_eq!((post.author, post.version, &post.content), (viewer, newest.number, &newest.content));
+                all.versions.insert(id, versions.into_iter().map(version).collect());
+            }
             if let Some(post) = self.posts.post(id, Some(viewer)).filter(|post| post.draft) {
                 assert_eq!(post.author, viewer, "nobody but its author sees a draft");
                 all.drafts.insert(id, (viewer, post.created_at, post.content.to_string()));

@@ -5,8 +5,8 @@
 
 mod sagas;
 
-use crate::answers::{Answers, PostAnswer, ProfileAnswer, Standing};
-use crate::history::{CLAIMS, Decision, POSTS, SESSIONS, USERS, claim, post, session, user};
+use crate::answers::{Answers, PostAnswer, ProfileAnswer, SINCE, Standing, VersionAnswer};
+use crate::history::{CLAIMS, Decision, POSTS, SESSIONS, TAGS, USERS, claim, hashtag, post, session, user};
 use crate::log::key_of;
 use events::{
     Claimed, CommentEvent, CommentId, Content, Email, Event, FeedSlotEvent, FollowEvent, Hashtags, Key, LikeEvent,
@@ -14,7 +14,7 @@ use events::{
     UserEvent, UserId, Username,
 };
 use journal::{Partition, partition_of};
-use projections::posts::Traces;
+use projections::posts::{Traces, VERSIONS_KEPT_MAX};
 use projections::sessions::{CLOSED_KEPT, SessionState};
 use projections::users::Related;
 use sagas::Happened;
@@ -50,6 +50,23 @@ struct Written {
     draft: bool,
     /// `None` if it cannot be read.
     answer: Option<PostAnswer>,
+    /// What it said before the last edit, oldest first.
+    before: Vec<PostAnswer>,
+}
+
+impl Written {
+    /// Newest first.
+    fn versions(&self) -> Option<Vec<VersionAnswer>> {
+        let all = self.before.iter().chain([self.answer.as_ref()?]).zip(1..);
+        // Its first version is as old as the post.
+        let first = self.answer.as_ref()?.created_at;
+        let version =
+            |(it, n): (&PostAnswer, u64)| (n, it.content.clone(), it.hashtags.clone(), it.edited_at.unwrap_or(first));
+        let mut all = all.map(version).collect::<Vec<_>>();
+        all.reverse();
+        all.truncate(VERSIONS_KEPT_MAX);
+        Some(all)
+    }
 }
 
 /// An account, whether or not it can still be read.
@@ -113,11 +130,11 @@ impl<'a> Fold<'a> {
             }
             Event::Post(PostEvent::Published(e)) => {
                 let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
-                self.posts.insert(e.post, Written { author: e.author, draft: false, answer });
+                self.posts.insert(e.post, Written { author: e.author, draft: false, answer, before: Vec::new() });
             }
             Event::Post(PostEvent::Drafted(e)) => {
                 let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
-                self.posts.insert(e.post, Written { author: e.author, draft: true, answer });
+                self.posts.insert(e.post, Written { author: e.author, draft: true, answer, before: Vec::new() });
             }
             Event::Post(PostEvent::DraftPublished(e)) => {
                 let draft = self.posts.get_mut(&e.post).unwrap();
@@ -137,10 +154,13 @@ impl<'a> Fold<'a> {
                 self.slots.remove(&(e.user, e.post));
             }
             Event::Post(PostEvent::Edited(e)) => {
-                if let Some(content) = self.open(e.author, &e.content) {
-                    let post = self.posts.get_mut(&e.post).unwrap().answer.as_mut().unwrap();
-                    post.content = content.as_str().to_owned();
-                    (post.hashtags, post.mentions, post.edited_at) = (Vec::new(), Vec::new(), Some(at));
+                let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
+                if let Some(answer) = answer {
+                    let post = self.posts.get_mut(&e.post).unwrap();
+                    let before = post.answer.take().unwrap();
+                    let created_at = before.created_at;
+                    post.answer = Some(PostAnswer { created_at, edited_at: Some(at), ..answer });
+                    post.before.push(before);
                 }
             }
             Event::Post(PostEvent::Deleted(e)) => {
@@ -303,6 +323,13 @@ impl<'a> Fold<'a> {
             all.sessions.insert(id, state);
         }
         all.open_sessions.values_mut().for_each(|sessions| sessions.sort_by(|a, b| b.cmp(a)));
+        for tag in (0..TAGS).map(hashtag) {
+            let tagged = self.shown().filter(|(_, post)| post.hashtags.contains(&tag));
+            let tagged = newest(tagged.map(|(id, post)| (post.created_at, id)));
+            all.tagged.insert(tag, tagged);
+        }
+        let there = self.posts.iter().filter(|(_, post)| !self.gone.contains(&post.author));
+        all.versions = there.filter_map(|(id, post)| Some((*id, post.versions()?))).collect();
         all.latest = newest(self.shown().map(|(id, post)| (post.created_at, id)));
         all.posts = self.shown().map(|(id, post)| (id, post.clone())).collect();
         for (id, post) in &mut all.posts {
@@ -334,6 +361,7 @@ impl<'a> Fold<'a> {
         for other in (0..USERS).map(user) {
             let follows = |a, b| self.follows.contains_key(&(a, b));
             all.relations.insert((id, other), (follows(id, other), follows(other, id)));
+            all.acts.insert((id, other), SINCE.map(|since| self.acts(id, other, since)).into());
         }
         all.latest_of.insert(id, self.posts_of(&[id]));
         all.followers.insert(id, followers);
@@ -373,6 +401,14 @@ impl<'a> Fold<'a> {
             comments: comments.map(|(place, _)| *place).collect(),
             likes: likes.map(|(post, _)| *post).collect(),
         }
+    }
+
+    /// Likes and comments of one with posts of another.
+    fn acts(&self, id: UserId, author: UserId, since: Timestamp) -> (usize, usize) {
+        let is_of = |post: &PostId| id != author && self.posts.get(post).is_some_and(|post| post.author == author);
+        let likes = self.likes.iter().filter(|((post, by), at)| *by == id && is_of(post) && **at >= since);
+        let comments = self.comments.iter().filter(|((post, _), (at, by, _))| *by == id && is_of(post) && *at >= since);
+        (likes.count(), comments.count())
     }
 
     /// Posts of theirs and of whom they follow, and drafts of theirs that are not among these.

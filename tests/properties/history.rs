@@ -23,6 +23,7 @@ use uuid::Uuid;
 pub(crate) const USERS: u8 = 6;
 pub(crate) const POSTS: u8 = 6;
 pub(crate) const COMMENTS: u8 = 4;
+pub(crate) const TAGS: u8 = 3;
 /// Two for each who registers.
 pub(crate) const SESSIONS: u8 = 2 * (USERS - 1);
 /// Fewer than users: some are claimed twice.
@@ -65,6 +66,10 @@ pub(crate) fn session(n: u8) -> SessionId {
 
 pub(crate) fn saga(n: u8) -> SagaId {
     SagaId(id(5, n % SAGAS))
+}
+
+pub(crate) fn hashtag(n: u8) -> String {
+    format!("tag{}", n % TAGS)
 }
 
 pub(crate) fn claim(n: u8) -> Digest {
@@ -151,7 +156,7 @@ impl Writer {
                 }
                 self.posts.insert(thread, (person, true));
                 let content = seal(person, &Content::parse(&format!("post {c}")).unwrap());
-                let hashtags = (c % 2 == 0).then(|| seal(person, &Hashtags(vec![format!("tag{c}")])));
+                let hashtags = tagged(person, c);
                 let mentions = (c % 3 == 0).then(|| seal(person, &Mentions(vec![other])));
                 let published = PostPublished { post: thread, author: person, content, hashtags, mentions };
                 let mut events = vec![published.into()];
@@ -163,7 +168,7 @@ impl Writer {
             8 => {
                 let author = alive?;
                 let content = seal(author, &Content::parse(&format!("edited {c}")).unwrap());
-                let edited = PostEdited { post: thread, author, content, hashtags: None, mentions: None };
+                let edited = PostEdited { post: thread, author, content, hashtags: tagged(author, c), mentions: None };
                 (Key::Post(thread), vec![edited.into()])
             }
             9 => {
@@ -265,7 +270,7 @@ impl Writer {
         self.drafts.insert(post);
         let content = seal(person, &Content::parse(&format!("draft {c}")).unwrap());
         let mentions = c.is_multiple_of(3).then(|| seal(person, &Mentions(vec![other])));
-        Some(vec![PostDrafted { post, author: person, content, hashtags: None, mentions }.into()])
+        Some(vec![PostDrafted { post, author: person, content, hashtags: tagged(person, c), mentions }.into()])
     }
 
     /// Reserves the slot of a post, commits or releases it; now and then one is released that never was reserved.
@@ -336,6 +341,13 @@ fn created(n: u8) -> UserCreated {
 
 fn seal<T: events::Sealable>(user: UserId, value: &T) -> Sealed<T> {
     Sealed::seal(value, &key_of(user))
+}
+
+/// None, one or two hashtags.
+fn tagged(user: UserId, c: u8) -> Option<Sealed<Hashtags>> {
+    let tags = [hashtag(c), hashtag(c / TAGS)];
+    let tags = if tags[0] == tags[1] { &tags[..1] } else { &tags };
+    (!c.is_multiple_of(5)).then(|| seal(user, &Hashtags(tags.into())))
 }
 
 /// Appends a decision, with what may stand before it.

@@ -9,4 +9,5 @@ mod fold;
 mod history;
 mod log;
 mod peers;
+mod ranking;
 mod read_models;
