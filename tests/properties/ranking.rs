@@ -17,7 +17,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let counts = (0..4_usize, 0..3_usize, 0..21_usize, 0..21_usize);
     let one = (0..5_u128, age, counts, any::<bool>());
     prop::collection::vec(one, 0..60).prop_map(|all| {
-        let numbered = all.into_iter().zip(0..);
+        let numbered = all.into_iter().zip(0_u128..);
         let candidate = |((author, hours, (likes, comments, own_likes, own_comments), seen), n)| Candidate {
             // Ids whose order is not that of the list.
             post: PostId(Uuid::from_u128(u128::from(u64::MAX / 7 * 3).wrapping_mul(n + 1))),

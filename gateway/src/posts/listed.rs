@@ -9,7 +9,7 @@ use crate::extract::{InPath, InQuery};
 use crate::hashtags::parse_hashtag;
 use crate::paging::{List, Paging};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use events::UserId;
 use projections::{Listing, Page, posts};
@@ -29,6 +29,15 @@ pub(crate) struct PostList {
     next_cursor: Option<String>,
 }
 
+/// Who reads a list, which page of it, and what that must show.
+#[derive(FromRequestParts)]
+#[from_request(state(App))]
+pub(super) struct Reader {
+    viewer: Viewer,
+    paging: Paging,
+    wanted: Wanted,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Filter {
     author_id: Option<UserId>,
@@ -41,14 +50,12 @@ pub(super) struct Filter {
         (status = 404, description = "There is no such cursor", body = Error)))]
 pub(super) async fn list(
     State(app): State<App>,
-    viewer: Viewer,
     InQuery(Filter { author_id }): InQuery<Filter>,
-    paging: Paging,
-    wanted: Wanted,
+    reader: Reader,
 ) -> Result<Response, ApiError> {
     let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
     let list = List { kind: "posts", of };
-    page(&app, viewer, &paging, &wanted, list, None, |page| app.models.posts.latest(author_id, page)).await
+    page(&app, reader, list, None, |page| app.models.posts.latest(author_id, page)).await
 }
 
 /// Somebody's posts, newest first
@@ -58,13 +65,11 @@ pub(super) async fn list(
         (status = 404, description = "There is no such user, or no such cursor", body = Error)))]
 pub(super) async fn of_user(
     State(app): State<App>,
-    viewer: Viewer,
     InPath(user): InPath<UserId>,
-    paging: Paging,
-    wanted: Wanted,
+    reader: Reader,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "posts of a user", of: user.0.as_bytes() };
-    page(&app, viewer, &paging, &wanted, list, Some(user), |page| app.models.posts.latest(Some(user), page)).await
+    page(&app, reader, list, Some(user), |page| app.models.posts.latest(Some(user), page)).await
 }
 
 /// Posts with a hashtag, newest first
@@ -76,29 +81,25 @@ pub(super) async fn of_user(
         (status = 404, description = "There is no such cursor", body = Error)))]
 pub(super) async fn tagged(
     State(app): State<App>,
-    viewer: Viewer,
     InPath(hashtag): InPath<String>,
-    paging: Paging,
-    wanted: Wanted,
+    reader: Reader,
 ) -> Result<Response, ApiError> {
     let invalid = || ApiError::invalid("A hashtag is letters, digits and underscores, and not digits only");
     let tag = parse_hashtag(&hashtag).ok_or_else(invalid)?;
     let list = List { kind: "posts with a hashtag", of: tag.as_bytes() };
-    page(&app, viewer, &paging, &wanted, list, None, |page| app.models.posts.tagged(&tag, page)).await
+    page(&app, reader, list, None, |page| app.models.posts.tagged(&tag, page)).await
 }
 
 /// A page of one of these lists; 404 if it is somebody's who does not exist.
 async fn page(
     app: &App,
-    viewer: Viewer,
-    paging: &Paging,
-    wanted: &Wanted,
+    Reader { viewer, paging, wanted }: Reader,
     list: List<'_>,
     of: Option<UserId>,
     read: impl Fn(Page) -> Listing<posts::Post>,
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
-    let fresh = app.consistency.wait(app.secrets(), wanted, viewer.caller(), &MODELS).await?;
+    let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
     if of.is_some_and(|user| app.models.users.authors(&[user]).is_empty()) {
         return Err(ApiError::not_found("user"));
     }
