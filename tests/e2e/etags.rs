@@ -1,6 +1,6 @@
 //! Entity tags: a copy that is still current, and changes that depend on what somebody has seen.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tidings_tests::server::{Answer, Person, TestServer};
 
 async fn tag(server: &TestServer, reader: &Person, post: &str) -> Result<String> {
     let read = server.get(format!("/posts/{post}")).by(reader).send().await?;
-    Ok(read.header("etag").unwrap().to_owned())
+    Ok(read.header("etag").context("no tag")?.to_owned())
 }
 
 async fn edit(server: &TestServer, author: &Person, post: &str, text: &str, if_match: &str) -> Result<Answer> {

@@ -3,11 +3,7 @@
 use anyhow::Result;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tidings_tests::server::{Answer, TestServer};
-
-fn ids(answer: &Answer) -> Vec<&str> {
-    answer.body["posts"].as_array().unwrap().iter().map(|post| post["id"].as_str().unwrap()).collect()
-}
+use tidings_tests::server::TestServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_spelling_of_a_hashtag_leads_to_its_posts() -> Result<()> {
@@ -18,11 +14,11 @@ async fn every_spelling_of_a_hashtag_leads_to_its_posts() -> Result<()> {
     let fraction = server.publish(&ada, "#x½").await?;
     for spelling in ["strasse", "STRASSE", "Stra%C3%9Fe", "STRA%E1%BA%9EE"] {
         let listed = server.get(format!("/hashtags/{spelling}/posts")).by(&ada).send().await?;
-        assert_eq!(ids(&listed), [&two, &one], "{spelling}");
+        assert_eq!(listed.ids("posts"), [&two, &one], "{spelling}");
     }
     let shown = server.get(format!("/posts/{fraction}")).by(&ada).send().await?;
     assert_eq!(shown.body["hashtags"], json!(["x12"]), "a folded hashtag is a hashtag");
-    assert_eq!(ids(&server.get("/hashtags/x12/posts").by(&ada).send().await?), [&fraction]);
+    assert_eq!(server.get("/hashtags/x12/posts").by(&ada).send().await?.ids("posts"), [&fraction]);
     let unused = server.get("/hashtags/nobody/posts").send().await?;
     assert_eq!(unused.body, json!({ "posts": [], "next_cursor": null }));
     for bad in ["2024", "%23rust", "a%20b", "a-b", "a%00", "%FF", "%D9%A2"] {
@@ -30,10 +26,10 @@ async fn every_spelling_of_a_hashtag_leads_to_its_posts() -> Result<()> {
         assert_eq!(refused.error(), (400, "InvalidRequest"), "{bad}");
     }
     server.put(format!("/posts/{two}")).by(&ada).json(&json!({ "content": "#rust" })).send().await?;
-    assert_eq!(ids(&server.get("/hashtags/strasse/posts").by(&ada).send().await?), [&one]);
-    assert_eq!(ids(&server.get("/hashtags/rust/posts").by(&ada).send().await?), [&two, &one]);
+    assert_eq!(server.get("/hashtags/strasse/posts").by(&ada).send().await?.ids("posts"), [&one]);
+    assert_eq!(server.get("/hashtags/rust/posts").by(&ada).send().await?.ids("posts"), [&two, &one]);
     server.delete(format!("/posts/{two}")).by(&ada).send().await?;
-    assert_eq!(ids(&server.get("/hashtags/rust/posts").by(&ada).send().await?), [&one]);
+    assert_eq!(server.get("/hashtags/rust/posts").by(&ada).send().await?.ids("posts"), [&one]);
     server.close().await
 }
 
@@ -45,7 +41,7 @@ async fn somebodys_posts_are_listed_newest_first() -> Result<()> {
     server.publish(&bob, "of Bob").await?;
     let path = format!("/users/{}/posts", ada.id);
     let listed = server.get(path.as_str()).by(&ada).send().await?;
-    assert_eq!((ids(&listed), &listed.body["next_cursor"]), (vec![two.as_str(), &one], &Value::Null));
+    assert_eq!((listed.ids("posts"), &listed.body["next_cursor"]), (vec![two.as_str(), &one], &Value::Null));
     let nobody = "/users/00000000-0000-4000-8000-000000000000/posts";
     assert_eq!(server.get(nobody).send().await?.error(), (404, "NotFound"));
     assert_eq!(server.get("/users/ada/posts").send().await?.error(), (400, "InvalidRequest"));
@@ -74,6 +70,6 @@ async fn thirty_hashtags_and_thirty_mentions_count_and_the_rest_is_text() -> Res
     let mentioned = written.body["mentions"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap());
     assert_eq!(mentioned.collect::<Vec<_>>(), people[..30].iter().map(|it| it.id.as_str()).collect::<Vec<_>>());
     assert_eq!(written.body["content"], content.as_str());
-    assert!(ids(&server.get("/hashtags/tag30/posts").by(&ada).send().await?).is_empty());
+    assert!(server.get("/hashtags/tag30/posts").by(&ada).send().await?.ids("posts").is_empty());
     server.close().await
 }

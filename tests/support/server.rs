@@ -338,6 +338,16 @@ impl Answer {
         self.body[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.body)).to_owned()
     }
 
+    /// The items of a list.
+    pub fn items(&self, list: &str) -> &[Value] {
+        self.body[list].as_array().unwrap_or_else(|| panic!("no {list} in {}", self.body))
+    }
+
+    /// The ids of the items of a list.
+    pub fn ids(&self, list: &str) -> Vec<&str> {
+        self.items(list).iter().filter_map(|item| item["id"].as_str()).collect()
+    }
+
     /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
