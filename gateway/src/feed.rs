@@ -46,7 +46,7 @@ struct FeedItem {
     post: Post,
     /// Why it stands where it stands; only by relevance, and if `explain=1` asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false)]
+    #[schema(required = false, value_type = Explanation)]
     explanation: Option<Explanation>,
 }
 
