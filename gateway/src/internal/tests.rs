@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// An empty batch of this version.
-const EMPTY: &[u8] = b"{\"tidings\":1}\n";
+const EMPTY: &[u8] = b"{\"tidings\":2}\n";
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(10);
 
@@ -119,7 +119,7 @@ async fn a_node_is_let_in() {
 async fn who_does_not_hold_the_secrets_is_refused() {
     let (address, _door) = door().await;
     let other_secrets = Ask { root: 2, ..Ask::of(EMPTY) };
-    let other_body = Ask { sent: b"{\"tidings\":1}\n{}\n".to_vec(), ..Ask::of(EMPTY) };
+    let other_body = Ask { sent: b"{\"tidings\":2}\n{}\n".to_vec(), ..Ask::of(EMPTY) };
     let recorded = Ask { age: CLOCKS_MAX + Duration::from_secs(5), ..Ask::of(EMPTY) };
     let from_the_future = Ask { ahead: CLOCKS_MAX + Duration::from_secs(5), ..Ask::of(EMPTY) };
     for ask in [other_secrets, other_body, recorded, from_the_future] {
@@ -149,10 +149,10 @@ async fn what_a_node_should_not_send_is_refused_by_its_kind() {
     let (address, _door) = door().await;
     for (ask, expected) in [
         (Ask::of(&vec![b' '; BATCH_BYTES_MAX + 1]), StatusCode::PAYLOAD_TOO_LARGE),
-        (Ask::of(b"{\"tidings\":2}\n"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (Ask::of(b"{\"tidings\":3}\n"), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (Ask::of(b""), StatusCode::BAD_REQUEST),
-        (Ask::of(b"{\"tidings\":1}\n{\"partition\":0}\n"), StatusCode::BAD_REQUEST),
-        (Ask::of(&[&b"{\"tidings\":1}\n"[..], &[b'['; 100_000]].concat()), StatusCode::BAD_REQUEST),
+        (Ask::of(b"{\"tidings\":2}\n{\"partition\":0}\n"), StatusCode::BAD_REQUEST),
+        (Ask::of(&[&b"{\"tidings\":2}\n"[..], &[b'['; 100_000]].concat()), StatusCode::BAD_REQUEST),
         (Ask { path: "/", ..Ask::of(EMPTY) }, StatusCode::NOT_FOUND),
         (Ask { method: Method::GET, ..Ask::of(b"") }, StatusCode::METHOD_NOT_ALLOWED),
     ] {
