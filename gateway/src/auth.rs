@@ -1,10 +1,13 @@
 //! Who asks: the access token of a request, and whether the session that it names is open.
 
-use crate::backend::App;
+use crate::backend::{App, Backend};
+use crate::door::Authenticated;
 use crate::edge::RequestId;
 use crate::error::ApiError;
+use crate::tokens::Verified;
 use axum::extract::FromRequestParts;
 use events::{Key, SessionId, Timestamp, UserId};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use projections::Sessions;
@@ -46,13 +49,27 @@ impl FromRequestParts<App> for Viewer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let Some(authorization) = parts.headers.get(AUTHORIZATION) else { return Ok(Self(None)) };
-        let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token)?;
-        let verified = app.whose(token, Timestamp::now()).await?;
-        check_session(app, verified.user, verified.session).await?;
+        if let Some(Authenticated(found)) = parts.extensions.get() {
+            return found.clone().map(Self);
+        }
         let correlation = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, RequestId::correlation);
-        Ok(Self(Some(Caller { user: verified.user, session: verified.session, correlation })))
+        authenticate(app, &parts.headers, correlation, || Ok(())).await.map(Self)
     }
+}
+
+/// Whom the token speaks for that a request brings, if it brings one. `gate` is asked before a signature is checked, which
+/// is once per token for as long as it is remembered.
+pub(crate) async fn authenticate(
+    app: &Backend,
+    headers: &HeaderMap,
+    correlation: Uuid,
+    gate: impl FnOnce() -> Result<(), ApiError>,
+) -> Result<Option<Caller>, ApiError> {
+    let Some(authorization) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token)?;
+    let Verified { user, session, .. } = app.whose(token, Timestamp::now(), gate).await?;
+    check_session(app, user, session).await?;
+    Ok(Some(Caller { user, session, correlation }))
 }
 
 pub(crate) fn bearer(value: &str) -> Option<&str> {
@@ -61,7 +78,7 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
 }
 
 /// A session that is not known here may have been opened a moment ago: the read model is given the time to see it.
-async fn check_session(app: &App, user: UserId, session: SessionId) -> Result<(), ApiError> {
+async fn check_session(app: &Backend, user: UserId, session: SessionId) -> Result<(), ApiError> {
     let mut state = app.models.sessions.state(session);
     if state == SessionState::Unknown {
         app.consistency.caught_up_on(&Key::User(user), &[Sessions::NAME]).await?;

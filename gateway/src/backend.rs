@@ -1,7 +1,9 @@
 //! What every handler works with: the way to the owners, the read models, the keys, and what stands before them.
 
+use crate::address::Network;
 use crate::admin::SagaMeters;
 use crate::consistency::Consistency;
+use crate::cors::Origin;
 use crate::effects::Footprint;
 use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
@@ -11,6 +13,7 @@ use crate::hearsay::Hearsay;
 use crate::oidc::Oidc;
 use crate::operator::AdminToken;
 use crate::passwords::Passwords;
+use crate::rate_limits::RateLimits;
 use crate::tokens::AccessTokens;
 use commands::Processes;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
@@ -46,6 +49,11 @@ pub(crate) struct Backend {
     pub(crate) passwords: Passwords,
     pub(crate) saga_meters: SagaMeters,
     pub(crate) limits: Limits,
+    pub(crate) rate_limits: Arc<RateLimits>,
+    /// Proxies whose word on addresses counts.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// Pages of these may ask.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) stage: watch::Receiver<Stage>,
     pub(crate) owners: Vec<commands::OwnerStatus>,
     pub(crate) metrics: PrometheusHandle,

@@ -1,5 +1,9 @@
 //! What can be configured. The doc comments are the help.
 
+mod door;
+
+pub use door::DoorConfig;
+
 use crate::backend::Limits;
 use crate::oidc::OidcIssuer;
 use anyhow::{Context, Result, bail, ensure};
@@ -61,6 +65,10 @@ pub struct Config {
     /// Connections at one time; further ones wait
     #[arg(long, env = "TIDINGS_CONNECTIONS_MAX", default_value_t = 10_000)]
     pub connections_max: usize,
+
+    /// Who may ask for how much, and from where
+    #[command(flatten)]
+    pub door: DoorConfig,
 
     /// How long a client may take to send the head of a request, and may keep an idle connection, in milliseconds
     #[arg(long, env = "TIDINGS_HEAD_TIMEOUT_MS", default_value_t = 30_000)]
@@ -161,6 +169,7 @@ impl Config {
         ensure!(self.threads != Some(0), "--threads must be 1 or more");
         ensure!(self.hashers != Some(0), "--hashers must be 1 or more");
         ensure!(self.head_timeout_ms > 0, "--head-timeout-ms must be 1 or more");
+        self.door.check()?;
         if self.store.is_shared() {
             ensure!(
                 self.internal_advertise.is_some() || !self.internal_listen.ip().is_unspecified(),

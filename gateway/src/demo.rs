@@ -123,7 +123,7 @@ impl Arguments {
         let exe = std::env::current_exe().context("the program's own path")?;
         let data = self.data.clone().unwrap_or_else(|| home.join("data"));
         let Some(log) = log else {
-            let own = OwnServer { exe, data, log: None, args: Vec::new(), env: Vec::new() };
+            let own = OwnServer { exe, data, log: None, args: Vec::new(), env: vec![unlimited()] };
             return Ok(Target::Own { nodes: vec![own], broker: None });
         };
         let env = environment(log);
@@ -156,10 +156,16 @@ impl Arguments {
     }
 }
 
+/// The demo asks for as much as it can.
+fn unlimited() -> (String, String) {
+    ("TIDINGS_RATE_LIMITS".to_owned(), "off".to_owned())
+}
+
 /// Of a node over this log.
 fn environment(log: &StoreConfig) -> Vec<(String, String)> {
     let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     vec![
+        unlimited(),
         named("KAFKA_BROKERS", log.kafka_brokers.as_deref().unwrap_or_default()),
         named("KEYRING_URL", log.keyring_url.as_deref().unwrap_or_default()),
         named("KAFKA_TOPIC", &log.kafka_topic),

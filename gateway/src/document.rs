@@ -1,6 +1,8 @@
 //! What the handlers' annotations leave out of the document because it is the same for all: errors, headers, and the
 //! parameters of lists, reads and writes.
 
+mod door;
+
 use crate::schemas;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
@@ -20,6 +22,9 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     document["components"]["securitySchemes"] = json!({
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     });
+    document["components"]["headers"] = door::headers();
+    let introduction = document["info"]["description"].as_str().unwrap_or_default();
+    document["info"]["description"] = format!("{introduction}\n\n{}", door::description()).into();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::iter_mut);
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flat_map(Map::iter_mut) {
@@ -69,7 +74,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         let applied = json!({"description": "`respond-async` if it was asked for", "schema": {"type": "string"}});
         operation["responses"]["202"]["headers"]["Preference-Applied"] = applied;
     }
-    if operation["tags"][0] != "plumbing" {
+    let is_limited = operation["tags"][0] != "plumbing";
+    if is_limited {
+        door::add_errors(path, method, operation);
         add_error(operation, "400", "`InvalidRequest`");
         add_error(operation, "500", "`InternalError`: a bug of ours");
     }
@@ -88,6 +95,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         complete_response(status, response, is_list, is_write, is_plumbing);
         if is_conditional && (status == "200" || status == "304") {
             schemas::conditional_headers(&mut response["headers"]);
+        }
+        if let Some(headers) = response["headers"].as_object_mut() {
+            door::add_headers(status, !is_limited, headers);
         }
     }
 }

@@ -1,17 +1,22 @@
-//! What surrounds every request: its id, its time limit, its line in the log, its metrics, and the body of its error.
+//! What surrounds every request: its id, its time limit, its line in the log, its metrics, the body of its error, and the
+//! headers that every answer has.
 //!
 //! Whatever happens further in (a panic, a handler that hangs, a client that asks for nonsense), one answer of the one
 //! shape leaves here. Bodies, tokens and addresses never reach the log.
 
+use crate::accept::wants_problem;
 use crate::backend::App;
+use crate::cors::Allowed;
+use crate::door::{self, Entry};
 use crate::error::ApiError;
+use crate::protection;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use tokio::time::timeout;
@@ -62,23 +67,27 @@ impl RequestId {
 }
 
 /// The middleware around all routes.
-pub(crate) async fn surround(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn surround(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let as_problem = wants_problem(request.headers());
-    request.extensions_mut().insert(id.clone());
-
+    let page = Allowed::of(&app.origins, &method, request.headers());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+
+    let mut entry = Entry::default();
     let mut response = match not_ready(&app, route) {
         Some(refused) => refused.into_response(),
-        None => match timeout(app.limits.request, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(panic)) => ApiError::internal(panic_text(panic.as_ref())).into_response(),
-            Err(_) if method.is_safe() => ApiError::unavailable("This took too long; ask again").into_response(),
-            Err(_) => ApiError::outcome_unknown().into_response(),
-        },
+        None => {
+            let answered = answer(&app, request, next, route, &id, &mut entry);
+            match timeout(app.limits.request, AssertUnwindSafe(answered).catch_unwind()).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(panic)) => ApiError::internal(panic_text(panic.as_ref())).into_response(),
+                Err(_) if method.is_safe() => ApiError::unavailable("This took too long; ask again").into_response(),
+                Err(_) => ApiError::outcome_unknown().into_response(),
+            }
+        }
     };
 
     let refused = response.extensions_mut().remove::<ApiError>();
@@ -99,8 +108,40 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
     if let Some(refused) = refused {
         explain(&mut response, refused, request_id, as_problem);
     }
-    response.headers_mut().insert(REQUEST_ID, id.header);
+    let headers = response.headers_mut();
+    if let Some(account) = entry.account() {
+        app.rate_limits.write(&account, headers);
+    }
+    if let Some(page) = page {
+        page.write(headers);
+    }
+    finish(&method, &id, &mut response);
     response
+}
+
+/// Through the door and, if it lets the request in, to the handler.
+async fn answer(app: &App, request: Request, next: Next, route: &str, id: &RequestId, entry: &mut Entry) -> Response {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(id.clone());
+    if !PLUMBING.contains(&route)
+        && let Err(refused) = door::open(app, &mut parts, route, id, entry).await
+    {
+        return refused.into_response();
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// The headers that every answer has.
+fn finish(method: &Method, id: &RequestId, response: &mut Response) {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if let Some(allowed) = headers.get_mut(ALLOW) {
+        // The router names what has a handler; this is answered for every route.
+        let all = [allowed.as_bytes(), if allowed.is_empty() { b"" } else { b"," }, b"OPTIONS"].concat();
+        *allowed = HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).expect("methods are visible ASCII");
+    }
+    protection::write(method, status, headers);
+    headers.insert(REQUEST_ID, id.header.clone());
 }
 
 /// The answer to every request while the server waits for what it stands on; that it lives is true already.
@@ -111,7 +152,7 @@ pub(crate) async fn not_yet(request: Request, why: String) -> Response {
     let (id, refused) = (RequestId::of(request.headers()), ApiError::unavailable(why));
     let mut response = refused.clone().into_response();
     explain(&mut response, refused, id.text(), wants_problem(request.headers()));
-    response.headers_mut().insert(REQUEST_ID, id.header);
+    finish(request.method(), &id, &mut response);
     response
 }
 
@@ -129,20 +170,13 @@ fn not_ready(app: &App, route: &str) -> Option<ApiError> {
     Some(ApiError::unavailable("The server has not read its log yet; ask again"))
 }
 
-fn wants_problem(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|range| {
-        range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("application/problem+json"))
-    })
-}
-
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a handler panicked".to_owned())
 }
 
 /// Standard methods only, so that nobody can make up new series.
-fn count(method: &http::Method, route: &str, status: u16, seconds: f64) {
+fn count(method: &Method, route: &str, status: u16, seconds: f64) {
     let method = match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

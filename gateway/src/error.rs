@@ -6,7 +6,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +28,8 @@ pub(crate) enum ErrorName {
     NotFound,
     /// The path exists, but not with this method.
     MethodNotAllowed,
+    /// The client accepts nothing that there is here.
+    NotAcceptable,
     /// The body did not arrive in time.
     RequestTimeout,
     /// It cannot be done as things stand.
@@ -40,10 +42,14 @@ pub(crate) enum ErrorName {
     PreconditionFailed,
     /// The body, or what would have to be stored, is too large.
     PayloadTooLarge,
+    /// Path and query are too long.
+    UriTooLong,
     /// The body is not JSON by its content type.
     UnsupportedMediaType,
-    /// There is as much of it as may be at one time.
+    /// There is as much of it as may be at one time, or in a minute.
     TooManyRequests,
+    /// There are too many headers, or they are too long.
+    HeadersTooLarge,
     /// A bug of ours.
     InternalError,
     /// Not now; ask again.
@@ -58,12 +64,15 @@ impl ErrorName {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict | Self::KeyReused | Self::InFlight => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -169,6 +178,13 @@ impl ApiError {
         Self::new(ErrorName::Unavailable, message)
     }
 
+    /// A limit was reached; after so many seconds there is room again.
+    pub(crate) fn too_many_requests(message: impl Into<Cow<'static, str>>, retry_after_s: u32) -> Self {
+        let mut error = Self::new(ErrorName::TooManyRequests, message);
+        error.0.retry_after_s = Some(retry_after_s);
+        error
+    }
+
     /// The write may have taken effect.
     pub(crate) fn outcome_unknown() -> Self {
         let mut error = Self::unavailable(
@@ -254,7 +270,11 @@ pub(crate) async fn unknown_route() -> ApiError {
     ApiError::new(ErrorName::NotFound, "There is no such route; GET /openapi.json lists them all")
 }
 
-/// For what a route matches with another method; the router adds the header.
-pub(crate) async fn unknown_method() -> ApiError {
-    ApiError::new(ErrorName::MethodNotAllowed, format!("This route has other methods; see the header {ALLOW}"))
+/// For what a route matches with another method; the router adds the header, which is all that `OPTIONS` asks for.
+pub(crate) async fn unknown_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let message = format!("This route has other methods; see the header {ALLOW}");
+    ApiError::new(ErrorName::MethodNotAllowed, message).into_response()
 }

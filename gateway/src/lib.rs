@@ -4,16 +4,20 @@
 //! and a read by the read models, and nothing here remembers anything that losing it would change; every error has one
 //! shape.
 
+mod accept;
 mod across_keys;
+mod address;
 mod admin;
 mod auth;
 mod backend;
 mod comments;
 mod config;
 mod consistency;
+mod cors;
 mod deletion;
 mod discovery;
 mod document;
+mod door;
 mod edge;
 mod effects;
 mod elsewhere;
@@ -38,6 +42,8 @@ mod paging;
 mod passwords;
 mod posts;
 mod prefer;
+mod protection;
+mod rate_limits;
 mod recent;
 mod registration;
 mod routes;
@@ -50,12 +56,15 @@ pub mod telemetry;
 mod tokens;
 mod users;
 
-pub use config::{Config, LogFormat, SERVERS, StoreConfig, refuse_servers};
+pub use address::Network;
+pub use config::{Config, DoorConfig, LogFormat, SERVERS, StoreConfig, refuse_servers};
+pub use cors::Origin;
 pub use effects::{Footprint, Parts, ServerEffects, Trace};
 pub use elsewhere::{Elsewhere, Passing, Waits};
 pub use oidc::OidcIssuer;
 pub use operator::AdminToken;
 pub use owners::{Entrance, Owners};
+pub use rate_limits::Quotas;
 pub use routes::openapi;
 pub use serve::Server;
 pub use store::Store;

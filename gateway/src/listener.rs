@@ -1,6 +1,10 @@
-//! Connections: taken up to a limit, each with a time limit for the head of a request, and finished in order when the
-//! server stops.
+//! Connections: taken up to a limit, in all and per address, each with a time limit for the head of a request and for
+//! taking an answer, and finished in order when the server stops.
 
+mod per_address;
+mod write_timeout;
+
+use crate::address::{Network, Peer, is_in};
 use crate::edge::normalise;
 use axum::Router;
 use axum::body::Body;
@@ -9,6 +13,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use per_address::{Counted, PerAddress};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,19 +24,24 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{debug, warn};
+use write_timeout::WithWriteTimeout;
 
-/// Headers of a request; one with more is answered 431.
+/// Headers of a request; one with more is answered 431, without a body. The door refuses fewer, with one.
 const HEADERS_MAX: usize = 100;
-/// The head of a request, in bytes.
+/// The head of a request, in bytes; likewise. A longer first line is 414.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The wait after a connection could not be taken, for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What holds for connections.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct ConnectionLimits {
     pub(crate) connections_max: usize,
+    pub(crate) per_address_max: usize,
+    /// They bring other people's requests: the limit per address is not for them.
+    pub(crate) trusted_proxies: Arc<[Network]>,
     pub(crate) head_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) drain_timeout: Duration,
 }
 
@@ -44,6 +55,7 @@ pub(crate) async fn listen(
     stop: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(limits.connections_max));
+    let per_address = PerAddress::new(limits.per_address_max);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -53,13 +65,14 @@ pub(crate) async fn listen(
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &room) => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
-        let connection = graceful.watch(connection(stream, door.clone(), limits));
+        let Some((stream, peer, permit)) = accepted else { continue };
+        let Ok(counted) = count(&per_address, peer, &limits) else { continue };
+        let connection = graceful.watch(connection(stream, peer, door.clone(), &limits));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 debug!("a connection ended: {error}");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     }
     drop(listener);
@@ -68,10 +81,10 @@ pub(crate) async fn listen(
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, impl Sized + use<>)> {
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, IpAddr, impl Sized + use<>)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, peer)) => Some((stream, peer.ip(), permit)),
         Err(error) => {
             warn!("a connection could not be taken: {error}");
             sleep(ACCEPT_RETRY).await;
@@ -80,13 +93,27 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
     }
 }
 
+/// An error if the address has as many connections as it may have: this one is closed.
+fn count(per_address: &PerAddress, peer: IpAddr, limits: &ConnectionLimits) -> Result<Option<Counted>, ()> {
+    if is_in(peer, &limits.trusted_proxies) {
+        return Ok(None);
+    }
+    let counted = per_address.enter(peer);
+    if counted.is_none() {
+        metrics::counter!("tidings_connections_refused_total").increment(1);
+        debug!("a connection was closed: its address has {} already", limits.per_address_max);
+    }
+    counted.map(Some).ok_or(())
+}
+
 fn connection(
     stream: TcpStream,
+    peer: IpAddr,
     door: watch::Receiver<Router>,
-    limits: ConnectionLimits,
+    limits: &ConnectionLimits,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
-    impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>,
+    TokioIo<WithWriteTimeout<TcpStream>>,
+    impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send> + use<>,
 > {
     // Answers are small and written at once; waiting for more would only make them late.
     if let Err(error) = stream.set_nodelay(true) {
@@ -95,6 +122,7 @@ fn connection(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         normalise(request.uri_mut());
+        request.extensions_mut().insert(Peer(peer));
         let mut router = door.borrow().clone();
         router.call(request)
     });
@@ -103,5 +131,5 @@ fn connection(
         .header_read_timeout(limits.head_timeout)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(WithWriteTimeout::new(stream, limits.write_timeout)), service)
 }

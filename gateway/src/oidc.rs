@@ -106,14 +106,20 @@ impl Oidc {
 
 impl crate::backend::Backend {
     /// Whom a token speaks for, whoever has issued it. Of another issuer: the account and the session are there when this
-    /// returns.
-    pub(crate) async fn whose(&self, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
-        let Some(provider) = self.oidc.provider_of(token) else { return self.tokens.verify(token, now) };
+    /// returns. `gate` is asked before a signature is checked: its error is the answer.
+    pub(crate) async fn whose(
+        &self,
+        token: &str,
+        now: Timestamp,
+        gate: impl FnOnce() -> Result<(), ApiError>,
+    ) -> Result<Verified, ApiError> {
+        let Some(provider) = self.oidc.provider_of(token) else { return self.tokens.verify(token, now, gate) };
         let hash = hash_of(token)?;
         let known = self.oidc.verified.with(&hash, |verified| *verified);
         let verified = match known {
             Some(verified) => verified,
             None => {
+                gate()?;
                 let foreign = provider.verify(token, hash, now).await?;
                 let verified = self.admit(&foreign).await?;
                 self.oidc.verified.insert(hash, verified);

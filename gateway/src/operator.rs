@@ -12,6 +12,7 @@ use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use events::{Role, UserId};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use std::fs::{self, File, OpenOptions};
@@ -83,6 +84,12 @@ impl AdminToken {
         &self.0
     }
 
+    /// Whether a request brings it.
+    pub(crate) fn is_in(&self, headers: &HeaderMap) -> bool {
+        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        authorization.and_then(bearer).is_some_and(|token| self.is(token))
+    }
+
     fn is(&self, token: &str) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), token.as_bytes()).is_ok()
     }
@@ -96,8 +103,7 @@ impl FromRequestParts<App> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if authorization.and_then(bearer).is_some_and(|token| app.admin_token.is(token)) {
+        if app.admin_token.is_in(&parts.headers) {
             return Ok(Self { by: None });
         }
         let caller = Viewer::from_request_parts(parts, app).await?.0.ok_or_else(ApiError::no_token)?;

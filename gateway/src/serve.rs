@@ -19,6 +19,7 @@ use crate::oidc::Oidc;
 use crate::operator::AdminToken;
 use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
+use crate::rate_limits::RateLimits;
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -207,7 +208,10 @@ fn processes(config: &Config) -> Processes {
 fn limits(config: &Config) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: config.connections_max,
+        per_address_max: config.door.connections_per_address_max,
+        trusted_proxies: config.door.trusted_proxies.clone().into(),
         head_timeout: Duration::from_millis(config.head_timeout_ms),
+        write_timeout: Duration::from_millis(config.door.write_timeout_ms),
         drain_timeout: Duration::from_millis(config.drain_timeout_ms),
     }
 }
@@ -297,6 +301,9 @@ fn assemble(
         passwords: Passwords::new(config.hashers())?,
         saga_meters: SagaMeters::default(),
         limits,
+        rate_limits: Arc::new(RateLimits::new(config.door.rate_limits)),
+        trusted_proxies: config.door.trusted_proxies.clone(),
+        origins: config.door.cors_origins.clone(),
         stage,
         owners: owners.iter().map(Owner::status).collect(),
         metrics: metrics.0.clone(),

@@ -12,6 +12,7 @@ use crate::faces::text;
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
+use crate::rate_limits::{Admission, Class};
 use crate::submit::{Done, done};
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
@@ -136,6 +137,7 @@ pub(crate) struct Opened {
         (status = 401, description = "No account has this address and password", body = Error)))]
 async fn login(
     State(app): State<App>,
+    admission: Admission,
     agent: UserAgent,
     JsonBody(body): JsonBody<Login>,
 ) -> Result<Response, ApiError> {
@@ -144,6 +146,7 @@ async fn login(
     let password = fields.required("password", &body.password, Password::parse);
     let (email, password) = fields.done(email.zip(password))?;
     let claim = app.secrets().claim("email", &email.folded());
+    admission.take(Class::Account, claim)?;
     let mut answer = app.log_in(claim, &password, &agent).await?;
     if answer.is_none() {
         // The password was changed between the look and the decision: what was checked is worth nothing.

@@ -121,8 +121,13 @@ impl AccessTokens {
     }
 
     /// Whom the token speaks for, if it is ours and good at `now`. "Unavailable" if it may be of a generation that is
-    /// not known here yet.
-    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
+    /// not known here yet. `gate` is asked before a signature is checked: its error is the answer.
+    pub(crate) fn verify(
+        &self,
+        token: &str,
+        now: Timestamp,
+        gate: impl FnOnce() -> Result<(), ApiError>,
+    ) -> Result<Verified, ApiError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(ApiError::bad_token());
         }
@@ -130,6 +135,7 @@ impl AccessTokens {
         let verified = match self.verified.with(&hash, |verified| *verified) {
             Some(verified) => verified,
             None => {
+                gate()?;
                 let verified = self.check(token, now)?;
                 self.verified.insert(hash, verified);
                 verified
@@ -307,6 +313,10 @@ pub(crate) mod tests {
         forged(&pair.signing, &header, &json!({ "exp": now.seconds() + 60 }))
     }
 
+    fn open() -> Result<(), ApiError> {
+        Ok(())
+    }
+
     fn status<T>(answer: Result<T, ApiError>) -> Result<(), u16> {
         answer.map(drop).map_err(|error| error.into_response().status().as_u16())
     }
@@ -316,9 +326,9 @@ pub(crate) mod tests {
         let (tokens, (user, session)) = (tokens(1), ids());
         let token = tokens.issue(user, session, now()).unwrap();
         for _ in 0..2 {
-            let verified = tokens.verify(&token, now()).unwrap();
+            let verified = tokens.verify(&token, now(), open).unwrap();
             assert_eq!((verified.user, verified.session), (user, session));
-            assert_eq!(status(tokens.verify(&token, now().plus(ACCESS_TOKEN_LIFE))), Err(401));
+            assert_eq!(status(tokens.verify(&token, now().plus(ACCESS_TOKEN_LIFE), open)), Err(401));
         }
     }
 
@@ -326,9 +336,9 @@ pub(crate) mod tests {
     fn a_token_that_is_changed_foreign_or_unsigned_is_worth_nothing() {
         let (ours, (user, session)) = (tokens(1), ids());
         let good = ours.issue(user, session, now()).unwrap();
-        assert_eq!(status(tokens(2).verify(&good, now())), Err(401));
+        assert_eq!(status(tokens(2).verify(&good, now(), open)), Err(401));
         let (signed, signature) = good.rsplit_once('.').unwrap();
-        assert_eq!(status(ours.verify(&format!("{signed}."), now())), Err(401));
+        assert_eq!(status(ours.verify(&format!("{signed}."), now(), open)), Err(401));
         let (header, claims) = signed.split_once('.').unwrap();
         let none = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": TYPE, "kid": key_id(&good)}).to_string());
         let hs256 =
@@ -342,7 +352,7 @@ pub(crate) mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(status(ours.verify(&bad, now())), Err(401), "{bad}");
+            assert_eq!(status(ours.verify(&bad, now(), open)), Err(401), "{bad}");
         }
     }
 
@@ -352,7 +362,7 @@ pub(crate) mod tests {
         let pairs = tokens.current_pairs().unwrap();
         let Pair { public: Jwk { kid, .. }, signing, .. } = &pairs.pairs[0];
         let header = Header { typ: Some(TYPE.to_owned()), kid: Some(kid.clone()), ..Header::new(ALGORITHM) };
-        assert!(tokens.verify(&forged(signing, &header, &json!({})), now()).is_ok());
+        assert!(tokens.verify(&forged(signing, &header, &json!({})), now(), open).is_ok());
         for change in [
             json!({"iss": "other"}),
             json!({"aud": "other"}),
@@ -361,10 +371,10 @@ pub(crate) mod tests {
             json!({"sub": "me"}),
             json!({"sid": null}),
         ] {
-            assert_eq!(status(tokens.verify(&forged(signing, &header, &change), now())), Err(401), "{change}");
+            assert_eq!(status(tokens.verify(&forged(signing, &header, &change), now(), open)), Err(401), "{change}");
         }
         for other in [Header { typ: None, ..header.clone() }, Header { kid: None, ..header }] {
-            assert_eq!(status(tokens.verify(&forged(signing, &other, &json!({})), now())), Err(401));
+            assert_eq!(status(tokens.verify(&forged(signing, &other, &json!({})), now(), open)), Err(401));
         }
     }
 
@@ -381,13 +391,13 @@ pub(crate) mod tests {
         assert_eq!(key_id(&before), key_id(&still));
         assert_ne!(key_id(&before), key_id(&after));
         for token in [&before, &still, &after] {
-            assert_eq!(status(other.verify(token, takes_over)), Ok(()));
+            assert_eq!(status(other.verify(token, takes_over, open)), Ok(()));
         }
         let late = takes_over.plus(ACCESS_TOKEN_LIFE).plus(CLOCK_SKEW_MAX);
         let forged = forged_at(&ours, 0, late);
-        assert_eq!(status(ours.verify(&forged, begun)), Ok(()), "by its signature it is good");
+        assert_eq!(status(ours.verify(&forged, begun, open)), Ok(()), "by its signature it is good");
         let unseen = AccessTokens::new(keyring, ISSUER).unwrap();
-        assert_eq!(status(unseen.verify(&forged, late)), Err(401), "but its key no longer is");
+        assert_eq!(status(unseen.verify(&forged, late, open)), Err(401), "but its key no longer is");
     }
 
     #[test]
@@ -399,10 +409,10 @@ pub(crate) mod tests {
         keyring.rotate(now());
         let unknown = ours.issue(user, session, now()).unwrap();
         let back = keyring.signing_keys.lock().take();
-        assert_eq!(status(other.verify(&known, now())), Ok(()));
-        assert_eq!(status(other.verify(&unknown, now())), Err(503));
+        assert_eq!(status(other.verify(&known, now(), open)), Ok(()));
+        assert_eq!(status(other.verify(&unknown, now(), open)), Err(503));
         assert_eq!(status(ours.issue(user, session, now())), Err(503));
         *keyring.signing_keys.lock() = back;
-        assert_eq!(status(other.verify(&unknown, now())), Ok(()));
+        assert_eq!(status(other.verify(&unknown, now(), open)), Ok(()));
     }
 }

@@ -149,7 +149,7 @@ async fn unknown_routes_and_methods_are_answered_in_the_one_shape() -> Result<()
         }
     }
     let answer = server.call(Method::PATCH, "/posts").send().await?;
-    assert_eq!((answer.error(), answer.header("allow")), ((405, "MethodNotAllowed"), Some("POST,GET,HEAD")));
+    assert_eq!((answer.error(), answer.header("allow")), ((405, "MethodNotAllowed"), Some("POST,GET,HEAD,OPTIONS")));
     let problem = server.get("/users/me").header("accept", "application/problem+json, */*").send().await?;
     assert_eq!(problem.header("content-type"), Some("application/problem+json"));
     assert_eq!((&problem.body["title"], &problem.body["status"]), (&json!("Unauthorized"), &json!(401)));

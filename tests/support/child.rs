@@ -154,6 +154,8 @@ fn spawn(data: &Path, port: u16, environment: &Environment) -> Result<Child> {
         .args(["serve", "--data"])
         .arg(data)
         .args(["--listen", &format!("127.0.0.1:{port}")])
+        // What runs in a process of its own is loaded hard.
+        .env("TIDINGS_RATE_LIMITS", "off")
         .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

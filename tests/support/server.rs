@@ -9,7 +9,7 @@ use crate::settled;
 use anyhow::{Context, Result, anyhow, ensure};
 use document::Document;
 use gateway::telemetry::Metrics;
-use gateway::{Config, LogFormat, StoreConfig};
+use gateway::{Config, DoorConfig, LogFormat, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -98,7 +98,15 @@ pub fn config(data: &Path) -> Config {
         internal_advertise: None,
         threads: None,
         hashers: None,
-        connections_max: 1_000,
+        connections_max: 3_000,
+        door: DoorConfig {
+            // Raised rather than off, so that every answer has the headers that the document promises.
+            rate_limits: "all=1000000".parse().expect("a setting"),
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            connections_per_address_max: 3_000,
+            write_timeout_ms: 30_000,
+        },
         head_timeout_ms: 30_000,
         write_deadline_ms: 8_000,
         read_wait_ms: 5_000,

@@ -8,6 +8,7 @@ use super::Tokens;
 use crate::backend::{App, Backend};
 use crate::error::{ApiError, Error, ErrorName};
 use crate::json::{Field, Fields, JsonBody};
+use crate::rate_limits::{Admission, Class};
 use crate::submit::done;
 use axum::extract::State;
 use axum::response::Response;
@@ -94,12 +95,17 @@ fn parse(text: &str) -> Result<String, TextError> {
     responses((status = 200, description = "The next tokens of the session", body = Tokens),
         (status = 401, description = "The refresh token is not good, or was replaced long ago, with which its session \
             has ended", body = Error)))]
-pub(super) async fn refresh(State(app): State<App>, JsonBody(body): JsonBody<Refresh>) -> Result<Response, ApiError> {
+pub(super) async fn refresh(
+    State(app): State<App>,
+    admission: Admission,
+    JsonBody(body): JsonBody<Refresh>,
+) -> Result<Response, ApiError> {
     let mut fields = Fields::default();
     let text = fields.required("refresh_token", &body.refresh_token, parse);
     let text = fields.done(text)?;
     let token = RefreshToken::read(app.secrets(), &text).ok_or_else(bad_token)?;
     let RefreshToken { user, session, generation } = token;
+    admission.take(Class::Refresh, session)?;
     let done = match app.ask_sessions(user, SessionCommand::Refresh { session, user, generation }).await {
         Answer::Refused(Refusal::UsedBefore) => return Err(app.end_stolen(user, session).await),
         Answer::Refused(Refusal::NotFound) => return Err(bad_token()),

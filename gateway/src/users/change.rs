@@ -9,6 +9,7 @@ use crate::error::{ApiError, Error, ErrorName};
 use crate::intent::{IdempotencyKey, Intent, Route};
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
+use crate::rate_limits::Admission;
 use crate::registration::taken;
 use crate::submit::{Course, Done, How, NewSaga, Wait};
 use axum::extract::State;
@@ -108,6 +109,7 @@ impl Changes {
 pub(super) async fn update_me(
     State(app): State<App>,
     caller: Caller,
+    admission: Admission,
     key: IdempotencyKey,
     JsonBody(body): JsonBody<UpdateMe>,
 ) -> Result<Response, ApiError> {
@@ -124,7 +126,7 @@ pub(super) async fn update_me(
         }
         changes => {
             let intent = Intent::of(&app, &caller, &key, ROUTE, &changes.said()).await?;
-            app.rename(&caller, &intent, &changes).await
+            app.rename(&caller, &admission, &intent, &changes).await
         }
     }
 }
@@ -138,12 +140,18 @@ impl Backend {
         self.changed(caller, &done).await
     }
 
-    async fn rename(&self, caller: &Caller, intent: &Intent, changes: &Changes) -> Result<Response, ApiError> {
+    async fn rename(
+        &self,
+        caller: &Caller,
+        admission: &Admission,
+        intent: &Intent,
+        changes: &Changes,
+    ) -> Result<Response, ApiError> {
         // What this session has changed before counts.
         self.visible(caller, &MODELS).await?;
         let claims = self.models.users.claims(caller.user).ok_or_else(ApiError::bad_token)?;
         if let Some((_, password)) = &changes.email {
-            self.check_password(caller.user, password).await?;
+            self.check_password(caller.user, password, admission).await?;
         }
         let cipher = self.key_of(caller.user).await?;
         let new = NewSaga {

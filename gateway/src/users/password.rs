@@ -6,6 +6,7 @@ use crate::error::{ApiError, Error, ErrorName, FieldError};
 use crate::intent::Intent;
 use crate::json::{Field, Fields, JsonBody};
 use crate::passwords::Password;
+use crate::rate_limits::{Admission, Class};
 use crate::sessions::{Session, UserAgent, changed_meanwhile};
 use axum::extract::State;
 use axum::response::Response;
@@ -53,13 +54,14 @@ impl ChangePassword {
 pub(super) async fn change_password(
     State(app): State<App>,
     caller: Caller,
+    admission: Admission,
     agent: UserAgent,
     JsonBody(body): JsonBody<ChangePassword>,
 ) -> Result<Response, ApiError> {
     let (current, new) = body.parse()?;
     // What this session has changed before counts.
     app.visible(&caller, &[Users::NAME]).await?;
-    let Credentials { user, version, .. } = app.check_password(caller.user, &current).await?;
+    let Credentials { user, version, .. } = app.check_password(caller.user, &current, &admission).await?;
     let intent = Intent::fresh();
     let hash = app.passwords.hash(new, app.salt(&intent.command.0)).await?;
     let password = Sealed::seal(&hash, &*app.key_of(user).await?);
@@ -75,8 +77,14 @@ pub(super) async fn change_password(
 }
 
 impl Backend {
-    /// That whoever has a token also knows the password.
-    pub(super) async fn check_password(&self, user: UserId, password: &Password) -> Result<Credentials, ApiError> {
+    /// That whoever has a token also knows the password. So often a minute only, or who has stolen the token could guess.
+    pub(super) async fn check_password(
+        &self,
+        user: UserId,
+        password: &Password,
+        admission: &Admission,
+    ) -> Result<Credentials, ApiError> {
+        admission.take(Class::Password, user)?;
         let credentials = self.models.users.credentials_of(user);
         let hash = credentials.as_ref().map(|credentials| &credentials.password);
         let is_right = self.passwords.verify(password.clone(), hash).await?;

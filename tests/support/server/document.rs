@@ -16,11 +16,17 @@ impl Document {
     /// An error names the promise that the answer breaks.
     pub(super) fn check(&self, method: &Method, target: &str, answer: &Answer) -> Result<(), String> {
         let status = answer.status.as_u16().to_string();
+        if method == Method::OPTIONS && answer.status == 204 {
+            return answer.header("allow").map(drop).ok_or_else(|| "the header allow is missing".to_owned());
+        }
         let Some(operation) = self.operation(method, target) else {
             // Unknown routes and methods are answered in the one shape too.
             let error = &self.0["components"]["schemas"]["Error"];
             return match answer.status.as_u16() {
-                404 | 405 | 503 => self.shape("body", error, &answer.body),
+                404 | 405 | 406 | 414 | 429 | 431 | 503 if method != Method::HEAD => {
+                    self.shape("body", error, &answer.body)
+                }
+                404 | 405 => Ok(()),
                 _ => Err("the document has no such operation".to_owned()),
             };
         };
@@ -29,9 +35,13 @@ impl Document {
             return Err("the document does not promise this status".to_owned());
         }
         for (name, header) in response["headers"].as_object().into_iter().flatten() {
+            let header = header["$ref"].as_str().and_then(|at| self.0.pointer(&at[1..])).unwrap_or(header);
             if header["required"] == true && answer.header(name).is_none() {
                 return Err(format!("the header {name} is missing"));
             }
+        }
+        if method == Method::HEAD {
+            return answer.body.is_null().then_some(()).ok_or_else(|| "an answer to HEAD has a body".to_owned());
         }
         let essence = answer.header("content-type").and_then(|it| it.split(';').next()).unwrap_or_default();
         match response["content"].as_object() {
@@ -55,6 +65,8 @@ impl Document {
         let paths = self.0["paths"].as_object()?;
         // Of two templates that fit, the one with fewer variables is meant.
         let template = paths.keys().filter(fits).min_by_key(|template| template.matches('{').count())?;
+        // HEAD is GET without the body.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
         paths[template].get(method.as_str().to_lowercase())
     }
 
