@@ -8,9 +8,9 @@ use crate::backend::Backend;
 use crate::edge::RequestId;
 use crate::error::{ApiError, ErrorName};
 use crate::rate_limits::{Account, Admission, Class, Demand, Refused, Subject};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Headers of a request. The library that reads them refuses more than 100 with an answer that has no body.
@@ -128,6 +128,10 @@ fn check_head(request: &Parts) -> Result<(), ApiError> {
         let message =
             format!("There are more than {HEADERS_MAX} headers, or more than {HEADERS_BYTES_MAX} bytes of them");
         return Err(ApiError::new(ErrorName::HeadersTooLarge, message));
+    }
+    // Of two names the server behind a proxy could believe another one than the proxy (RFC 9112, 3.2).
+    if request.version == Version::HTTP_11 && headers.get_all(HOST).iter().count() != 1 {
+        return Err(ApiError::invalid("There must be one Host header"));
     }
     Ok(())
 }

@@ -10,16 +10,19 @@ use crate::cors::Allowed;
 use crate::door::{self, Entry};
 use crate::error::ApiError;
 use crate::protection;
-use axum::body::Body;
+use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use tokio::time::timeout;
+use tower::Service;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -28,6 +31,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The routes that answer before the read models are there.
 const PLUMBING: [&str; 4] = ["/livez", "/readyz", "/metrics", "/openapi.json"];
 const REQUEST_ID_MAX: usize = 128;
+/// About as many headers as an answer gets here: room made once.
+const HEADERS_ADDED: usize = 16;
 
 /// The id of a request: the client's, if it is sane, or ours.
 #[derive(Clone, Debug)]
@@ -109,6 +114,7 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
         explain(&mut response, refused, request_id, as_problem);
     }
     let headers = response.headers_mut();
+    headers.reserve(HEADERS_ADDED);
     if let Some(account) = entry.account() {
         app.rate_limits.write(&account, headers);
     }
@@ -135,11 +141,6 @@ async fn answer(app: &App, request: Request, next: Next, route: &str, id: &Reque
 fn finish(method: &Method, id: &RequestId, response: &mut Response) {
     let status = response.status();
     let headers = response.headers_mut();
-    if let Some(allowed) = headers.get_mut(ALLOW) {
-        // The router names what has a handler; this is answered for every route.
-        let all = [allowed.as_bytes(), if allowed.is_empty() { b"" } else { b"," }, b"OPTIONS"].concat();
-        *allowed = HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).expect("methods are visible ASCII");
-    }
     protection::write(method, status, headers);
     headers.insert(REQUEST_ID, id.header.clone());
 }
@@ -190,8 +191,27 @@ fn count(method: &Method, route: &str, status: u16, seconds: f64) {
         .record(seconds);
 }
 
+/// What is done before a request is routed, and after: the router itself is between.
+pub(crate) async fn pass(mut router: Router, mut request: Request) -> Result<Response, Infallible> {
+    normalise(request.uri_mut());
+    // Whoever sends both this and a length may be read differently by a proxy in front of us: nothing that follows on the
+    // connection is believed to be another request (RFC 9112, 6.1). The library has dropped the length by now.
+    let ends_connection = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = router.call(request).await?;
+    let headers = response.headers_mut();
+    if ends_connection {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(allowed) = headers.get_mut(ALLOW) {
+        // The router names what has a handler; this is answered on every route.
+        let all = [allowed.as_bytes(), if allowed.is_empty() { b"" } else { b"," }, b"OPTIONS"].concat();
+        *allowed = HeaderValue::from_maybe_shared(Bytes::from(all)).expect("methods are visible ASCII");
+    }
+    Ok(response)
+}
+
 /// One form for every path, before it is routed: no trailing slashes, and `/auth/...` for `/users/auth/...`.
-pub(crate) fn normalise(uri: &mut Uri) {
+fn normalise(uri: &mut Uri) {
     let path = uri.path();
     let is_short = path.starts_with("/auth/");
     if !is_short && (path.len() == 1 || !path.ends_with('/')) {

@@ -5,7 +5,7 @@ mod per_address;
 mod write_timeout;
 
 use crate::address::{Network, Peer, is_in};
-use crate::edge::normalise;
+use crate::edge::pass;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
@@ -22,13 +22,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 use tracing::{debug, warn};
 use write_timeout::WithWriteTimeout;
 
 /// Headers of a request; one with more is answered 431, without a body. The door refuses fewer, with one.
 const HEADERS_MAX: usize = 100;
-/// The head of a request, in bytes; likewise. A longer first line is 414.
+/// The head of a request, in bytes; likewise.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The wait after a connection could not be taken, for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -121,10 +120,9 @@ fn connection(
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
-        normalise(request.uri_mut());
         request.extensions_mut().insert(Peer(peer));
-        let mut router = door.borrow().clone();
-        router.call(request)
+        let router = door.borrow().clone();
+        pass(router, request)
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -251,7 +251,7 @@ async fn every_limited_answer_says_how_one_stands_in_both_families_of_headers() 
         (server.get("/users/me"), 401, "\"anonymous\";q=50;w=60"),
         (server.get("/posts/x"), 400, "\"anonymous\";q=50;w=60"),
         (server.get("/nothing"), 404, "\"anonymous\";q=50;w=60"),
-        (server.call(Method::PATCH, "/posts"), 405, "\"anonymous\";q=50;w=60"),
+        (server.call(Method::PATCH, "/feed"), 405, "\"anonymous\";q=50;w=60"),
         (server.call(Method::HEAD, "/posts"), 200, "\"anonymous\";q=50;w=60"),
         (server.get("/users/me").by(&ada), 200, "\"user\";q=60;w=60"),
         (server.get("/admin/users").by(&ada), 403, "\"user\";q=60;w=60"),
