@@ -162,7 +162,6 @@ async fn a_message_that_two_readers_could_cut_differently_is_refused_and_nothing
         ("transfer-encoding : chunked\r\n".to_owned(), "400"),
         ("transfer-encoding: xchunked\r\n".to_owned(), "400"),
         (" content-length: 5\r\n".to_owned(), "400"),
-        ("content-length: 5\n\n".to_owned(), "400"),
         ("content-length:\r\n 5\r\n".to_owned(), "400"),
         ("content\x00-length: 5\r\n".to_owned(), "400"),
     ] {
