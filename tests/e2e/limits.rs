@@ -147,6 +147,32 @@ async fn who_has_an_access_token_cannot_guess_the_password() -> Result<()> {
     assert_eq!(server.records().await?, before);
     let bio = server.put("/users/me").by(&ada).json(&json!({ "bio": "no password needed" })).send().await?;
     assert_eq!(bio.status, 200);
+    // Another route that asks for the password is no second chance.
+    let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
+    let changed = server.put("/users/me/password").by(&ada).json(&body).send().await?;
+    assert_eq!(changed.error(), (429, "TooManyRequests"));
+    server.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_refreshed_so_often_only_and_another_one_is_not_held_up() -> Result<()> {
+    let server = server("refresh=4").await?;
+    let ada = server.register("ada").await?;
+    let login = json!({ "email": ada.email, "password": PASSWORD });
+    let sign_in = || server.post("/auth/login").json(&login).send();
+    let refresh = |token: String| server.post("/auth/refresh").json(&json!({ "refresh_token": token })).send();
+    let (mut token, other) = (sign_in().await?.text("refresh_token"), sign_in().await?.text("refresh_token"));
+    for passed in 0..4 {
+        let answer = refresh(token).await?;
+        assert_eq!((answer.status.as_u16(), left(&answer)), (200, 3 - passed));
+        token = answer.text("refresh_token");
+    }
+    let before = server.records().await?;
+    let refused = refresh(token.clone()).await?;
+    assert_eq!(refused.error(), (429, "TooManyRequests"));
+    assert!(refused.header("ratelimit").is_some_and(|it| it.starts_with("\"refresh\";r=0;t=")));
+    assert_eq!(server.records().await?, before, "the session is as it was");
+    assert_eq!(refresh(other).await?.status, 200);
     server.close().await
 }
 

@@ -31,7 +31,7 @@ pub(super) fn description() -> String {
          A limit is so many requests in a window of {WINDOW_S} seconds, which begins with the first one. Without a good \
          token requests count for their address (of IPv6, its /64 network), with one for the user. By default: \
          `{}`. `account` is signing in by account, whatever the address; `password` is checking the password of somebody \
-         who is signed in. A request that is refused counts for nothing. What is answered before a server has started \
+         who is signed in; `refresh` is by session. A request that is refused counts for nothing. What is answered before a server has started \
          has none of these headers.\n\n\
          ## Methods\n\n\
          Each path that has `GET` has `HEAD`, which is the same without a body. Each path answers `OPTIONS` with 204 and \
