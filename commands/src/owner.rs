@@ -6,6 +6,10 @@
 //! (another record where its own should be, no receipt, a longer log than it wrote) it forgets everything, tells who
 //! waits "unknown", and begins again from the log.
 //!
+//! Nothing need show it: an owner can be overtaken in its sleep, and own the partition again when it wakes up. So one that
+//! has neither written nor been asked for a while looks at the log's end by itself. Else what was begun meanwhile would
+//! stand still until somebody asks something.
+//!
 //! Only its claim reads the gap when it lands elsewhere than expected: nothing was decided over it yet. A commit that
 //! does so costs the tenure, even where the record in between is void and nothing but the offsets has moved. The
 //! answers that are promised, and the state, which holds the place of every decision, name those offsets; they would
@@ -64,6 +68,8 @@ pub mod limits {
     pub const RECLAIM_DELAY: Duration = Duration::from_millis(50);
     /// The wait after the log did not answer.
     pub const UNAVAILABLE_DELAY: Duration = Duration::from_millis(250);
+    /// After so long without a receipt or a look an owner looks where the log ends.
+    pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);
     /// How far the clock of whoever asks may be from the owner's. Requests live for seconds, and so do the differences
     /// between clocks that are kept; what lies further off is a clock that is wrong.
     pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);

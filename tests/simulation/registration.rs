@@ -87,7 +87,7 @@ pub(crate) async fn answer(cluster: &Cluster, request: &Request) -> Ended {
     panic!("never answered");
 }
 
-async fn all_ended(log: &SimulatedLog) {
+pub(crate) async fn all_ended(log: &SimulatedLog) {
     let give_up = Instant::now() + Duration::from_secs(600);
     let mut sagas = OpenSagas::of(log).await;
     while !sagas.look().await.is_empty() {

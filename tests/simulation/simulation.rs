@@ -4,6 +4,7 @@
 
 mod deletion;
 mod linearizability;
+mod overtaken;
 mod owner;
 mod registration;
 mod rules;

@@ -3,7 +3,7 @@
 use crate::registration::{PARTITIONS, answer, applicant, cluster_whose_clock_can_be_set, registration, start_all};
 use commands::limits::UNAWAITED_TICK;
 use commands::{Answer, Command, Ended, FeedSlotCommand, Request, SagaCommand, Transport};
-use events::{CommandId, Content, Key, Keyring, PostDrafted, PostId, SagaId, Sealed, Timestamp};
+use events::{CipherKey, CommandId, Content, Key, Keyring, PostDrafted, PostId, SagaId, Sealed, Timestamp, UserId};
 use futures::future::{BoxFuture, join_all};
 use journal::{Partition, partition_of};
 use parking_lot::Mutex;
@@ -34,6 +34,17 @@ impl Transport for Noting {
     }
 }
 
+/// To be published by a saga of its own.
+pub(crate) fn publication(post: PostId, author: UserId, cipher: &CipherKey) -> Request {
+    let content = Sealed::seal(&Content::parse("hello").unwrap(), cipher);
+    let drafted = PostDrafted { post, author, content, hashtags: None, mentions: None };
+    let saga = SagaId(Uuid::from_u128(1_000_000 + post.0.as_u128()));
+    let start = SagaCommand::Start { saga, data: PostCreationData { post, author }.into(), with: opening(&drafted) };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let request = Request::new(CommandId(saga.0), Key::Post(post), start, Timestamp(1_000), deadline);
+    Request { actor: Some(author), ..request }
+}
+
 #[tokio::test(start_paused = true)]
 async fn places_in_creation_are_given_free_together() {
     let (mut cluster, _, keyring) = cluster_whose_clock_can_be_set(1, Arc::default());
@@ -48,13 +59,8 @@ async fn places_in_creation_are_given_free_together() {
     let posts = (0..).map(|n| PostId(Uuid::from_u128(n)));
     let posts = posts.filter(|post| partition_of(&Key::Post(*post), PARTITIONS) == Partition(0)).take(POSTS);
     let publishing = posts.enumerate().map(|(n, post)| {
-        let content = Sealed::seal(&Content::parse("hello").unwrap(), &cipher);
-        let drafted = PostDrafted { post, author, content, hashtags: None, mentions: None };
-        let data = PostCreationData { post, author }.into();
-        let saga = SagaId(Uuid::from_u128(1_000_000 + post.0.as_u128()));
-        let start = SagaCommand::Start { saga, data, with: opening(&drafted) };
-        let request = Request::new(CommandId(saga.0), Key::Post(post), start, Timestamp(1_000), Instant::now());
-        let (cluster, request) = (&cluster, Request { actor: Some(author), until_saga_ends: true, ..request });
+        let request = Request { until_saga_ends: true, ..publication(post, author, &cipher) };
+        let cluster = &cluster;
         async move {
             sleep(ROUNDING * u32::try_from(n).unwrap()).await;
             answer(cluster, &request).await

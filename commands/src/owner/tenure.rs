@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -95,6 +95,8 @@ pub(super) struct Tenure {
     receipts: FuturesOrdered<journal::Receipt>,
     held: VecDeque<Held>,
     look: Option<Look>,
+    /// When it was known for the last time that nobody else had written.
+    alone_at: Instant,
     driver: Driver,
     /// In order, so that a lost tenure lets go of them in the same order every time.
     waiters: BTreeMap<SagaId, Vec<Waiter>>,
@@ -125,6 +127,7 @@ impl Tenure {
             receipts: FuturesOrdered::new(),
             held: VecDeque::new(),
             look: None,
+            alone_at: Instant::now(),
             driver,
             waiters: BTreeMap::new(),
             rules: options.rules,
@@ -170,6 +173,7 @@ impl Tenure {
                     }
                     Ok(())
                 }
+                () = sleep_until(self.alone_at + limits::LOOK_INTERVAL), if self.look.is_none() => Ok(()),
             };
             if let Err(end) = stepped {
                 return end;
@@ -272,12 +276,12 @@ impl Tenure {
         self.held.push_back(Held { request, answer, reply, decided_at, fence: None, since });
     }
 
-    /// Begins a look at the log's end if an answer waits for one and none is under way.
+    /// Begins a look at the log's end, unless one is under way, if an answer waits for one or nothing was heard for long.
     fn look_if_needed(&mut self, owner: &Owner) {
-        if self.look.is_some() || self.held.back().is_none_or(|held| held.fence.is_some()) {
-            return;
+        let waited_for = self.held.back().is_some_and(|held| held.fence.is_none());
+        if self.look.is_none() && (waited_for || self.alone_at.elapsed() >= limits::LOOK_INTERVAL) {
+            self.begin_look(owner, Duration::ZERO);
         }
-        self.begin_look(owner, Duration::ZERO);
     }
 
     fn begin_look(&mut self, owner: &Owner, after: Duration) {
@@ -300,6 +304,7 @@ impl Tenure {
                 Err(End::Lost(format!("the log ends at {end}, but this owner wrote up to {}", self.next)))
             }
             Ok(end) => {
+                self.alone_at = Instant::now();
                 for held in self.held.iter_mut().take(covers) {
                     held.fence = Some(held.fence.map_or(end, |fence| fence.min(end)));
                 }
@@ -329,6 +334,7 @@ impl Tenure {
                 return Err(End::Lost(error.to_string()));
             }
         }
+        self.alone_at = Instant::now();
         self.meters.landed(sent.since);
         self.tell_sagas(owner, &sent);
         self.release(owner, &sent.request, Answer::Accepted(sent.receipt), sent.reply);
