@@ -3,20 +3,24 @@
 //! In cqrs-es events are applied while they are written, so every handler checks first and writes last: one that wrote
 //! and then refused would leave a state that never happened.
 
+mod block;
 mod claim;
 mod comment;
 mod feed_slots;
 mod follow;
 mod like;
+mod mute;
 mod post;
 mod sessions;
 mod user;
 
+pub use block::{BLOCKS_MAX, Block, BlockCommand};
 pub use claim::{Claim, ClaimCommand};
 pub use comment::{Comment, CommentCommand};
 pub use feed_slots::{FeedSlotCommand, FeedSlots, POSTS_IN_CREATION_MAX};
 pub use follow::{Follow, FollowCommand};
 pub use like::{Like, LikeCommand};
+pub use mute::{MUTES_MAX, Mute, MuteCommand, Muter};
 pub use post::{Post, PostCommand};
 pub use sessions::{AccountAt, REFRESH_GRACE, SESSION_IDLE_MAX, SESSIONS_MAX, SessionCommand, Sessions};
 pub use user::{Account, User, UserCommand};

@@ -76,6 +76,15 @@ pub enum Refusal {
     /// Nobody follows themselves.
     #[error("one cannot follow oneself")]
     SelfFollow,
+    /// Nobody blocks or mutes themselves.
+    #[error("one cannot block or mute oneself")]
+    Oneself,
+    /// The person blocks as many people as may be.
+    #[error("{max} people are blocked already", max = crate::aggregates::BLOCKS_MAX)]
+    TooManyBlocks,
+    /// The person mutes as many people as may be.
+    #[error("{max} people are muted already", max = crate::aggregates::MUTES_MAX)]
+    TooManyMutes,
     /// The address or name belongs to somebody, or is being taken by somebody.
     #[error("taken")]
     Taken,

@@ -1,7 +1,8 @@
 //! Everything that can be asked of the write side.
 
 use crate::aggregates::{
-    ClaimCommand, CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
+    BlockCommand, ClaimCommand, CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand,
+    SessionCommand, UserCommand,
 };
 use crate::process::SagaCommand;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub enum Command {
     Session(SessionCommand),
     /// Of a follow.
     Follow(FollowCommand),
+    /// Of a block.
+    Block(BlockCommand),
+    /// Of a mute.
+    Mute(MuteCommand),
     /// Of a post.
     Post(PostCommand),
     /// Of a comment.
@@ -44,6 +49,8 @@ into_command!(
     User(UserCommand),
     Session(SessionCommand),
     Follow(FollowCommand),
+    Block(BlockCommand),
+    Mute(MuteCommand),
     Post(PostCommand),
     Comment(CommentCommand),
     Like(LikeCommand),

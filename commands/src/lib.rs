@@ -16,9 +16,10 @@ mod state;
 pub mod wire;
 
 pub use aggregates::{
-    Account, AccountAt, Claim, ClaimCommand, Comment, CommentCommand, Fact, FeedSlotCommand, FeedSlots, Follow,
-    FollowCommand, Like, LikeCommand, POSTS_IN_CREATION_MAX, Post, PostCommand, REFRESH_GRACE, SESSION_IDLE_MAX,
-    SESSIONS_MAX, SessionCommand, Sessions, User, UserCommand,
+    Account, AccountAt, BLOCKS_MAX, Block, BlockCommand, Claim, ClaimCommand, Comment, CommentCommand, Fact,
+    FeedSlotCommand, FeedSlots, Follow, FollowCommand, Like, LikeCommand, MUTES_MAX, Mute, MuteCommand, Muter,
+    POSTS_IN_CREATION_MAX, Post, PostCommand, REFRESH_GRACE, SESSION_IDLE_MAX, SESSIONS_MAX, SessionCommand, Sessions,
+    User, UserCommand,
 };
 pub use answer::{Answer, Ended, Receipt, Refusal};
 pub use command::Command;
@@ -26,7 +27,7 @@ pub use nodes::{Link, LinkError, Nodes, Replies};
 pub use owner::{Owner, OwnerOptions, OwnerStatus, Phase, Recovered, limits};
 pub use process::{
     Action, Desk, Effect, EffectFuture, Effects, Next, NoEffects, Order, Outcome, Own, Process, Processes, Saga,
-    SagaCommand, SagaStatus, StepPhase, StepState, step_command_id,
+    SagaCommand, SagaStatus, StepPhase, StepState, Toward, step_command_id,
 };
 pub use request::{Clock, KeyedIds, Request};
 pub use router::{Delivery, LocalOwners, MAILBOX_MAX, Mailbox, REQUEST_DEADLINE_MAX, Router, Transport};

@@ -21,7 +21,7 @@ pub use saga::{Desk, Outcome, Saga, SagaCommand, SagaStatus, StepPhase, StepStat
 use crate::aggregates::{Post, User};
 use crate::answer::Refusal;
 use crate::command::Command;
-use events::{Event, Key, SagaData, SagaEvent, SagaId, Step, WireError};
+use events::{Event, Key, SagaData, SagaEvent, SagaId, Step, UserId, WireError};
 use journal::{Rule, Rules};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +47,12 @@ pub trait Process: Send + Sync + 'static {
 
     /// The key that a saga is on: the one that it mainly changes.
     fn key(&self, data: &Self::Data) -> Key;
+
+    /// Whom it is about besides the person whose key it is on: how the two stand is in [`Own`] when it begins.
+    fn other(&self, data: &Self::Data) -> Option<UserId> {
+        let _ = data;
+        None
+    }
 
     /// What it does to its own key as it begins, in the commit with which it begins; `None` if what it is for was done
     /// before. `with` is what only this commit needs. A refusal is the answer to whoever wanted it to begin.
@@ -92,6 +98,19 @@ pub struct Own {
     pub user: User,
     /// The post, if the key is a post's.
     pub post: Post,
+    /// How the person stands to whom a saga that begins is about.
+    pub toward: Toward,
+}
+
+/// How one person stands to another.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Toward {
+    /// Whether they follow them.
+    pub follows: bool,
+    /// Whether they block them.
+    pub blocks: bool,
+    /// How many people they block in all.
+    pub blocked: usize,
 }
 
 /// What carries a step out.
@@ -119,6 +138,7 @@ trait Kind: Send + Sync {
     fn name(&self) -> &'static str;
     fn steps(&self) -> &'static [Step];
     fn key(&self, data: &SagaData) -> Result<Key, WireError>;
+    fn other(&self, data: &SagaData) -> Option<UserId>;
     fn begin(&self, data: &SagaData, with: &Value, own: &Own) -> Result<Option<Vec<Event>>, Refusal>;
     fn next(&self, saga: &Saga, event: &SagaEvent, own: &Own) -> Vec<Next>;
     fn effects(&self, saga: &Saga, event: &SagaEvent, own: &Own) -> Vec<Event>;
@@ -141,6 +161,10 @@ impl<P: Process> Kind for P {
 
     fn key(&self, data: &SagaData) -> Result<Key, WireError> {
         Ok(Process::key(self, &data.read()?))
+    }
+
+    fn other(&self, data: &SagaData) -> Option<UserId> {
+        data.read().ok().and_then(|data| Process::other(self, &data))
     }
 
     fn begin(&self, data: &SagaData, with: &Value, own: &Own) -> Result<Option<Vec<Event>>, Refusal> {
@@ -220,6 +244,11 @@ impl Processes {
     /// The key that a saga with such data is on. A fault if nobody here can run it.
     pub(crate) fn key(&self, data: &SagaData) -> Result<Key, Refusal> {
         self.of(data)?.key(data).map_err(|error| Refusal::Fault(error.to_string()))
+    }
+
+    /// Whom a saga with such data is about besides the person whose key it is on.
+    pub(crate) fn other(&self, data: &SagaData) -> Option<UserId> {
+        self.named(&data.process)?.other(data)
     }
 
     /// What a saga with such data does as it begins.

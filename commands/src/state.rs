@@ -1,20 +1,23 @@
 //! What the owner of a partition knows: the aggregates, the open sagas and the ids of what was carried out, folded from
 //! the partition's commits and from nothing else.
 
-use crate::aggregates::{AccountAt, Claim, Comment, Fact, FeedSlots, Follow, Like, Post, Sessions, User};
 use crate::aggregates::{
-    CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand,
+    AccountAt, Block, Claim, Comment, Fact, FeedSlots, Follow, Like, Mute, Muter, Post, Sessions, User,
+};
+use crate::aggregates::{
+    BlockCommand, CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand,
+    SessionCommand, UserCommand,
 };
 use crate::answer::{Ended, Receipt, Refusal};
 use crate::command::Command;
-use crate::process::{Desk, Own, Processes, Saga, SagaCommand, SagaStatus};
+use crate::process::{Desk, Own, Processes, Saga, SagaCommand, SagaStatus, Toward};
 use crate::remembered::{CameOut, Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use events::{
-    ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent, PostEvent,
-    PostId, Retention, SagaId, SessionEvent, Timestamp, UserEvent, UserId,
+    BlockEvent, ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent,
+    MuteEvent, PostEvent, PostId, Retention, SagaData, SagaId, SessionEvent, Timestamp, UserEvent, UserId,
 };
 use futures::FutureExt;
 use journal::{Position, Rule, Rules};
@@ -43,6 +46,8 @@ pub struct State {
     users: Store<UserId, User>,
     sessions: Store<UserId, Sessions>,
     follows: Store<(UserId, UserId), Follow>,
+    blocks: Counted<Block>,
+    mutes: Counted<Mute>,
     posts: Store<PostId, Post>,
     comments: Store<(PostId, CommentId), Comment>,
     likes: Store<(PostId, UserId), Like>,
@@ -128,6 +133,38 @@ impl<K: Eq + Hash + Copy, A: Aggregate<Error = Refusal> + Clone + PartialEq> Sto
     }
 }
 
+/// What people have to do with others, and for each of them with how many.
+struct Counted<A> {
+    pairs: Store<(UserId, UserId), A>,
+    counts: HashMap<UserId, usize>,
+}
+
+impl<A> Default for Counted<A> {
+    fn default() -> Self {
+        Self { pairs: Store::default(), counts: HashMap::new() }
+    }
+}
+
+impl<A: Aggregate<Error = Refusal> + Clone + PartialEq> Counted<A> {
+    fn of(&self, user: UserId) -> usize {
+        self.counts.get(&user).copied().unwrap_or_default()
+    }
+
+    fn apply<E: Clone>(&mut self, (user, other): (UserId, UserId), event: &E, receipt: Receipt)
+    where
+        A: Aggregate<Event = Fact<E>>,
+    {
+        let before = self.pairs.0.len();
+        self.pairs.apply((user, other), event, receipt);
+        let count = self.of(user) + self.pairs.0.len() - before;
+        if count == 0 {
+            self.counts.remove(&user);
+        } else {
+            self.counts.insert(user, count);
+        }
+    }
+}
+
 impl State {
     /// The same by these rules. All of them, outside tests.
     #[must_use]
@@ -183,6 +220,16 @@ impl State {
         }
     }
 
+    /// How the person of a key stands to whom a saga with such data is about.
+    fn toward(&self, key: &Key, data: &SagaData, processes: &Processes) -> Toward {
+        let (Key::User(user), Some(other)) = (*key, processes.other(data)) else { return Toward::default() };
+        Toward {
+            follows: self.follows.get((user, other)) == Follow::Following,
+            blocks: self.blocks.pairs.get((user, other)) == Block::Blocking,
+            blocked: self.blocks.of(user),
+        }
+    }
+
     /// The version of a claim, if the key is one.
     pub(crate) fn claim_version(&self, key: &Key) -> Option<u64> {
         claim_of(key).map(|claim| self.claims.get(claim).version())
@@ -205,10 +252,14 @@ impl State {
         }
         let decided = catch_unwind(AssertUnwindSafe(|| self.decide_command(request, processes)));
         match decided {
-            Ok(Ok(events)) if events.is_empty() => match self.unchanged_since(&request.key, &request.command) {
-                Some(receipt) => Decision::Unchanged(Receipt { version: self.claim_version(&request.key), ..receipt }),
-                None => Decision::Refused(Refusal::Fault("it changes nothing that is there".to_owned())),
-            },
+            Ok(Ok(events)) if events.is_empty() => {
+                match self.unchanged_since(&request.key, &request.command, processes) {
+                    Some(receipt) => {
+                        Decision::Unchanged(Receipt { version: self.claim_version(&request.key), ..receipt })
+                    }
+                    None => Decision::Refused(Refusal::Fault("it changes nothing that is there".to_owned())),
+                }
+            }
             Ok(Ok(events)) => Decision::Happens(events),
             Ok(Err(refusal)) => Decision::Refused(refusal),
             Err(panic) => Decision::Refused(Refusal::Fault(panic_text(panic.as_ref()))),
@@ -244,6 +295,11 @@ impl State {
             (Command::Follow(command), Key::User(user)) => {
                 self.follows.decide(follow_of(&command), command, &self.users.get(user))
             }
+            (Command::Block(command), Key::User(_)) => self.blocks.pairs.decide(block_of(&command), command, &()),
+            (Command::Mute(command), Key::User(user)) => {
+                let muter = Muter { account: self.users.get(user), mutes: self.mutes.of(user) };
+                self.mutes.pairs.decide(mute_of(&command), command, &muter)
+            }
             (Command::Post(command), Key::Post(post)) => self.posts.decide(post, command, &()),
             (Command::Comment(command), Key::Post(post)) => {
                 self.comments.decide(comment_of(&command), command, &self.posts.get(post))
@@ -277,9 +333,10 @@ impl State {
         if data.is_some_and(|data| processes.key(data).is_ok_and(|own| own != *key)) {
             return Err(Refusal::Fault(format!("saga {id} is not on {key}")));
         }
-        let desk = Desk { processes: processes.clone(), own: self.own(key), now };
+        let mut desk = Desk { processes: processes.clone(), own: self.own(key), now };
         let mut begins = match &command {
             SagaCommand::Start { data, with, .. } if self.saga(id).is_none() && self.commands.saga(id).is_none() => {
+                desk.own.toward = self.toward(key, data, processes);
                 match processes.begin(data, with, &desk.own)? {
                     Some(begins) => begins,
                     None => return Ok(Vec::new()),
@@ -302,11 +359,16 @@ impl State {
         Ok(all)
     }
 
-    fn unchanged_since(&self, key: &Key, command: &Command) -> Option<Receipt> {
+    fn unchanged_since(&self, key: &Key, command: &Command, processes: &Processes) -> Option<Receipt> {
         match (command, key) {
             (Command::User(_), Key::User(user)) => self.users.changed(*user),
             (Command::Session(_), Key::User(user)) => self.sessions.changed(*user),
-            (Command::Follow(command), _) => self.follows.changed(follow_of(command)),
+            (Command::Follow(command), _) => {
+                let (follower, _) = follow_of(command);
+                self.follows.changed(follow_of(command)).or_else(|| self.users.changed(follower))
+            }
+            (Command::Block(command), _) => self.blocks.pairs.changed(block_of(command)),
+            (Command::Mute(command), _) => self.mutes.pairs.changed(mute_of(command)),
             (Command::Post(_), Key::Post(post)) => self.posts.changed(*post),
             (Command::Comment(command), _) => self.comments.changed(comment_of(command)),
             (Command::Like(command), _) => self.likes.changed(like_of(command)),
@@ -317,7 +379,13 @@ impl State {
             (Command::Saga(command), key) => {
                 let id = saga_of(command);
                 let came_out = || self.commands.saga(id).map(|came_out| came_out.last);
-                self.sagas.changed(id).or_else(came_out).or_else(|| self.key_changed(key))
+                let block = || match (command, key) {
+                    (SagaCommand::Start { data, .. }, Key::User(user)) => {
+                        self.blocks.pairs.changed((*user, processes.other(data)?))
+                    }
+                    _ => None,
+                };
+                self.sagas.changed(id).or_else(came_out).or_else(block).or_else(|| self.key_changed(key))
             }
             _ => None,
         }
@@ -387,6 +455,8 @@ impl State {
             }
             Event::Session(event) => self.sessions.apply(session_in(event), event, receipt),
             Event::Follow(event) => self.follows.apply(follow_in(event), event, receipt),
+            Event::Block(event) => self.blocks.apply(block_in(event), event, receipt),
+            Event::Mute(event) => self.mutes.apply(mute_in(event), event, receipt),
             Event::Post(event) => self.posts.apply(post_in(event), event, receipt),
             Event::Comment(event) => self.comments.apply(comment_in(event), event, receipt),
             Event::Like(event) => self.likes.apply(like_in(event), event, receipt),
@@ -428,6 +498,8 @@ fn key_of(command: &Command) -> Option<Key> {
             | SessionCommand::CloseAll { user, .. },
         ) => Some(Key::User(*user)),
         Command::Follow(command) => Some(Key::User(follow_of(command).0)),
+        Command::Block(command) => Some(Key::User(block_of(command).0)),
+        Command::Mute(command) => Some(Key::User(mute_of(command).0)),
         Command::Post(
             PostCommand::Publish { post, .. } | PostCommand::Edit { post, .. } | PostCommand::Delete { post, .. },
         ) => Some(Key::Post(*post)),
@@ -446,9 +518,19 @@ fn key_of(command: &Command) -> Option<Key> {
 
 fn follow_of(command: &FollowCommand) -> (UserId, UserId) {
     match command {
-        FollowCommand::Start { follower, followee } | FollowCommand::End { follower, followee } => {
-            (*follower, *followee)
-        }
+        FollowCommand::Start { follower, followee }
+        | FollowCommand::End { follower, followee }
+        | FollowCommand::Sever { follower, followee } => (*follower, *followee),
+    }
+}
+
+fn block_of(BlockCommand::End { user, target }: &BlockCommand) -> (UserId, UserId) {
+    (*user, *target)
+}
+
+fn mute_of(command: &MuteCommand) -> (UserId, UserId) {
+    match command {
+        MuteCommand::Start { user, target } | MuteCommand::End { user, target } => (*user, *target),
     }
 }
 
@@ -503,6 +585,20 @@ fn follow_in(event: &FollowEvent) -> (UserId, UserId) {
     match event {
         FollowEvent::Started(e) => (e.follower, e.followee),
         FollowEvent::Ended(e) => (e.follower, e.followee),
+    }
+}
+
+fn block_in(event: &BlockEvent) -> (UserId, UserId) {
+    match event {
+        BlockEvent::Started(e) => (e.user, e.target),
+        BlockEvent::Ended(e) => (e.user, e.target),
+    }
+}
+
+fn mute_in(event: &MuteEvent) -> (UserId, UserId) {
+    match event {
+        MuteEvent::Started(e) => (e.user, e.target),
+        MuteEvent::Ended(e) => (e.user, e.target),
     }
 }
 

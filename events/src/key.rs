@@ -9,7 +9,7 @@ use std::str::FromStr;
 /// Its text form is the record's key in the log and is stable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Key {
-    /// A user with sessions, outgoing follows and the sagas of the account.
+    /// A user with sessions, outgoing follows, blocks and mutes, and the sagas of the account.
     User(UserId),
     /// A post with its comments and likes.
     Post(PostId),

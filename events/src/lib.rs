@@ -6,6 +6,7 @@
 //! Invariants: a released shape of an event never changes (a new version and an upcast come instead, see [`wire`]);
 //! what a person typed or is known by appears only inside [`Sealed`].
 
+mod block;
 mod claim;
 mod comment;
 mod commit;
@@ -16,6 +17,7 @@ mod ids;
 mod key;
 mod keyring;
 mod like;
+mod mute;
 mod parsed;
 mod post;
 mod saga;
@@ -27,6 +29,7 @@ mod timestamp;
 mod user;
 pub mod wire;
 
+pub use block::{BlockEnded, BlockEvent, BlockStarted};
 pub use claim::{ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved};
 pub use comment::{CommentAdded, CommentDeleted, CommentEvent};
 pub use commit::{Commit, Retention};
@@ -37,6 +40,7 @@ pub use ids::{CommandId, CommentId, Incarnation, KeyId, PostId, SagaId, SessionI
 pub use key::{Key, KeyError};
 pub use keyring::{ACCESS_TOKEN_LIFE, Keyring, KeyringError, KeyringFuture, STALENESS_MAX, Secrets};
 pub use like::{LikeAdded, LikeEvent, LikeRemoved};
+pub use mute::{MuteEnded, MuteEvent, MuteStarted};
 pub use post::{PostDeleted, PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostEvent, PostPublished};
 pub use saga::{
     SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaData,

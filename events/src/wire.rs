@@ -5,14 +5,14 @@
 //! deployed before writers.
 
 use crate::{
-    BioChanged, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved, CommentAdded, CommentDeleted, CommentEvent,
-    EmailChanged, FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowEvent,
-    FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, PasswordChanged, PostDeleted, PostDraftDropped,
-    PostDraftPublished, PostDrafted, PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated,
-    SagaCompensating, SagaCompensationFailed, SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered,
-    SagaStarted, SessionClosed, SessionEvent, SessionOpened, SessionRefreshed, StepAdvanced, StepCompleted,
-    StepRefused, StepRequested, StepRetried, StepUndone, UserCreated, UserDisabled, UserEvent, UserKeyDestroyed,
-    UsernameChanged,
+    BioChanged, BlockEnded, BlockEvent, BlockStarted, ClaimConfirmed, ClaimEvent, ClaimReleased, ClaimReserved,
+    CommentAdded, CommentDeleted, CommentEvent, EmailChanged, FeedSlotCommitted, FeedSlotEvent, FeedSlotReleased,
+    FeedSlotReserved, FollowEnded, FollowEvent, FollowStarted, KeyId, LikeAdded, LikeEvent, LikeRemoved, MuteEnded,
+    MuteEvent, MuteStarted, PasswordChanged, PostDeleted, PostDraftDropped, PostDraftPublished, PostDrafted,
+    PostEdited, PostEvent, PostPublished, RoleChanged, SagaCompensated, SagaCompensating, SagaCompensationFailed,
+    SagaCompensationOrdered, SagaCompleted, SagaEvent, SagaRetryOrdered, SagaStarted, SessionClosed, SessionEvent,
+    SessionOpened, SessionRefreshed, StepAdvanced, StepCompleted, StepRefused, StepRequested, StepRetried, StepUndone,
+    UserCreated, UserDisabled, UserEvent, UserKeyDestroyed, UsernameChanged,
 };
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeStruct;
@@ -98,6 +98,10 @@ event_types! {
     "session.closed" 1 => Session SessionEvent Closed SessionClosed;
     "follow.started" 1 => Follow FollowEvent Started FollowStarted;
     "follow.ended" 1 => Follow FollowEvent Ended FollowEnded;
+    "block.started" 1 => Block BlockEvent Started BlockStarted;
+    "block.ended" 1 => Block BlockEvent Ended BlockEnded;
+    "mute.started" 1 => Mute MuteEvent Started MuteStarted;
+    "mute.ended" 1 => Mute MuteEvent Ended MuteEnded;
     "post.published" 2 => Post PostEvent Published PostPublished;
     "post.drafted" 1 => Post PostEvent Drafted PostDrafted;
     "post.draft_published" 1 => Post PostEvent DraftPublished PostDraftPublished;
@@ -143,6 +147,8 @@ groups! {
     User UserEvent;
     Session SessionEvent;
     Follow FollowEvent;
+    Block BlockEvent;
+    Mute MuteEvent;
     Post PostEvent;
     Comment CommentEvent;
     Like LikeEvent;
@@ -174,6 +180,10 @@ pub enum Event {
     Session(SessionEvent),
     /// To a follow.
     Follow(FollowEvent),
+    /// To a block.
+    Block(BlockEvent),
+    /// To a mute.
+    Mute(MuteEvent),
     /// To a post.
     Post(PostEvent),
     /// To a comment.
@@ -205,6 +215,8 @@ impl Event {
             Self::User(UserEvent::RoleChanged(_) | UserEvent::Disabled(_) | UserEvent::KeyDestroyed(_))
             | Self::Session(SessionEvent::Refreshed(_) | SessionEvent::Closed(_))
             | Self::Follow(_)
+            | Self::Block(_)
+            | Self::Mute(_)
             | Self::Post(PostEvent::DraftPublished(_) | PostEvent::DraftDropped(_) | PostEvent::Deleted(_))
             | Self::Comment(CommentEvent::Deleted(_))
             | Self::Like(_)

@@ -3,6 +3,7 @@
 //! Pure functions over the saga as it stands in the log. Sending, retrying, timing and undoing in reverse order is the
 //! same for all of them and is the owner's (`commands`). A new saga is a file here and a line in [`processes`].
 
+pub mod block;
 pub mod deletion;
 pub mod post_creation;
 pub mod registration;
@@ -21,5 +22,6 @@ pub fn processes(stragglers: Duration) -> Processes {
         .with(registration::Registration)
         .with(post_creation::PostCreation)
         .with(rename::Rename)
+        .with(block::UserBlock)
         .with(deletion::Deletion { stragglers })
 }

@@ -38,6 +38,13 @@ pub enum FollowCommand {
         /// Whom.
         followee: UserId,
     },
+    /// The one who is followed blocks the other. Of a follow that is not there it changes nothing.
+    Sever {
+        /// Who.
+        follower: UserId,
+        /// Whom.
+        followee: UserId,
+    },
 }
 
 impl Aggregate for Follow {
@@ -58,7 +65,8 @@ impl Aggregate for Follow {
             }
             // Also by who is being deleted: their follows are ended one by one.
             FollowCommand::End { .. } if *self == Self::Not => Err(Refusal::NotFound),
-            FollowCommand::End { follower, followee } => {
+            FollowCommand::Sever { .. } if *self == Self::Not => Ok(()),
+            FollowCommand::End { follower, followee } | FollowCommand::Sever { follower, followee } => {
                 sink.write(Fact(FollowEnded { follower, followee }.into()), self).await;
                 Ok(())
             }
@@ -116,6 +124,16 @@ mod tests {
         let end = FollowCommand::End { follower: user(1), followee: user(2) };
         framework().given(vec![started()]).when(end).then_expect_events(vec![ended()]);
         framework().given_no_previous_events().when(start()).then_expect_error(Refusal::NotFound);
+    }
+
+    #[test]
+    fn a_follow_is_severed_if_it_is_there_also_of_who_is_being_deleted() {
+        let sever = || FollowCommand::Sever { follower: user(1), followee: user(2) };
+        let disabled = || TestFramework::<Follow>::with(User::Disabled(account()));
+        framework().given(vec![started()]).when(sever()).then_expect_events(vec![ended()]);
+        disabled().given(vec![started()]).when(sever()).then_expect_events(vec![ended()]);
+        framework().given_no_previous_events().when(sever()).then_expect_events(vec![]);
+        framework().given(vec![started(), ended()]).when(start()).then_expect_events(vec![started()]);
     }
 
     #[test]
