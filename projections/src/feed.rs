@@ -16,6 +16,7 @@ mod tests;
 use crate::checkpoint::Checkpoint;
 use crate::dated::Dated;
 use crate::gone::gone;
+use crate::hidden::Hidden;
 use crate::listing::{Listing, Page, Place};
 use crate::opener::Opener;
 use crate::read_model::{ApplyError, Batch, ReadModel};
@@ -41,10 +42,10 @@ impl Feed {
     }
 
     /// The published posts of `user` and of whom they follow, and the drafts of `user`, newest first by (created_at, id);
-    /// a draft's time is that of its slot. Each post is there once.
-    pub fn latest(&self, user: UserId, page: Page) -> Listing<PostId> {
+    /// a draft's time is that of its slot. Each post is there once, and none of whoever is hidden from the feed.
+    pub fn latest(&self, user: UserId, page: Page, hidden: &Hidden) -> Listing<PostId> {
         let data = self.store.read();
-        Listing::of(page, data.merged(user, page.after), |(_, id)| Some(PostId(id)))
+        Listing::of(page, data.merged(user, page.after, hidden), |(_, id)| Some(PostId(id)))
     }
 
     /// How many posts in creation hold a slot of `user`'s feed.
@@ -148,7 +149,13 @@ impl Change {
             Event::FeedSlot(FeedSlotEvent::Committed(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
             Event::FeedSlot(FeedSlotEvent::Released(e)) => Some(Self::Vacated { user: e.user, post: e.post }),
             Event::User(event) => gone(event).map(|user| Self::Gone { user }),
-            Event::Session(_) | Event::Comment(_) | Event::Like(_) | Event::Claim(_) | Event::Saga(_) => None,
+            Event::Session(_)
+            | Event::Block(_)
+            | Event::Mute(_)
+            | Event::Comment(_)
+            | Event::Like(_)
+            | Event::Claim(_)
+            | Event::Saga(_) => None,
         })
     }
 
@@ -240,8 +247,9 @@ impl Data {
     }
 
     /// The heap holds the newest place of each source that was not taken yet.
-    fn merged(&self, user: UserId, after: Option<Place>) -> impl Iterator<Item = Place> {
-        let followees = self.followees.get(&user).into_iter().flatten().copied().filter(move |author| *author != user);
+    fn merged(&self, user: UserId, after: Option<Place>, hidden: &Hidden) -> impl Iterator<Item = Place> {
+        let is_seen = |author: &UserId| *author != user && !hidden.hides_in_feed(*author);
+        let followees = self.followees.get(&user).into_iter().flatten().copied().filter(is_seen);
         let own = self.posts.get(&user);
         let is_published = move |place: &Place| own.is_some_and(|own| own.contains(place.1));
         let posts = std::iter::once(user).chain(followees).filter_map(|author| self.posts.get(&author));

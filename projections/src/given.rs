@@ -1,6 +1,7 @@
 //! What the tests of the read models tell them: commits, one by one, in any interleaving of keys.
 
 use crate::checkpoint::Checkpoint;
+use crate::hidden::Hidden;
 use crate::log::{MemoryKeys, key_of};
 use crate::opener::Opener;
 use crate::read_model::{Batch, Entry, ReadModel};
@@ -8,6 +9,7 @@ use events::{CommandId, Commit, Event, Incarnation, Key, Retention, Sealable, Se
 use futures::FutureExt;
 use journal::{Partition, Position};
 use std::ops::Deref;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A read model, the keys that open what it is told, and on whose behalf things happen.
@@ -66,4 +68,10 @@ pub(crate) fn user(n: u128) -> UserId {
 
 pub(crate) fn seal<T: Sealable>(owner: UserId, value: &T) -> Sealed<T> {
     Sealed::seal(value, &key_of(owner))
+}
+
+/// From whom one is apart, and whom one mutes.
+pub(crate) fn hidden(apart: &[UserId], muted: &[UserId]) -> Hidden {
+    let set = |users: &[UserId]| Some(Arc::new(users.iter().copied().collect()));
+    Hidden { apart: set(apart), muted: set(muted) }
 }

@@ -14,6 +14,7 @@ pub mod feed;
 #[cfg(test)]
 mod given;
 mod gone;
+mod hidden;
 mod listing;
 // One such log for these tests and the property tests.
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub mod users;
 pub use board::{Health, Progress, RunnerState};
 pub use checkpoint::{Checkpoint, Parked};
 pub use feed::Feed;
+pub use hidden::Hidden;
 pub use listing::{Listing, Page, Place};
 pub use opener::Opener;
 pub use posts::Posts;

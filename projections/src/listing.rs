@@ -6,6 +6,9 @@ use uuid::Uuid;
 /// Where an item stands in a list: its time, and its id among those of the same time.
 pub type Place = (Timestamp, Uuid);
 
+/// Places without an item that are passed over for one page: what is hidden from one reader may be most of a long list.
+const PASSED_OVER_MAX: usize = 10_000;
+
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Page {
@@ -18,28 +21,41 @@ pub struct Page {
 /// A page of a list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listing<T> {
-    /// The items, in the order of the list.
+    /// The items, in the order of the list: as many as asked for, unless the list ends before or most of it is hidden.
     pub items: Vec<T>,
     /// Where the next page goes on; `None` exactly at the end.
     pub next: Option<Place>,
 }
 
 impl<T> Listing<T> {
-    /// The first items of `places`, which begin after `page.after`. Places without an item do not count.
+    /// The first items of `places`, which begin after `page.after`. Places without an item do not count; after very many
+    /// of them the page ends and the next one goes on behind them.
     pub(crate) fn of(
         page: Page,
         places: impl Iterator<Item = Place>,
         mut item: impl FnMut(Place) -> Option<T>,
     ) -> Self {
-        Self::of_items(page, places.filter_map(|place| item(place).map(|item| (place, item))))
+        Self::of_rows(page, places.map(|place| (place, item(place))))
     }
 
     /// The first of `items`, which begin after `page.after`.
     pub(crate) fn of_items(page: Page, items: impl Iterator<Item = (Place, T)>) -> Self {
+        Self::of_rows(page, items.map(|(place, item)| (place, Some(item))))
+    }
+
+    fn of_rows(page: Page, rows: impl Iterator<Item = (Place, Option<T>)>) -> Self {
         let limit = page.limit.max(1);
         let mut listing = Self { items: Vec::new(), next: None };
-        let mut last = None;
-        for (place, item) in items {
+        let (mut last, mut passed_over) = (None, 0);
+        for (place, item) in rows {
+            let Some(item) = item else {
+                passed_over += 1;
+                if passed_over < PASSED_OVER_MAX {
+                    continue;
+                }
+                listing.next = Some(place);
+                break;
+            };
             if listing.items.len() == limit {
                 listing.next = last;
                 break;
@@ -54,5 +70,30 @@ impl<T> Listing<T> {
 impl<T> Default for Listing<T> {
     fn default() -> Self {
         Self { items: Vec::new(), next: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(from: usize) -> impl Iterator<Item = Place> {
+        (from..3 * PASSED_OVER_MAX).map(|n| (Timestamp(0), Uuid::from_u128(n as u128)))
+    }
+
+    #[test]
+    fn a_page_ends_where_too_much_is_hidden_and_the_next_one_goes_on_there() {
+        let (mut page, mut found, mut pages) = (Page { limit: 2, after: None }, Vec::new(), 0);
+        loop {
+            let from = page.after.map_or(0, |(_, id)| usize::try_from(id.as_u128()).unwrap() + 1);
+            let is_last = |n: u128| n == 3 * PASSED_OVER_MAX as u128 - 1;
+            let listing = Listing::of(page, places(from), |(_, id)| is_last(id.as_u128()).then_some(id));
+            found.extend(listing.items);
+            (page.after, pages) = (listing.next, pages + 1);
+            if listing.next.is_none() {
+                break;
+            }
+        }
+        assert_eq!((found.len(), pages), (1, 3));
     }
 }

@@ -16,6 +16,7 @@ mod versions;
 
 use crate::checkpoint::Checkpoint;
 use crate::dated;
+use crate::hidden::Hidden;
 use crate::listing::{Listing, Page, Place};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
@@ -128,20 +129,21 @@ impl Posts {
         posts.iter().filter_map(|post| threads.seen(*post, viewer).and_then(|thread| shown(*post, thread))).collect()
     }
 
-    /// Everybody's posts, or those of one author, newest first by (created_at, id).
-    pub fn latest(&self, author: Option<UserId>, page: Page) -> Listing<Post> {
+    /// Everybody's posts, or those of one author, newest first by (created_at, id), but for those of whoever is hidden.
+    pub fn latest(&self, author: Option<UserId>, page: Page, hidden: &Hidden) -> Listing<Post> {
         let threads = self.store.read();
         let order = match author {
             None => Some(&threads.orders.latest),
+            Some(author) if hidden.hides(author) => None,
             Some(author) => threads.orders.by_author.get(&author),
         };
-        order.map(|order| listed(&threads, order, page)).unwrap_or_default()
+        order.map(|order| listed(&threads, order, page, hidden)).unwrap_or_default()
     }
 
-    /// The posts with a hashtag, which must be folded, newest first by (created_at, id).
-    pub fn tagged(&self, tag: &str, page: Page) -> Listing<Post> {
+    /// The posts with a hashtag, which must be folded, newest first by (created_at, id), but for those of whoever is hidden.
+    pub fn tagged(&self, tag: &str, page: Page, hidden: &Hidden) -> Listing<Post> {
         let threads = self.store.read();
-        threads.orders.by_tag.get(tag).map(|order| listed(&threads, order, page)).unwrap_or_default()
+        threads.orders.by_tag.get(tag).map(|order| listed(&threads, order, page, hidden)).unwrap_or_default()
     }
 
     /// The newest [`VERSIONS_KEPT_MAX`] versions of a post, newest first; a place is (created_at, number). Empty if there is
@@ -169,11 +171,15 @@ impl Posts {
         self.store.read().orders.by_author.get(&author).map_or(0, |order| order.len())
     }
 
-    /// What was said under a post, oldest first by (created_at, id). Empty if there is no such post.
-    pub fn comments(&self, post: PostId, page: Page) -> Listing<Comment> {
+    /// What was said under a post, oldest first by (created_at, id), but for what those said who are hidden. Empty if
+    /// there is no such post.
+    pub fn comments(&self, post: PostId, page: Page, hidden: &Hidden) -> Listing<Comment> {
         let threads = self.store.read();
         let list = |thread: &Thread| {
-            let item = |(_, id): Place| thread.comments.get(id).map(|comment| said(post, CommentId(id), comment));
+            let item = |(_, id): Place| {
+                let comment = thread.comments.get(id).filter(|(_, remark)| !hidden.hides(remark.author))?;
+                Some(said(post, CommentId(id), comment))
+            };
             Listing::of(page, thread.comments.oldest(page.after), item)
         };
         threads.get(post).map(list).unwrap_or_default()
@@ -185,10 +191,13 @@ impl Posts {
         threads.get(post)?.comments.get(comment.0).map(|row| said(post, comment, row))
     }
 
-    /// Who likes a post, newest first by (created_at, user). Empty if there is no such post.
-    pub fn likes(&self, post: PostId, page: Page) -> Listing<Like> {
+    /// Who likes a post, newest first by (created_at, user), but for those who are hidden. Empty if there is no such post.
+    pub fn likes(&self, post: PostId, page: Page, hidden: &Hidden) -> Listing<Like> {
         let threads = self.store.read();
-        let item = |(created_at, id)| Some(Like { post, user: UserId(id), created_at });
+        let item = |(created_at, id)| {
+            let user = UserId(id);
+            (!hidden.hides(user)).then_some(Like { post, user, created_at })
+        };
         threads.get(post).map(|thread| Listing::of(page, thread.likes.newest(page.after), item)).unwrap_or_default()
     }
 
@@ -218,8 +227,11 @@ impl Posts {
     }
 }
 
-fn listed(threads: &Threads, order: &BTreeSet<Place>, page: Page) -> Listing<Post> {
-    let item = |(_, id): Place| threads.get(PostId(id)).and_then(|thread| shown(PostId(id), thread));
+fn listed(threads: &Threads, order: &BTreeSet<Place>, page: Page, hidden: &Hidden) -> Listing<Post> {
+    let item = |(_, id): Place| {
+        let thread = threads.get(PostId(id)).filter(|thread| !hidden.hides(thread.author))?;
+        shown(PostId(id), thread)
+    };
     Listing::of(page, dated::newest(order, page.after), item)
 }
 

@@ -146,6 +146,8 @@ impl Sagas {
             Event::User(_)
             | Event::Session(_)
             | Event::Follow(_)
+            | Event::Block(_)
+            | Event::Mute(_)
             | Event::Post(_)
             | Event::Comment(_)
             | Event::Like(_)

@@ -183,6 +183,8 @@ impl Change {
             Event::User(UserEvent::KeyDestroyed(e)) => Some(Self::Unreadable { user: e.user }),
             Event::User(_)
             | Event::Follow(_)
+            | Event::Block(_)
+            | Event::Mute(_)
             | Event::Post(_)
             | Event::Comment(_)
             | Event::Like(_)

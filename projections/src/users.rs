@@ -1,20 +1,24 @@
-//! Who has an account, who they are, how they sign in, and who follows whom.
+//! Who has an account, who they are, how they sign in, and who follows, blocks and mutes whom.
 //!
 //! An account that is not here (not yet seen, disabled, or unreadable since its key was destroyed) is in no list and no
 //! count, so at every moment a list has exactly as many entries as its count says. A follow may be seen before the account that it
 //! is of: it counts from the moment at which the account appears.
 
+mod barriers;
 mod directory;
 mod holders;
 #[cfg(test)]
 mod tests;
 
 use crate::checkpoint::Checkpoint;
+use crate::dated::Dated;
+use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
 use crate::read_model::{ApplyError, Batch, ReadModel};
 use crate::store::Store;
 use crate::text::Text;
-use directory::{Account, Change, Directory};
+use barriers::Barriers;
+use directory::{Account, Change, Directory, Node};
 use events::{Claimed, Digest, PasswordHash, Role, Timestamp, UserId};
 use journal::Partition;
 
@@ -74,9 +78,15 @@ pub struct Relation {
     pub following: bool,
     /// Whether the other follows the viewer.
     pub followed_by: bool,
+    /// Whether the viewer blocks the other.
+    pub blocking: bool,
+    /// Whether the other blocks the viewer.
+    pub blocked_by: bool,
+    /// Whether the viewer mutes the other.
+    pub muting: bool,
 }
 
-/// An entry of a list of followers or followed ones.
+/// An entry of a list of those who follow somebody, or are followed, blocked or muted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Follow {
     /// Whom the list names.
@@ -101,12 +111,21 @@ pub struct Related {
     pub followers: Vec<UserId>,
     /// Whom they follow.
     pub following: Vec<UserId>,
+    /// Who blocks them.
+    pub blocked_by: Vec<UserId>,
+    /// Whom they block.
+    pub blocking: Vec<UserId>,
+    /// Who mutes them.
+    pub muted_by: Vec<UserId>,
+    /// Whom they mute.
+    pub muting: Vec<UserId>,
 }
 
 impl Related {
     /// Whether there is nobody.
     pub fn is_empty(&self) -> bool {
-        self.followers.is_empty() && self.following.is_empty()
+        let Self { followers, following, blocked_by, blocking, muted_by, muting } = self;
+        [followers, following, blocked_by, blocking, muted_by, muting].iter().all(|people| people.is_empty())
     }
 }
 
@@ -174,31 +193,80 @@ impl Users {
         self.store.read().account(user).map_or(Role::User, |(_, account)| account.role)
     }
 
-    /// How `viewer` and `other` stand to each other.
+    /// How `viewer` and `other` stand to each other. Of two of whom one blocks the other neither follows: a follow that is
+    /// still there is about to be severed.
     pub fn relation(&self, viewer: UserId, other: UserId) -> Relation {
         let directory = self.store.read();
-        Relation { following: directory.follows(viewer, other), followed_by: directory.follows(other, viewer) }
+        let (blocks, mutes) = (&directory.barriers.blocks, &directory.barriers.mutes);
+        let (blocking, blocked_by) = (blocks.holds(viewer, other), blocks.holds(other, viewer));
+        let follows = |one, two| !blocking && !blocked_by && directory.follows(one, two);
+        Relation {
+            following: follows(viewer, other),
+            followed_by: follows(other, viewer),
+            blocking,
+            blocked_by,
+            muting: mutes.holds(viewer, other),
+        }
     }
 
-    /// Who follows `user`, newest first by (created_at, follower). Empty if there is no such account.
-    pub fn followers(&self, user: UserId, page: Page) -> Listing<Follow> {
+    /// Whom `viewer` does not see, now.
+    pub fn hidden_from(&self, viewer: UserId) -> Hidden {
+        self.store.read().barriers.hidden_from(viewer)
+    }
+
+    /// Who follows `user`, newest first by (created_at, follower), but for those who are hidden. Empty if there is no such
+    /// account.
+    pub fn followers(&self, user: UserId, page: Page, hidden: &Hidden) -> Listing<Follow> {
+        self.list(user, page, hidden, |_, node| Some(&node.followers.users))
+    }
+
+    /// Whom `user` follows, newest first by (created_at, followed user), but for those who are hidden. Empty if there is no
+    /// such account.
+    pub fn following(&self, user: UserId, page: Page, hidden: &Hidden) -> Listing<Follow> {
+        self.list(user, page, hidden, |_, node| Some(&node.following.users))
+    }
+
+    /// Whom `user` blocks, newest first by (created_at, blocked user). Empty if there is no such account.
+    pub fn blocks(&self, user: UserId, page: Page) -> Listing<Follow> {
+        self.list(user, page, &Hidden::NOBODY, |directory, _| directory.barriers.blocks.made(user))
+    }
+
+    /// Whom `user` mutes, newest first by (created_at, muted user). Empty if there is no such account.
+    pub fn mutes(&self, user: UserId, page: Page) -> Listing<Follow> {
+        self.list(user, page, &Hidden::NOBODY, |directory, _| directory.barriers.mutes.made(user))
+    }
+
+    fn list(
+        &self,
+        user: UserId,
+        page: Page,
+        hidden: &Hidden,
+        people: impl for<'a> FnOnce(&'a Directory, &'a Node) -> Option<&'a Dated<()>>,
+    ) -> Listing<Follow> {
         let directory = self.store.read();
-        directory.account(user).map(|(node, _)| directory.list(&node.followers, page)).unwrap_or_default()
+        let people = directory.account(user).and_then(|(node, _)| people(&directory, node));
+        people.map(|people| directory.list(people, page, hidden)).unwrap_or_default()
     }
 
-    /// Whom `user` follows, newest first by (created_at, followed user). Empty if there is no such account.
-    pub fn following(&self, user: UserId, page: Page) -> Listing<Follow> {
-        let directory = self.store.read();
-        directory.account(user).map(|(node, _)| directory.list(&node.following, page)).unwrap_or_default()
-    }
-
-    /// At most `limit` follows both ways, also of an account that is not here; the followers come first.
+    /// At most `limit` of all that there is between `user` and others, both ways, also of an account that is not here; in
+    /// the order of the fields.
     pub fn related(&self, user: UserId, limit: usize) -> Related {
         let directory = self.store.read();
-        let Some(node) = directory.node(user) else { return Related::default() };
-        let followers = node.followers.some(limit);
-        let following = node.following.some(limit - followers.len());
-        Related { followers, following }
+        let (node, mut left) = (directory.node(user), limit);
+        let mut some = |people: &dyn Fn(usize) -> Vec<UserId>| {
+            let people = people(left);
+            left -= people.len();
+            people
+        };
+        let Barriers { blocks, mutes, .. } = &directory.barriers;
+        Related {
+            followers: some(&|limit| node.map(|node| node.followers.some(limit)).unwrap_or_default()),
+            following: some(&|limit| node.map(|node| node.following.some(limit)).unwrap_or_default()),
+            blocked_by: some(&|limit| blocks.some_received(user, limit)),
+            blocking: some(&|limit| blocks.some_made(user, limit)),
+            muted_by: some(&|limit| mutes.some_received(user, limit)),
+            muting: some(&|limit| mutes.some_made(user, limit)),
+        }
     }
 
     /// What an account claims, also of a disabled one until its key is destroyed; `None` if there was none.

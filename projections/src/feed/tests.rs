@@ -1,7 +1,7 @@
 //! Drafts in the feed of their author, whatever comes first: the slot or the post; and feeds without those who are gone.
 
 use super::*;
-use crate::given::{Given, at, seal, user};
+use crate::given::{Given, at, hidden, seal, user};
 use events::{
     Content, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Key, PostDeleted,
     PostDraftDropped, PostDraftPublished, PostDrafted, PostPublished, SagaId, UserDisabled, UserKeyDestroyed,
@@ -39,7 +39,7 @@ fn commit(feed: &Given<Feed>, n: u128, user: UserId) {
 fn of(feed: &Given<Feed>, user: UserId) -> Vec<(PostId, Option<Timestamp>)> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let Listing { items, next } = feed.latest(user, Page { limit: 1, after });
+        let Listing { items, next } = feed.latest(user, Page { limit: 1, after }, &Hidden::NOBODY);
         all.extend(items.into_iter().map(|post| (post, next.map(|(time, _)| time))));
         if next.is_none() {
             return all;
@@ -149,4 +149,20 @@ fn a_follow_of_whoever_is_gone_leads_to_nothing_until_it_is_ended() {
         on_user(&feed, follower, 9, FollowEnded { follower, followee: user(1) });
     }
     assert!(feed.store.read().followees.is_empty());
+}
+
+#[test]
+fn whoever_is_hidden_is_left_out_and_pages_are_full_all_the_same() {
+    let feed = Given::<Feed>::default();
+    for followee in 2..=4 {
+        on_user(&feed, user(1), 1, FollowStarted { follower: user(1), followee: user(followee) });
+    }
+    for n in 1..=8 {
+        publish(&feed, n, user(n % 4 + 1), i64::try_from(n).unwrap());
+    }
+    let hidden = hidden(&[user(2)], &[user(3), user(1)]);
+    let first = feed.latest(user(1), Page { limit: 3, after: None }, &hidden);
+    assert_eq!(first.items, [8, 7, 4].map(post), "one's own are always there");
+    let second = feed.latest(user(1), Page { limit: 3, after: first.next }, &hidden);
+    assert_eq!((second.items, second.next), (vec![post(3)], None));
 }

@@ -79,7 +79,13 @@ impl Change {
             Event::Like(LikeEvent::Added(e)) => Self::Liked { post: e.post, user: e.user, at },
             Event::Like(LikeEvent::Removed(e)) => Self::Unliked { post: e.post, user: e.user },
             Event::User(event) => return Ok(gone(event).map(|user| Self::Gone { user })),
-            Event::Session(_) | Event::Follow(_) | Event::FeedSlot(_) | Event::Claim(_) | Event::Saga(_) => {
+            Event::Session(_)
+            | Event::Follow(_)
+            | Event::Block(_)
+            | Event::Mute(_)
+            | Event::FeedSlot(_)
+            | Event::Claim(_)
+            | Event::Saga(_) => {
                 return Ok(None);
             }
         };

@@ -1,7 +1,7 @@
 //! Drafts, what somebody left behind, and what becomes of it when they are gone.
 
 use super::*;
-use crate::given::{Given, at, seal, user};
+use crate::given::{Given, at, hidden, seal, user};
 use events::{
     CommentAdded, CommentDeleted, CommentText, Content, Event, Hashtags, Key, LikeAdded, LikeRemoved, PostDeleted,
     PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostPublished, Sealed, UserDisabled,
@@ -56,8 +56,8 @@ fn a_draft_is_there_for_its_author_alone_and_in_no_list() {
         assert_eq!(posts.post(post(1), viewer), None);
         assert!(posts.posts(&[post(1)], viewer).is_empty());
     }
-    assert!(posts.latest(None, ALL).items.is_empty());
-    assert!(posts.latest(Some(user(1)), ALL).items.is_empty());
+    assert!(posts.latest(None, ALL, &Hidden::NOBODY).items.is_empty());
+    assert!(posts.latest(Some(user(1)), ALL, &Hidden::NOBODY).items.is_empty());
     assert_eq!(posts.count_of(user(1)), 0);
     assert!(!posts.holds_trace(user(2)), "nothing lies under a draft");
 }
@@ -69,7 +69,7 @@ fn a_published_draft_is_a_post_since_it_was_published() {
     tell(&posts, 1, 7, PostDraftPublished { post: post(1), author: user(1) });
     let seen = posts.post(post(1), None).unwrap();
     assert_eq!((seen.draft, seen.created_at, &*seen.content), (false, at(7), "hello"));
-    assert_eq!(posts.latest(None, ALL).items, [seen]);
+    assert_eq!(posts.latest(None, ALL, &Hidden::NOBODY).items, [seen]);
     assert_eq!(posts.count_of(user(1)), 1);
     like(&posts, 1, user(2));
     assert_eq!(posts.liked(user(2), &[post(1)]), [true]);
@@ -92,7 +92,7 @@ fn a_draft_whose_authors_key_is_destroyed_is_never_there() {
     draft(&posts, 1, user(1), 5);
     assert_eq!(posts.post(post(1), Some(user(1))), None);
     tell(&posts, 1, 7, PostDraftPublished { post: post(1), author: user(1) });
-    assert!(posts.latest(None, ALL).items.is_empty());
+    assert!(posts.latest(None, ALL, &Hidden::NOBODY).items.is_empty());
 }
 
 #[test]
@@ -171,18 +171,30 @@ fn check_that_user_1_is_nowhere(posts: &Posts) {
         assert!([1, 2, 3].iter().all(|n| posts.post(post(*n), viewer).is_none()));
         assert!(posts.posts(&[1, 2, 3].map(post), viewer).is_empty());
     }
-    assert_eq!(posts.latest(None, ALL).items.iter().map(|post| post.id).collect::<Vec<_>>(), [post(4)]);
-    assert!(posts.latest(Some(user(1)), ALL).items.is_empty());
+    assert_eq!(
+        posts.latest(None, ALL, &Hidden::NOBODY).items.iter().map(|post| post.id).collect::<Vec<_>>(),
+        [post(4)]
+    );
+    assert!(posts.latest(Some(user(1)), ALL, &Hidden::NOBODY).items.is_empty());
     assert_eq!(posts.count_of(user(1)), 0);
     for n in [1, 2, 3] {
-        assert!(posts.comments(post(n), ALL).items.is_empty() && posts.likes(post(n), ALL).items.is_empty());
+        assert!(
+            posts.comments(post(n), ALL, &Hidden::NOBODY).items.is_empty()
+                && posts.likes(post(n), ALL, &Hidden::NOBODY).items.is_empty()
+        );
         assert_eq!(posts.comment(post(n), comment(10 * n + 1)), None);
     }
     let left = posts.post(post(4), None).unwrap();
     assert_eq!((left.comments_count, left.likes_count), (1, 1));
-    assert_eq!(posts.comments(post(4), ALL).items.iter().map(|it| it.id).collect::<Vec<_>>(), [comment(41)]);
+    assert_eq!(
+        posts.comments(post(4), ALL, &Hidden::NOBODY).items.iter().map(|it| it.id).collect::<Vec<_>>(),
+        [comment(41)]
+    );
     assert_eq!(posts.comment(post(4), comment(40)), None);
-    assert_eq!(posts.likes(post(4), ALL).items.iter().map(|it| it.user).collect::<Vec<_>>(), [user(2)]);
+    assert_eq!(
+        posts.likes(post(4), ALL, &Hidden::NOBODY).items.iter().map(|it| it.user).collect::<Vec<_>>(),
+        [user(2)]
+    );
     let all = [1, 2, 3, 4].map(post);
     assert_eq!(posts.liked(user(1), &all), [false; 4]);
     assert_eq!(posts.liked(user(2), &all), [false, false, false, true]);
@@ -267,7 +279,7 @@ fn a_list_has_nothing_of_the_gone_to_pass_over() {
 }
 
 fn tagged(posts: &Posts, tag: &str) -> Vec<PostId> {
-    posts.tagged(tag, ALL).items.into_iter().map(|post| post.id).collect()
+    posts.tagged(tag, ALL, &Hidden::NOBODY).items.into_iter().map(|post| post.id).collect()
 }
 
 fn hashtags(author: UserId, tags: &[&str]) -> Option<Sealed<Hashtags>> {
@@ -362,4 +374,22 @@ fn what_one_did_with_posts_of_others_counts_while_it_is_there_and_recent() {
     tell(&posts, 1, 10, CommentDeleted { comment: comment(10), post: post(1), author: user(2) });
     tell(&posts, 3, 10, PostDeleted { post: post(3), author: user(1) });
     assert_eq!(acts(0)[0], (1, 1));
+}
+
+#[test]
+fn whoever_is_hidden_is_in_no_list_and_pages_are_full_all_the_same() {
+    let posts = Given::<Posts>::default();
+    (1..=6).for_each(|n| publish(&posts, n, user(n % 3)));
+    (1..=6).for_each(|n| say(&posts, n, 1, user(n % 3)));
+    (0..3).for_each(|n| like(&posts, 1, user(n)));
+    let hidden = hidden(&[user(2)], &[user(0)]);
+    let two = Page { limit: 2, after: None };
+    let latest = posts.latest(None, two, &hidden);
+    assert_eq!(latest.items.iter().map(|it| it.id).collect::<Vec<_>>(), [6, 4].map(post));
+    let rest = posts.latest(None, Page { after: latest.next, ..two }, &hidden);
+    assert_eq!((rest.items.len(), rest.next), (2, None));
+    assert!(posts.latest(Some(user(2)), ALL, &hidden).items.is_empty());
+    let comments = posts.comments(post(1), two, &hidden);
+    assert_eq!(comments.items.iter().map(|it| it.id).collect::<Vec<_>>(), [1, 3].map(comment));
+    assert_eq!(posts.likes(post(1), ALL, &hidden).items.iter().map(|it| it.user).collect::<Vec<_>>(), [1, 0].map(user));
 }

@@ -6,7 +6,7 @@ use crate::log::{MemoryKeys, MemoryLog, key_of};
 use crate::projections::{Projections, ProjectionsOptions, spawn};
 use crate::read_model::ApplyError;
 use crate::store::Store;
-use crate::{Feed, Page, Posts, Sessions, Users};
+use crate::{Feed, Hidden, Page, Posts, Sessions, Users};
 use events::{
     CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, LikeAdded, PostId, PostPublished, Sealed,
     SessionClosed, SessionId, SessionOpened, UserId,
@@ -564,10 +564,10 @@ async fn what_a_destroyed_key_sealed_counts_as_deleted() {
         applied(&log, MemoryKeys { destroyed: [gone].into(), ..MemoryKeys::default() }, model).await;
     }
     let page = Page { limit: 10, after: None };
-    assert_eq!(posts.latest(None, page).items.len(), 1);
+    assert_eq!(posts.latest(None, page, &Hidden::NOBODY).items.len(), 1);
     assert_eq!(posts.post(post, None).unwrap().comments_count, 0);
-    assert!(feed.latest(gone, page).items.is_empty());
-    assert_eq!(feed.latest(user(1), page).items, [post]);
+    assert!(feed.latest(gone, page, &Hidden::NOBODY).items.is_empty());
+    assert_eq!(feed.latest(user(1), page, &Hidden::NOBODY).items, [post]);
 }
 
 #[test]

@@ -1,17 +1,20 @@
-//! The data behind [`super::Users`]: accounts, the follows between them, and who holds which address and name.
+//! The data behind [`super::Users`]: accounts, what there is between them, and who holds which address and name.
 //!
 //! Follows are kept on both sides, also those of accounts that are not here; each side counts how many of its entries
 //! are of such accounts, so that a count costs nothing. Of a disabled account its claims are kept as well, until its key
 //! is destroyed: its deletion has to release them.
 
+use super::barriers::{Barrier, Barriers};
 use super::holders::Holders;
 use super::{Claims, Follow};
 use crate::dated::Dated;
+use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
 use crate::opener::Opener;
 use crate::text::Text;
 use events::{
-    BioChanged, Claimed, Event, FollowEvent, PasswordHash, Role, SealError, Timestamp, UserCreated, UserEvent, UserId,
+    BioChanged, BlockEvent, Claimed, Event, FollowEvent, MuteEvent, PasswordHash, Role, SealError, Timestamp,
+    UserCreated, UserEvent, UserId,
 };
 use std::collections::{HashMap, HashSet};
 
@@ -23,6 +26,7 @@ pub(super) struct Directory {
     /// Of the accounts that are here.
     pub(super) emails: Holders,
     pub(super) usernames: Holders,
+    pub(super) barriers: Barriers,
 }
 
 /// What is known of a user id, whether or not there is an account.
@@ -47,7 +51,7 @@ pub(super) struct Account {
 /// One side of the follows of a user.
 #[derive(Default)]
 pub(super) struct Follows {
-    users: Dated<()>,
+    pub(super) users: Dated<()>,
     /// How many of them have no account here.
     hidden: usize,
 }
@@ -103,6 +107,17 @@ pub(super) enum Change {
         follower: UserId,
         followee: UserId,
     },
+    Raised {
+        barrier: Barrier,
+        user: UserId,
+        target: UserId,
+        at: Timestamp,
+    },
+    Lifted {
+        barrier: Barrier,
+        user: UserId,
+        target: UserId,
+    },
 }
 
 impl Change {
@@ -135,6 +150,16 @@ impl Change {
             Event::User(UserEvent::KeyDestroyed(e)) => Self::KeyDestroyed { user: e.user },
             Event::Follow(FollowEvent::Started(e)) => Self::Followed { follower: e.follower, followee: e.followee, at },
             Event::Follow(FollowEvent::Ended(e)) => Self::Unfollowed { follower: e.follower, followee: e.followee },
+            Event::Block(BlockEvent::Started(e)) => {
+                Self::Raised { barrier: Barrier::Block, user: e.user, target: e.target, at }
+            }
+            Event::Block(BlockEvent::Ended(e)) => {
+                Self::Lifted { barrier: Barrier::Block, user: e.user, target: e.target }
+            }
+            Event::Mute(MuteEvent::Started(e)) => {
+                Self::Raised { barrier: Barrier::Mute, user: e.user, target: e.target, at }
+            }
+            Event::Mute(MuteEvent::Ended(e)) => Self::Lifted { barrier: Barrier::Mute, user: e.user, target: e.target },
             Event::Session(_)
             | Event::Post(_)
             | Event::Comment(_)
@@ -202,6 +227,8 @@ impl Directory {
             Change::Unreadable { user } => self.vanish(user),
             Change::Followed { follower, followee, at } => self.follow(follower, followee, at),
             Change::Unfollowed { follower, followee } => self.unfollow(follower, followee),
+            Change::Raised { barrier, user, target, at } => self.barriers.raise(barrier, user, target, at),
+            Change::Lifted { barrier, user, target } => self.barriers.lift(barrier, user, target),
         }
     }
 
@@ -224,11 +251,11 @@ impl Directory {
         of.is_some_and(|(node, _)| node.following.users.contains(followee.0))
     }
 
-    /// A page of one side, newest first, without those who have no account.
-    pub(super) fn list(&self, follows: &Follows, page: Page) -> Listing<Follow> {
-        Listing::of(page, follows.users.newest(page.after), |(created_at, id)| {
+    /// A page of people, newest first, without those who have no account or are hidden.
+    pub(super) fn list(&self, people: &Dated<()>, page: Page, hidden: &Hidden) -> Listing<Follow> {
+        Listing::of(page, people.newest(page.after), |(created_at, id)| {
             let user = UserId(id);
-            self.is_here(user).then_some(Follow { user, created_at })
+            (self.is_here(user) && !hidden.hides(user)).then_some(Follow { user, created_at })
         })
     }
 

@@ -1,10 +1,10 @@
-//! Accounts that change their claims and roles, and accounts that go.
+//! Accounts that change their claims and roles, that block and mute each other, and accounts that go.
 
 use super::*;
 use crate::given::{Given, at, seal, user};
 use events::{
-    Bio, BioChanged, Email, EmailChanged, Event, FollowEnded, FollowStarted, Key, RoleChanged, UserCreated,
-    UserDisabled, UserKeyDestroyed, Username, UsernameChanged,
+    Bio, BioChanged, BlockEnded, BlockStarted, Email, EmailChanged, Event, FollowEnded, FollowStarted, Key, MuteEnded,
+    MuteStarted, RoleChanged, UserCreated, UserDisabled, UserKeyDestroyed, Username, UsernameChanged,
 };
 
 const ALL: Page = Page { limit: 100, after: None };
@@ -123,9 +123,12 @@ fn a_disabled_account_is_nowhere_but_in_what_its_deletion_asks() {
     assert_eq!(users.relation(user(2), user(1)), Relation::default());
     let other = users.profile(user(2)).unwrap();
     assert_eq!((other.follower_count, other.following_count), (0, 0));
-    assert!(users.followers(user(2), ALL).items.is_empty() && users.following(user(2), ALL).items.is_empty());
+    assert!(
+        users.followers(user(2), ALL, &Hidden::NOBODY).items.is_empty()
+            && users.following(user(2), ALL, &Hidden::NOBODY).items.is_empty()
+    );
 
-    let related = Related { followers: vec![user(2)], following: vec![user(2)] };
+    let related = Related { followers: vec![user(2)], following: vec![user(2)], ..Related::default() };
     assert_eq!(users.related(user(1), 10), related);
     assert_eq!(users.related(user(1), 1), Related { following: Vec::new(), ..related });
     assert_eq!(users.claims(user(1)).unwrap().email.claim, claim(3));
@@ -177,4 +180,98 @@ fn who_is_gone_is_known_and_need_not_be_waited_for() {
     tell(&users, user(3), UserKeyDestroyed { user: user(3) });
     assert!(users.are_known(&[1, 2, 3].map(user)) && users.are_known(&[]));
     assert!(!users.are_known(&[1, 2, 3, 4].map(user)), "the fourth may be on the way");
+}
+
+fn block(users: &Given<Users>, user: UserId, target: UserId) {
+    tell(users, user, BlockStarted { user, target });
+}
+
+fn unblock(users: &Given<Users>, user: UserId, target: UserId) {
+    tell(users, user, BlockEnded { user, target });
+}
+
+fn three() -> Given<Users> {
+    let users = Given::<Users>::default();
+    (1..=3).for_each(|n| create(&users, user(n.into()), n, 1));
+    users
+}
+
+#[test]
+fn a_block_hides_both_from_each_other_and_from_nobody_else() {
+    let users = three();
+    follow(&users, user(2), user(1));
+    follow(&users, user(3), user(1));
+    block(&users, user(1), user(2));
+    let hides = |viewer, other| users.hidden_from(user(viewer)).hides(user(other));
+    assert!(hides(1, 2) && hides(2, 1) && !hides(1, 3) && !hides(3, 1) && !hides(3, 2));
+    let relation = users.relation(user(1), user(2));
+    assert_eq!(relation, Relation { blocking: true, ..Relation::default() }, "the follow is about to be severed");
+    let relation = users.relation(user(2), user(1));
+    assert_eq!(relation, Relation { blocked_by: true, ..Relation::default() });
+    let names =
+        |hidden: &Hidden| users.followers(user(1), ALL, hidden).items.iter().map(|it| it.user).collect::<Vec<_>>();
+    assert_eq!(names(&users.hidden_from(user(2))), [user(3), user(2)]);
+    assert_eq!(names(&users.hidden_from(user(1))), [user(3)]);
+    assert_eq!(users.blocks(user(1), ALL).items.iter().map(|it| it.user).collect::<Vec<_>>(), [user(2)]);
+    assert!(users.blocks(user(2), ALL).items.is_empty());
+}
+
+#[test]
+fn who_block_each_other_are_apart_until_both_have_ended_it() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let users = three();
+        block(&users, user(1), user(2));
+        block(&users, user(2), user(1));
+        unblock(&users, user(first), user(second));
+        assert!([1, 2].map(|n| users.hidden_from(user(n)).hides(user(3 - n))) == [true, true]);
+        unblock(&users, user(second), user(first));
+        assert!([1, 2].map(|n| users.hidden_from(user(n)).hides(user(3 - n))) == [false, false]);
+        assert!(users.store.read().barriers.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_is_made_from_one_look_whatever_changes_meanwhile() {
+    let users = three();
+    block(&users, user(1), user(2));
+    let look = users.hidden_from(user(1));
+    unblock(&users, user(1), user(2));
+    block(&users, user(3), user(1));
+    assert!(look.hides(user(2)) && !look.hides(user(3)));
+    let look = users.hidden_from(user(1));
+    assert!(!look.hides(user(2)) && look.hides(user(3)));
+}
+
+#[test]
+fn a_mute_hides_from_the_muters_feed_alone() {
+    let users = three();
+    tell(&users, user(1), MuteStarted { user: user(1), target: user(2) });
+    let hidden = users.hidden_from(user(1));
+    assert!(hidden.hides_in_feed(user(2)) && !hidden.hides(user(2)));
+    assert!(!users.hidden_from(user(2)).hides_in_feed(user(1)));
+    assert!(users.relation(user(1), user(2)).muting && !users.relation(user(2), user(1)).muting);
+    assert_eq!(users.mutes(user(1), ALL).items.len(), 1);
+    tell(&users, user(1), MuteEnded { user: user(1), target: user(2) });
+    assert!(!users.hidden_from(user(1)).hides_in_feed(user(2)));
+    assert!(users.store.read().barriers.is_empty());
+}
+
+#[test]
+fn a_deletion_finds_blocks_and_mutes_both_ways() {
+    let users = three();
+    block(&users, user(1), user(2));
+    block(&users, user(3), user(1));
+    tell(&users, user(2), MuteStarted { user: user(2), target: user(1) });
+    tell(&users, user(1), MuteStarted { user: user(1), target: user(3) });
+    tell(&users, user(1), UserDisabled { user: user(1) });
+    assert!(users.blocks(user(3), ALL).items.is_empty() && users.mutes(user(2), ALL).items.is_empty());
+    let all = Related {
+        blocked_by: vec![user(3)],
+        blocking: vec![user(2)],
+        muted_by: vec![user(2)],
+        muting: vec![user(3)],
+        ..Related::default()
+    };
+    assert_eq!(users.related(user(1), 4), all);
+    assert_eq!(users.related(user(1), 3), Related { muting: Vec::new(), ..all });
 }
