@@ -4,6 +4,10 @@
 //! | rule | checked | when read | repaired by |
 //! |---|---|---|---|
 //! | the followee exists | [`Backend::check_followee`] | lists and counts pass over who has no account | USER_DELETION, which ends follows both ways |
+//! | whoever is blocked or muted exists | [`Backend::check_exists`] | lists pass over who has no account | USER_DELETION, which ends blocks and mutes both ways |
+//! | nobody follows across a block | [`Backend::check_followee`] | [`Backend::hidden_from`] hides the two from each other | USER_BLOCK, which ends the follows both ways; one that was under way and came later is hidden as long as the block holds |
+//! | nobody likes or comments across a block | [`Backend::check_author`], of a post that is seen already | [`Backend::hidden_from`] | nothing: what was there before is hidden as well, and there again after the block |
+//! | a mention names nobody across a block | [`Backend::resolve`], when written | [`Backend::hidden_from`] leaves the one out who is mentioned | nothing: it stands in what somebody else wrote |
 //! | the author, commenter or liker exists | by the open session; of a post by POST_CREATION | nothing of who is deleted is listed or counted | USER_DELETION, which deletes it |
 //! | a mention names somebody | [`Backend::resolve`], when written | who has no account any more is left out | nothing: it stands in what somebody else wrote |
 //! | the media is mine | [`check_media`] | there is none in this version | nothing |
@@ -13,8 +17,8 @@ use crate::backend::Backend;
 use crate::error::{ApiError, ErrorName, FieldError};
 use crate::schemas::MEDIA_URL_PATTERN;
 use events::text_limits::MENTIONS_MAX;
-use events::{Mentions, UserId, Username};
-use projections::Users;
+use events::{Mentions, PostId, UserId, Username};
+use projections::{Hidden, Users, posts};
 use uuid::Uuid;
 
 /// Names that nobody may take, folded: they would be taken for the service itself, or for a route.
@@ -72,9 +76,37 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Backend {
-    /// That there is somebody to follow. Who is not seen is looked for again behind the log's end, so that "no such
-    /// user" is true.
-    pub(crate) async fn check_followee(&self, user: UserId) -> Result<(), ApiError> {
+    /// Whom `viewer` does not see: the one question that everything asks which shows people, or what they wrote or did, to
+    /// somebody. [`Hidden::hides`] is for all of it, [`Hidden::hides_in_feed`] for the feed.
+    pub(crate) fn hidden_from(&self, viewer: Option<UserId>) -> Hidden {
+        viewer.map_or(Hidden::NOBODY, |viewer| self.models.users.hidden_from(viewer))
+    }
+
+    /// A post that `viewer` may see.
+    pub(crate) fn seen_post(&self, post: PostId, viewer: Option<UserId>) -> Result<posts::Post, ApiError> {
+        let hidden = self.hidden_from(viewer);
+        let post = self.models.posts.post(post, viewer).filter(|post| !hidden.hides(post.author));
+        post.ok_or_else(|| ApiError::not_found("post"))
+    }
+
+    /// That no block stands between `user` and the author of a post that they do something with. A post that is not seen yet
+    /// may pass.
+    pub(crate) fn check_author(&self, user: UserId, post: PostId) -> Result<(), ApiError> {
+        let hidden = self.hidden_from(Some(user));
+        let is_hidden = self.models.posts.post(post, Some(user)).is_some_and(|post| hidden.hides(post.author));
+        if is_hidden { Err(ApiError::not_found("post")) } else { Ok(()) }
+    }
+
+    /// That there is somebody to follow, and no block between the two.
+    pub(crate) async fn check_followee(&self, user: UserId, followee: UserId) -> Result<(), ApiError> {
+        self.check_exists(followee).await?;
+        let is_hidden = self.hidden_from(Some(user)).hides(followee);
+        if is_hidden { Err(ApiError::not_found("user")) } else { Ok(()) }
+    }
+
+    /// That there is such a user. Who is not seen is looked for again behind the log's end, so that "no such user" is
+    /// true.
+    pub(crate) async fn check_exists(&self, user: UserId) -> Result<(), ApiError> {
         self.exists(user).await?.then_some(()).ok_or_else(|| ApiError::not_found("user"))
     }
 
@@ -87,11 +119,13 @@ impl Backend {
         Ok(is_here())
     }
 
-    /// Whom these names belong to, in their order; names that nobody has are text.
-    pub(crate) fn resolve(&self, names: &[String]) -> Mentions {
+    /// Whom these names belong to, in their order; names that nobody has are text, and those of whoever is hidden from the
+    /// author.
+    pub(crate) fn resolve(&self, author: UserId, names: &[String]) -> Mentions {
+        let hidden = self.hidden_from(Some(author));
         let holder = |name: &String| self.models.users.by_username(self.secrets().claim("username", name));
         let mut mentions = Vec::new();
-        for user in names.iter().filter_map(holder) {
+        for user in names.iter().filter_map(holder).filter(|user| !hidden.hides(*user)) {
             if !mentions.contains(&user) && mentions.len() < MENTIONS_MAX {
                 mentions.push(user);
             }

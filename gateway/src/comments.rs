@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use commands::CommentCommand;
 use events::{CommentId, CommentText, Key, PostId, Sealed, Timestamp};
 use http::StatusCode;
-use projections::{Listing, Text, posts};
+use projections::{Hidden, Listing, Text, posts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -82,13 +82,13 @@ impl Comment {
 }
 
 impl Backend {
-    async fn shape_comments(&self, comments: Vec<posts::Comment>) -> Result<Vec<Comment>, ApiError> {
-        let faces = self.faces(comments.iter().map(|comment| comment.author).collect()).await?;
+    async fn shape_comments(&self, comments: Vec<posts::Comment>, hidden: &Hidden) -> Result<Vec<Comment>, ApiError> {
+        let faces = self.faces(comments.iter().map(|comment| comment.author).collect(), hidden).await?;
         Ok(comments.into_iter().filter_map(|comment| Comment::of(comment, &faces)).collect())
     }
 
-    async fn shape_comment(&self, comment: Option<posts::Comment>) -> Result<Comment, ApiError> {
-        let shown = self.shape_comments(comment.into_iter().collect()).await?.pop();
+    async fn shape_comment(&self, comment: Option<posts::Comment>, hidden: &Hidden) -> Result<Comment, ApiError> {
+        let shown = self.shape_comments(comment.into_iter().collect(), hidden).await?.pop();
         shown.ok_or_else(|| ApiError::not_found("comment"))
     }
 }
@@ -108,6 +108,7 @@ async fn add(
     let mut fields = Fields::default();
     let text = fields.required("text", &body.text, CommentText::parse);
     let text = fields.done(text)?;
+    app.check_author(caller.user, post)?;
     let route = Route { name: "POST /posts/{post_id}/comments", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[text.as_str().as_bytes()]).await?;
     let comment = CommentId(intent.created);
@@ -122,7 +123,7 @@ async fn add(
         let (text, created_at) = (text.as_str().into(), done.receipt.time);
         Some(posts::Comment { id: comment, post, author: caller.user, text, created_at })
     };
-    let shown = app.shape_comment(written).await?;
+    let shown = app.shape_comment(written, &Hidden::NOBODY).await?;
     Ok(app.written_at(&format!("/posts/{post}/comments/{comment}"), StatusCode::CREATED, &done, shown))
 }
 
@@ -141,9 +142,10 @@ async fn list(
     let list = List { kind: "comments", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
-    let Listing { items, next } = app.models.posts.comments(post, page);
-    let comments = app.shape_comments(items).await?;
+    app.seen_post(post, viewer.user())?;
+    let hidden = app.hidden_from(viewer.user());
+    let Listing { items, next } = app.models.posts.comments(post, page, &hidden);
+    let comments = app.shape_comments(items, &hidden).await?;
     let (next_cursor, link) = paging.next(&app, list, next);
     Ok((fresh, link, Json(CommentList { comments, next_cursor })).into_response())
 }
@@ -160,7 +162,9 @@ async fn get(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let comment = app.shape_comment(app.models.posts.comment(post, comment)).await?;
+    let hidden = app.hidden_from(viewer.user());
+    let comment = app.seen_post(post, viewer.user()).ok().and_then(|_| app.models.posts.comment(post, comment));
+    let comment = app.shape_comment(comment, &hidden).await?;
     Ok((fresh, Json(comment)).into_response())
 }
 

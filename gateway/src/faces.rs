@@ -4,7 +4,7 @@ use crate::backend::Backend;
 use crate::error::ApiError;
 use events::UserId;
 use projections::users::Author;
-use projections::{Text, Users};
+use projections::{Hidden, Text, Users};
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,16 +37,17 @@ impl From<Author> for Face {
 pub(crate) struct Faces(HashMap<UserId, Face>);
 
 impl Faces {
-    /// `None` for whoever has no account.
+    /// `None` for whoever has no account, or is hidden.
     pub(crate) fn of(&self, user: UserId) -> Option<Face> {
         self.0.get(&user).cloned()
     }
 }
 
 impl Backend {
-    /// These people, without those who are gone. Whoever is not known yet is looked for when the read model has passed the
+    /// These people, without those who are gone or hidden. Whoever is not known yet is looked for when the read model has passed the
     /// log's end: what a person did may be visible before the person is.
-    pub(crate) async fn faces(&self, mut users: Vec<UserId>) -> Result<Faces, ApiError> {
+    pub(crate) async fn faces(&self, mut users: Vec<UserId>, hidden: &Hidden) -> Result<Faces, ApiError> {
+        users.retain(|user| !hidden.hides(*user));
         users.sort_unstable();
         users.dedup();
         if !self.models.users.are_known(&users) {
@@ -61,7 +62,7 @@ impl Backend {
         if let Some(author) = self.models.users.authors(&[user]).pop() {
             return Ok(author.into());
         }
-        self.faces(vec![user]).await?.of(user).ok_or_else(ApiError::bad_token)
+        self.faces(vec![user], &Hidden::NOBODY).await?.of(user).ok_or_else(ApiError::bad_token)
     }
 }
 

@@ -112,10 +112,11 @@ async fn feed(
 }
 
 impl Backend {
-    /// The newest first. The feed model may name posts that another one has dropped already.
+    /// The newest first. The feed model leaves out whoever is hidden; it may name posts that another one has dropped already.
     async fn latest(&self, reader: UserId, page: Page) -> Result<Listing<FeedItem>, ApiError> {
+        let hidden = self.hidden_from(Some(reader));
         let read = |page| {
-            let Listing { items, next } = self.models.feed.latest(reader, page);
+            let Listing { items, next } = self.models.feed.latest(reader, page, &hidden);
             Listing { items: self.models.posts.posts(&items, Some(reader)), next }
         };
         let Listing { items, next } = self.page_of_posts(Some(reader), page, read).await?;

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::FollowCommand;
 use events::{Key, Timestamp, UserId};
-use projections::{Listing, users};
+use projections::{Hidden, Listing, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,10 +40,10 @@ pub(crate) struct Follow {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserList {
     /// The people.
-    users: Vec<Profile>,
+    pub(crate) users: Vec<Profile>,
     /// The cursor of the next page; null exactly at the end.
     #[schema(schema_with = crate::schemas::next_cursor, required = true)]
-    next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// Follow somebody
@@ -59,7 +59,7 @@ async fn follow(
     InPath(user): InPath<UserId>,
     key: IdempotencyKey,
 ) -> Result<Response, ApiError> {
-    app.check_followee(user).await?;
+    app.check_followee(caller.user, user).await?;
     let route = Route { name: "POST /users/{user_id}/follow", ids: &[user.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
     let command = FollowCommand::Start { follower: caller.user, followee: user };
@@ -105,7 +105,8 @@ async fn followers(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "followers", of: user.0.as_bytes() };
-    people(&app, viewer, user, &paging, &wanted, list, |page| app.models.users.followers(user, page)).await
+    people(&app, viewer, user, &paging, &wanted, list, |page, hidden| app.models.users.followers(user, page, hidden))
+        .await
 }
 
 /// Whom somebody follows, newest first
@@ -121,7 +122,8 @@ async fn following(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "following", of: user.0.as_bytes() };
-    people(&app, viewer, user, &paging, &wanted, list, |page| app.models.users.following(user, page)).await
+    people(&app, viewer, user, &paging, &wanted, list, |page, hidden| app.models.users.following(user, page, hidden))
+        .await
 }
 
 async fn people(
@@ -131,14 +133,15 @@ async fn people(
     paging: &Paging,
     wanted: &Wanted,
     list: List<'_>,
-    read: impl Fn(projections::Page) -> Listing<users::Follow>,
+    read: impl Fn(projections::Page, &Hidden) -> Listing<users::Follow>,
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
     let fresh = app.consistency.wait(app.secrets(), wanted, viewer.caller(), &MODELS).await?;
-    if app.models.users.authors(&[user]).is_empty() {
+    let hidden = app.hidden_from(viewer.user());
+    if hidden.hides(user) || app.models.users.authors(&[user]).is_empty() {
         return Err(ApiError::not_found("user"));
     }
-    let Listing { items, next } = read(page);
+    let Listing { items, next } = read(page, &hidden);
     let users = items.into_iter().filter_map(|follow| app.profile(follow.user, viewer.user())).collect();
     let (next_cursor, link) = paging.next(app, list, next);
     Ok((fresh, link, Json(UserList { users, next_cursor })).into_response())

@@ -10,6 +10,7 @@ mod address;
 mod admin;
 mod auth;
 mod backend;
+mod blocks;
 mod comments;
 mod config;
 mod consistency;

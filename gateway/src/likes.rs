@@ -61,6 +61,7 @@ async fn like(
     InPath(post): InPath<PostId>,
     key: IdempotencyKey,
 ) -> Result<Response, ApiError> {
+    app.check_author(caller.user, post)?;
     let route = Route { name: "POST /posts/{post_id}/likes", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
     let command = LikeCommand::Add { post, user: caller.user };
@@ -109,9 +110,10 @@ async fn list(
     let list = List { kind: "likes", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
-    let Listing { items, next } = app.models.posts.likes(post, page);
-    let faces = app.faces(items.iter().map(|like| like.user).collect()).await?;
+    app.seen_post(post, viewer.user())?;
+    let hidden = app.hidden_from(viewer.user());
+    let Listing { items, next } = app.models.posts.likes(post, page, &hidden);
+    let faces = app.faces(items.iter().map(|like| like.user).collect(), &hidden).await?;
     let likes = items.into_iter().filter_map(|like| {
         let (post_id, user_id, created_at) = (like.post.0, like.user.0, like.created_at);
         Some(Like { post_id, user_id, user: faces.of(like.user)?, created_at })

@@ -80,8 +80,8 @@ impl NewPost {
 }
 
 impl Draft {
-    fn of(app: &Backend, content: Content) -> Self {
-        let (hashtags, mentions) = (hashtags(&content), app.resolve(&mentioned(&content)));
+    fn of(app: &Backend, author: UserId, content: Content) -> Self {
+        let (hashtags, mentions) = (hashtags(&content), app.resolve(author, &mentioned(&content)));
         Self { content, hashtags, mentions }
     }
 
@@ -127,7 +127,7 @@ async fn publish(
     prefer: RespondAsync,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
-    let draft = Draft::of(&app, body.parse()?);
+    let draft = Draft::of(&app, caller.user, body.parse()?);
     let route = Route { name: "POST /posts", ids: &[] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let post = PostId(intent.created);
@@ -190,7 +190,7 @@ async fn get(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let post = app.models.posts.post(post, viewer.user()).ok_or_else(|| ApiError::not_found("post"))?;
+    let post = app.seen_post(post, viewer.user())?;
     let post = app.shape_post(viewer.user(), post).await?;
     Ok(known.answer(fresh, post.version, &post))
 }
@@ -210,7 +210,8 @@ async fn edit(
     IfMatch(if_version): IfMatch,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
-    let draft = Draft::of(&app, body.parse()?);
+    let draft = Draft::of(&app, caller.user, body.parse()?);
+    app.check_author(caller.user, post)?;
     let route = Route { name: "PUT /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let cipher = app.key_of(caller.user).await?;
@@ -248,6 +249,7 @@ async fn delete(
     key: IdempotencyKey,
     IfMatch(if_version): IfMatch,
 ) -> Result<Response, ApiError> {
+    app.check_author(caller.user, post)?;
     let route = Route { name: "DELETE /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
     let command = PostCommand::Delete { post, by: caller.user, if_version };

@@ -3,8 +3,8 @@
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
 use crate::{
-    admin, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration, sessions,
-    users,
+    admin, blocks, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration,
+    sessions, users,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -25,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "auth", description = "Registering, signing in and out"),
         (name = "users", description = "Profiles"),
         (name = "follows", description = "Who follows whom"),
+        (name = "blocks", description = "Whom one does not want to see"),
         (name = "posts", description = "Posts"),
         (name = "comments", description = "Comments under posts"),
         (name = "likes", description = "Likes of posts"),
@@ -42,6 +43,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(users::router())
         .merge(deletion::router())
         .merge(follows::router())
+        .merge(blocks::router())
         .merge(posts::router())
         .merge(comments::router())
         .merge(likes::router())

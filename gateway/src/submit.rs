@@ -8,7 +8,9 @@ use crate::error::{ApiError, ErrorName};
 use crate::intent::Intent;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use commands::{Answer, Command, Ended, POSTS_IN_CREATION_MAX, Receipt, Refusal, Request, SagaCommand};
+use commands::{
+    Answer, BLOCKS_MAX, Command, Ended, MUTES_MAX, POSTS_IN_CREATION_MAX, Receipt, Refusal, Request, SagaCommand,
+};
 use events::{Key, SagaData, SagaId, Timestamp};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
@@ -195,9 +197,12 @@ pub(crate) fn done(answer: Answer) -> Result<Done, ApiError> {
     }
 }
 
-pub(crate) fn too_many_drafts() -> ApiError {
-    let message = format!("{POSTS_IN_CREATION_MAX} posts of yours are being created; wait for one of them");
+fn too_many(message: String) -> ApiError {
     ApiError::new(ErrorName::TooManyRequests, message)
+}
+
+pub(crate) fn too_many_drafts() -> ApiError {
+    too_many(format!("{POSTS_IN_CREATION_MAX} posts of yours are being created; wait for one of them"))
 }
 
 fn refused(refusal: &Refusal) -> ApiError {
@@ -205,6 +210,9 @@ fn refused(refusal: &Refusal) -> ApiError {
         Refusal::NotFound => ApiError::new(ErrorName::NotFound, "It does not exist, or not any more"),
         Refusal::Forbidden => ApiError::new(ErrorName::Forbidden, "It belongs to somebody else"),
         Refusal::SelfFollow => ApiError::conflict("One cannot follow oneself"),
+        Refusal::Oneself => ApiError::conflict("One cannot block or mute oneself"),
+        Refusal::TooManyBlocks => too_many(format!("You block {BLOCKS_MAX} people; unblock one of them first")),
+        Refusal::TooManyMutes => too_many(format!("You mute {MUTES_MAX} people; unmute one of them first")),
         Refusal::Taken => ApiError::conflict("It is taken"),
         Refusal::StaleCredentials => ApiError::conflict("The password was changed meanwhile"),
         Refusal::UsedBefore => ApiError::new(ErrorName::Unauthorized, "It was used before"),

@@ -83,21 +83,27 @@ pub(crate) struct Relation {
     following: bool,
     /// The person follows the reader.
     followed_by: bool,
-    /// The reader blocks the person; never in this version.
+    /// The reader blocks the person.
     blocking: bool,
-    /// The reader mutes the person; never in this version.
+    /// The reader mutes the person.
     muting: bool,
 }
 
 impl Backend {
-    /// A profile as `viewer` sees it; `None` if there is no such account.
+    /// A profile as `viewer` sees it; `None` if there is no such account, or its owner blocks the viewer. Whom the viewer
+    /// blocks is shown: they may unblock them.
     pub(crate) fn profile(&self, user: UserId, viewer: Option<UserId>) -> Option<Profile> {
+        let Some(viewer) = viewer else { return Some(self.shape(self.models.users.profile(user)?, None).profile) };
+        let is_seen = !self.models.users.relation(viewer, user).blocked_by;
+        is_seen.then(|| self.profile_with_relation(user, viewer)).flatten()
+    }
+
+    /// The same, whether or not its owner blocks the viewer.
+    pub(crate) fn profile_with_relation(&self, user: UserId, viewer: UserId) -> Option<Profile> {
         let profile = self.models.users.profile(user)?;
-        let viewer = viewer.map(|viewer| {
-            let users::Relation { following, followed_by } = self.models.users.relation(viewer, user);
-            Relation { following, followed_by, blocking: false, muting: false }
-        });
-        Some(self.shape(profile, viewer).profile)
+        let relation = self.models.users.relation(viewer, user);
+        let users::Relation { following, followed_by, blocking, muting, blocked_by: _ } = relation;
+        Some(self.shape(profile, Some(Relation { following, followed_by, blocking, muting })).profile)
     }
 
     fn shape(&self, profile: users::Profile, viewer: Option<Relation>) -> OwnProfile {
@@ -138,7 +144,7 @@ async fn me(State(app): State<App>, caller: Caller, wanted: Wanted) -> Result<Re
 #[utoipa::path(get, path = "/users/{user_id}", tag = "users", params(("user_id" = Uuid, Path, description = "Whose")),
     security((), ("bearer" = [])),
     responses((status = 200, description = "The profile", body = Profile),
-        (status = 404, description = "There is no such user", body = Error)))]
+        (status = 404, description = "There is no such user, or they block the caller", body = Error)))]
 async fn user(
     State(app): State<App>,
     viewer: Viewer,

@@ -3,6 +3,7 @@
 mod admin;
 mod attacks;
 mod bad_input;
+mod blocks;
 mod deletion;
 mod devices;
 mod discovery;

@@ -11,7 +11,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use gateway::{Config, Footprint};
 use http::{Method, StatusCode};
 use journal::{DecodedCommit, Journal};
-use projections::{Feed, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Users, spawn};
+use projections::{
+    Feed, Hidden, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Users, spawn,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,6 +85,13 @@ impl World {
         let liked =
             own.iter().zip(0..).map(|(id, n)| (other(n), Method::POST, format!("/posts/{id}/likes"), json!({})));
         all(server, likes.chain(comments).chain(follows).chain(liked).collect()).await?;
+        let against = |what: &str, one: &Person, two: &Person| {
+            (one.clone(), Method::POST, format!("/users/{}/{what}", two.id), json!({}))
+        };
+        let (first, second) = (&others[0], &others[1]);
+        let pairs =
+            [("block", first, &gone), ("mute", &gone, first), ("block", &gone, second), ("mute", second, &gone)];
+        all(server, pairs.map(|(what, one, two)| against(what, one, two)).into()).await?;
         Ok(Self { gone, others, posts })
     }
 
@@ -102,7 +111,9 @@ impl World {
             for rest in ["", "/followers", "/following"] {
                 pages.push((Some(other.clone()), format!("/users/{}{rest}", other.id)));
             }
-            pages.push((Some(other.clone()), "/users/me".to_owned()));
+            for own in ["/users/me", "/users/me/blocks", "/users/me/mutes"] {
+                pages.push((Some(other.clone()), own.to_owned()));
+            }
             if n < 20 {
                 for mode in ["relevance", "latest"] {
                     pages.extend(listed(server, other, &format!("/feed?mode={mode}&limit=100")).await?);
@@ -120,7 +131,7 @@ impl World {
         let body = json!({ "role": "operator", "reason": "looks for what is left" });
         let role = server.put(format!("/admin/users/{}/role", operator.id)).token(&server.admin_token()?);
         ensure!(role.json(&body).send().await?.status == StatusCode::OK, "nobody became an operator");
-        for process in ["USER_REGISTRATION", "POST_CREATION", "USER_RENAME"] {
+        for process in ["USER_REGISTRATION", "POST_CREATION", "USER_RENAME", "USER_BLOCK"] {
             pages.extend(listed(server, operator, &format!("/admin/sagas?type={process}&limit=100")).await?);
         }
         pages.push((Some(operator.clone()), "/admin/parked".to_owned()));
@@ -281,7 +292,7 @@ async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Resu
     let footprint = Footprint { users, posts, sagas };
     assert!(footprint.is_empty(user), "{:?}", footprint.traces(user, 10));
     assert_eq!(footprint.sagas_of(user), []);
-    assert_eq!(feed.latest(user, Page { limit: 10, after: None }).items, []);
+    assert_eq!(feed.latest(user, Page { limit: 10, after: None }, &Hidden::NOBODY).items, []);
     assert!(keyring.find(KeyId::from(user)).await?.is_none(), "the key is still there");
     stop.cancel();
     while running.join_next().await.is_some() {}

@@ -1,5 +1,7 @@
 //! Every question that can be put to the read models, with its whole answer.
 
+mod views;
+
 use crate::history::{
     CLAIMS, COMMENTS, POSTS, SAGAS, SESSIONS, TAGS, USERS, claim, comment, hashtag, post, saga, session, user,
 };
@@ -7,11 +9,12 @@ use events::{Claimed, CommentId, PostId, Role, SagaId, SessionId, Timestamp, Use
 use projections::posts::Traces;
 use projections::sagas::{SagaFilter, SagaStatus, SagaSummary};
 use projections::sessions::{OpenSession, SessionState};
-use projections::users::{Credentials, Follow, Related, Relation};
-use projections::{Feed, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Text, Users};
+use projections::users::{Credentials, Follow, Related};
+use projections::{Feed, Hidden, Listing, Page, Place, Posts, ReadModel, Sagas, Sessions, Text, Users};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
+pub(crate) use views::View;
 
 /// Where an open saga can stand.
 pub(crate) const STATUSES: [SagaStatus; 3] =
@@ -38,7 +41,7 @@ pub(crate) struct Answers {
     pub(crate) usernames: BTreeMap<u8, UserId>,
     pub(crate) followers: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
     pub(crate) following: BTreeMap<UserId, Vec<(Timestamp, UserId)>>,
-    pub(crate) relations: BTreeMap<(UserId, UserId), (bool, bool)>,
+    pub(crate) views: BTreeMap<UserId, View>,
     pub(crate) posts: BTreeMap<PostId, PostAnswer>,
     pub(crate) latest: Vec<PostId>,
     pub(crate) latest_of: BTreeMap<UserId, Vec<PostId>>,
@@ -165,7 +168,8 @@ impl Models {
             self.answers_on_post(post, limit, &mut all);
         }
         for tag in (0..TAGS).map(hashtag) {
-            let posts = walk(limit, |page| self.posts.tagged(&tag, page), |post| (post.created_at, post.id.0));
+            let posts =
+                walk(limit, |page| self.posts.tagged(&tag, page, &Hidden::NOBODY), |post| (post.created_at, post.id.0));
             all.tagged.insert(tag, posts.into_iter().map(|post| post.id).collect());
         }
         self.answers_on_sagas(limit, &mut all);
@@ -191,20 +195,19 @@ impl Models {
         }
         let place = |follow: &Follow| (follow.created_at, follow.user.0);
         let entry = |follow: Follow| (follow.created_at, follow.user);
-        let followers = walk(limit, |page| self.users.followers(id, page), place);
-        let following = walk(limit, |page| self.users.following(id, page), place);
+        let followers = walk(limit, |page| self.users.followers(id, page, &Hidden::NOBODY), place);
+        let following = walk(limit, |page| self.users.following(id, page, &Hidden::NOBODY), place);
         all.followers.insert(id, followers.into_iter().map(entry).collect());
         all.following.insert(id, following.into_iter().map(entry).collect());
         for other in (0..USERS).map(user) {
-            let Relation { following, followed_by } = self.users.relation(id, other);
-            all.relations.insert((id, other), (following, followed_by));
             let acts = SINCE.map(|since| self.posts.acts(id, &[other], since, 1_000)[0]);
             all.acts.insert((id, other), acts.into());
         }
+        all.views.insert(id, self.view(id, limit));
         let posts = self.posts_of(Some(id), limit);
         assert_eq!(self.posts.count_of(id), posts.len());
         all.latest_of.insert(id, posts);
-        let feed = walk(limit, |page| self.feed.latest(id, page), |post| self.place_of(*post, id));
+        let feed = walk(limit, |page| self.feed.latest(id, page, &Hidden::NOBODY), |post| self.place_of(*post, id));
         all.feeds.insert(id, feed);
         let posts = (0..POSTS).map(post).collect::<Vec<_>>();
         let liked = self.posts.liked(id, &posts).into_iter().zip(posts);
@@ -282,21 +285,24 @@ impl Models {
     }
 
     fn posts_of(&self, author: Option<UserId>, limit: usize) -> Vec<PostId> {
-        let walked = walk(limit, |page| self.posts.latest(author, page), |post| (post.created_at, post.id.0));
+        let walked =
+            walk(limit, |page| self.posts.latest(author, page, &Hidden::NOBODY), |post| (post.created_at, post.id.0));
         let ids = walked.iter().map(|post| post.id).collect::<Vec<_>>();
         assert_eq!(self.posts.posts(&ids, None), walked);
         ids
     }
 
     fn answers_on_post(&self, id: PostId, limit: usize, all: &mut Answers) {
-        let comments = walk(limit, |page| self.posts.comments(id, page), |it| (it.created_at, it.id.0));
+        let comments =
+            walk(limit, |page| self.posts.comments(id, page, &Hidden::NOBODY), |it| (it.created_at, it.id.0));
         for n in 0..COMMENTS {
             let one = comments.iter().find(|it| it.id == comment(n));
             assert_eq!(self.posts.comment(id, comment(n)).as_ref(), one);
         }
         let comment = |it: projections::posts::Comment| (it.created_at, it.id, it.author, it.text.to_string());
         all.comments.insert(id, comments.into_iter().map(comment).collect());
-        let likes = walk(limit, |page| self.posts.likes(id, page), |like| (like.created_at, like.user.0));
+        let likes =
+            walk(limit, |page| self.posts.likes(id, page, &Hidden::NOBODY), |like| (like.created_at, like.user.0));
         all.likes.insert(id, likes.into_iter().map(|like| (like.created_at, like.user)).collect());
         for viewer in (0..USERS).map(user) {
             let place = |it: &projections::posts::Version| (it.created_at, Uuid::from_u128(it.number.into()));

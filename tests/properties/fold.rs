@@ -4,14 +4,15 @@
 //! and leaves what is theirs out of each answer.
 
 mod sagas;
+mod views;
 
 use crate::answers::{Answers, PostAnswer, ProfileAnswer, SINCE, Standing, VersionAnswer};
 use crate::history::{CLAIMS, Decision, POSTS, SESSIONS, TAGS, USERS, claim, hashtag, post, session, user};
 use crate::log::key_of;
 use events::{
-    Claimed, CommentEvent, CommentId, Content, Email, Event, FeedSlotEvent, FollowEvent, Hashtags, Key, LikeEvent,
-    Mentions, PasswordHash, PostEvent, PostId, Role, SagaId, Sealable, Sealed, SessionEvent, SessionId, Timestamp,
-    UserEvent, UserId, Username,
+    BlockEvent, Claimed, CommentEvent, CommentId, Content, Email, Event, FeedSlotEvent, FollowEvent, Hashtags, Key,
+    LikeEvent, Mentions, MuteEvent, PasswordHash, PostEvent, PostId, Role, SagaId, Sealable, Sealed, SessionEvent,
+    SessionId, Timestamp, UserEvent, UserId, Username,
 };
 use journal::{Partition, partition_of};
 use projections::posts::{Traces, VERSIONS_KEPT_MAX};
@@ -30,6 +31,8 @@ struct Fold<'a> {
     forgotten: BTreeSet<UserId>,
     created: BTreeMap<UserId, Person<'a>>,
     follows: BTreeMap<(UserId, UserId), Timestamp>,
+    blocks: BTreeMap<(UserId, UserId), Timestamp>,
+    mutes: BTreeMap<(UserId, UserId), Timestamp>,
     slots: BTreeMap<(UserId, PostId), Timestamp>,
     posts: BTreeMap<PostId, Written>,
     /// With the text, if it can be read.
@@ -127,6 +130,18 @@ impl<'a> Fold<'a> {
             }
             Event::Follow(FollowEvent::Ended(e)) => {
                 self.follows.remove(&(e.follower, e.followee));
+            }
+            Event::Block(BlockEvent::Started(e)) => {
+                self.blocks.insert((e.user, e.target), at);
+            }
+            Event::Block(BlockEvent::Ended(e)) => {
+                self.blocks.remove(&(e.user, e.target));
+            }
+            Event::Mute(MuteEvent::Started(e)) => {
+                self.mutes.insert((e.user, e.target), at);
+            }
+            Event::Mute(MuteEvent::Ended(e)) => {
+                self.mutes.remove(&(e.user, e.target));
             }
             Event::Post(PostEvent::Published(e)) => {
                 let answer = self.answer(e.author, &e.content, e.hashtags.as_ref(), e.mentions.as_ref(), at);
@@ -336,6 +351,7 @@ impl<'a> Fold<'a> {
             post.likes = all.likes[id].len();
             post.comments = all.comments[id].len();
         }
+        all.views = (0..USERS).map(user).map(|id| (id, self.view(id, &all))).collect();
         all
     }
 
@@ -359,8 +375,6 @@ impl<'a> Fold<'a> {
             all.profiles.insert(id, profile);
         }
         for other in (0..USERS).map(user) {
-            let follows = |a, b| self.follows.contains_key(&(a, b));
-            all.relations.insert((id, other), (follows(id, other), follows(other, id)));
             all.acts.insert((id, other), SINCE.map(|since| self.acts(id, other, since)).into());
         }
         all.latest_of.insert(id, self.posts_of(&[id]));
@@ -377,15 +391,24 @@ impl<'a> Fold<'a> {
 
     fn standing(&self, id: UserId) -> Standing {
         let person = self.created.get(&id);
-        let follows = self.follows.keys();
+        let from = |all: &BTreeMap<(UserId, UserId), Timestamp>| {
+            all.keys().filter(|(a, _)| *a == id).map(|(_, b)| *b).collect::<Vec<_>>()
+        };
+        let to = |all: &BTreeMap<(UserId, UserId), Timestamp>| {
+            all.keys().filter(|(_, b)| *b == id).map(|(a, _)| *a).collect::<Vec<_>>()
+        };
         Standing {
             role: person.filter(|_| self.is_here(id)).map_or(Role::User, |person| person.role),
             is_disabled: self.gone.contains(&id),
             holds: self.is_here(id),
             claims: person.and_then(|person| person.claims),
             related: Related {
-                followers: follows.clone().filter(|(_, b)| *b == id).map(|(a, _)| *a).collect(),
-                following: follows.filter(|(a, _)| *a == id).map(|(_, b)| *b).collect(),
+                followers: to(&self.follows),
+                following: from(&self.follows),
+                blocked_by: to(&self.blocks),
+                blocking: from(&self.blocks),
+                muted_by: to(&self.mutes),
+                muting: from(&self.mutes),
             },
         }
     }

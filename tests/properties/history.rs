@@ -6,12 +6,12 @@ pub(crate) use sagas::{SAGAS, USER_DELETION};
 
 use crate::log::{MemoryLog, key_of};
 use events::{
-    Bio, BioChanged, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content, Device, Digest, Email,
-    EmailChanged, Event, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded, FollowStarted, Hashtags,
-    Key, LikeAdded, LikeRemoved, Mentions, PasswordChanged, PasswordHash, PostDeleted, PostDraftDropped,
-    PostDraftPublished, PostDrafted, PostEdited, PostId, PostPublished, Role, RoleChanged, SagaId, Sealed,
-    SessionClosed, SessionId, SessionOpened, SessionRefreshed, Timestamp, UserCreated, UserDisabled, UserId,
-    UserKeyDestroyed, Username, UsernameChanged,
+    Bio, BioChanged, BlockEnded, BlockStarted, Claimed, CommentAdded, CommentDeleted, CommentId, CommentText, Content,
+    Device, Digest, Email, EmailChanged, Event, FeedSlotCommitted, FeedSlotReleased, FeedSlotReserved, FollowEnded,
+    FollowStarted, Hashtags, Key, LikeAdded, LikeRemoved, Mentions, MuteEnded, MuteStarted, PasswordChanged,
+    PasswordHash, PostDeleted, PostDraftDropped, PostDraftPublished, PostDrafted, PostEdited, PostId, PostPublished,
+    Role, RoleChanged, SagaId, Sealed, SessionClosed, SessionId, SessionOpened, SessionRefreshed, Timestamp,
+    UserCreated, UserDisabled, UserId, UserKeyDestroyed, Username, UsernameChanged,
 };
 use journal::{Journal, Partition, Position};
 use proptest::prelude::*;
@@ -78,7 +78,7 @@ pub(crate) fn claim(n: u8) -> Digest {
 
 /// A history of about `length` decisions.
 pub(crate) fn histories(length: usize) -> impl Strategy<Value = Vec<Decision>> {
-    let wish = (0..22_u8, any::<u8>(), any::<u8>(), any::<u8>());
+    let wish = (0..25_u8, any::<u8>(), any::<u8>(), any::<u8>());
     prop::collection::vec(wish, 0..length).prop_map(|wishes| {
         let mut writer = Writer::default();
         wishes.into_iter().filter_map(|wish| writer.decide(wish)).collect()
@@ -94,6 +94,8 @@ struct Writer {
     /// How often an address or a name was claimed anew.
     renames: u64,
     follows: BTreeSet<(UserId, UserId)>,
+    blocks: BTreeSet<(UserId, UserId)>,
+    mutes: BTreeSet<(UserId, UserId)>,
     /// The author, and whether it is still there.
     posts: BTreeMap<PostId, (UserId, bool)>,
     drafts: BTreeSet<PostId>,
@@ -205,6 +207,27 @@ impl Writer {
             14 => (Key::Post(thread), self.draft(person, other, thread, c)?),
             15 | 16 => (Key::User(person), vec![self.slot(person, thread, c)?]),
             17 => (Key::User(person), vec![self.rename(person, b, c)]),
+            22..=24 if person == other => return None,
+            22 | 23 => {
+                let pair = (person, other);
+                let event = if self.blocks.remove(&pair) {
+                    BlockEnded { user: person, target: other }.into()
+                } else {
+                    self.blocks.insert(pair);
+                    BlockStarted { user: person, target: other }.into()
+                };
+                (Key::User(person), vec![event])
+            }
+            24 => {
+                let pair = (person, other);
+                let event = if self.mutes.remove(&pair) {
+                    MuteEnded { user: person, target: other }.into()
+                } else {
+                    self.mutes.insert(pair);
+                    MuteStarted { user: person, target: other }.into()
+                };
+                (Key::User(person), vec![event])
+            }
             20 if c < 50 => {
                 self.disabled.insert(person);
                 // Nobody relies on the account being disabled first.

@@ -42,7 +42,7 @@ pub enum Why {
     NotFound,
     /// It belongs to somebody else.
     Forbidden,
-    /// Nobody follows themselves.
+    /// Nobody follows, blocks or mutes themselves.
     SelfFollow,
     /// Somebody else has it.
     Taken,

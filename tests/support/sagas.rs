@@ -21,8 +21,9 @@ mod table;
 mod witness;
 
 use crate::simulation::nodes::Cluster;
-use commands::{Answer, Ended, Order, Outcome as StepOutcome, Refusal, Transport};
+use commands::{Answer, Command, Ended, Order, Outcome as StepOutcome, Refusal, Transport};
 use crew::Crew;
+use events::Key;
 pub use failure::Extent;
 use failure::{Blow, Failure, Seen, Wrong};
 use futures::future::{join, join_all};
@@ -162,6 +163,7 @@ impl Stand {
             let answer = self.stage.play(before.clone()).await;
             assert!(matches!(answer, Answer::Ended(_, Ended::Completed)), "{answer:?}");
         }
+        self.ask_all(ready.follows().collect()).await;
         self.hold_places(&ready, false).await;
         self.run_of(ready, failure)
     }
@@ -171,7 +173,11 @@ impl Stand {
     }
 
     async fn hold_places(&self, ready: &Ready, back: bool) {
-        let asks = ready.places_in_feed(back).into_iter().map(|(key, command)| self.stage.ask(key, command));
+        self.ask_all(ready.places_in_feed(back)).await;
+    }
+
+    async fn ask_all(&self, commands: Vec<(Key, Command)>) {
+        let asks = commands.into_iter().map(|(key, command)| self.stage.ask(key, command));
         assert!(join_all(asks).await.iter().all(|answer| matches!(answer, Answer::Accepted(_))));
     }
 

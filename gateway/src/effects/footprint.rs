@@ -1,13 +1,13 @@
 //! What is left of a person, found in the read models, and the command that deletes each of it.
 
-use commands::{Command, CommentCommand, FollowCommand, LikeCommand, PostCommand};
+use commands::{BlockCommand, Command, CommentCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand};
 use events::{CommentId, Key, PostId, SagaId, UserId};
 use projections::{Posts, Sagas, Users};
 use std::sync::Arc;
 
 /// Looks for what is left.
 pub struct Footprint {
-    /// Who follows whom.
+    /// Who follows, blocks and mutes whom.
     pub users: Arc<Users>,
     /// Posts, comments and likes.
     pub posts: Arc<Posts>,
@@ -28,6 +28,14 @@ pub enum Trace {
     Follower(UserId),
     /// Somebody whom they follow.
     Followee(UserId),
+    /// Somebody who blocks them.
+    Blocker(UserId),
+    /// Somebody whom they block.
+    Blocked(UserId),
+    /// Somebody who mutes them.
+    Muter(UserId),
+    /// Somebody whom they mute.
+    Muted(UserId),
 }
 
 impl Footprint {
@@ -40,6 +48,10 @@ impl Footprint {
         let related = self.users.related(user, limit - traces.len());
         traces.extend(related.followers.into_iter().map(Trace::Follower));
         traces.extend(related.following.into_iter().map(Trace::Followee));
+        traces.extend(related.blocked_by.into_iter().map(Trace::Blocker));
+        traces.extend(related.blocking.into_iter().map(Trace::Blocked));
+        traces.extend(related.muted_by.into_iter().map(Trace::Muter));
+        traces.extend(related.muting.into_iter().map(Trace::Muted));
         traces
     }
 
@@ -65,6 +77,10 @@ impl Trace {
             Self::Like(post) => (Key::Post(post), LikeCommand::Remove { post, user }.into()),
             Self::Follower(follower) => (Key::User(follower), FollowCommand::End { follower, followee: user }.into()),
             Self::Followee(followee) => (Key::User(user), FollowCommand::End { follower: user, followee }.into()),
+            Self::Blocker(blocker) => (Key::User(blocker), BlockCommand::End { user: blocker, target: user }.into()),
+            Self::Blocked(target) => (Key::User(user), BlockCommand::End { user, target }.into()),
+            Self::Muter(muter) => (Key::User(muter), MuteCommand::End { user: muter, target: user }.into()),
+            Self::Muted(target) => (Key::User(user), MuteCommand::End { user, target }.into()),
         }
     }
 }

@@ -106,7 +106,8 @@ impl Backend {
 
     /// What is ranked: the newest of the feed.
     fn candidates(&self, reader: UserId) -> Vec<posts::Post> {
-        let newest = self.models.feed.latest(reader, Page { limit: CANDIDATES_MAX, after: None });
+        let newest = Page { limit: CANDIDATES_MAX, after: None };
+        let newest = self.models.feed.latest(reader, newest, &self.hidden_from(Some(reader)));
         self.models.posts.posts(&newest.items, Some(reader))
     }
 
@@ -120,6 +121,8 @@ impl Backend {
         limit: usize,
         explain: Explain,
     ) -> Result<(Vec<FeedItem>, Option<usize>), ApiError> {
+        // Whoever was blocked or muted since is in the ranking still.
+        let hidden = self.hidden_from(Some(reader));
         let mut shown = Vec::with_capacity(limit);
         let mut rest = ranking.iter().enumerate().skip(from);
         loop {
@@ -129,7 +132,9 @@ impl Backend {
             }
             let ids = part.iter().map(|(_, ranked)| ranked.post).collect::<Vec<_>>();
             let mut part = part.into_iter();
-            for post in self.shape_posts(Some(reader), self.models.posts.posts(&ids, Some(reader))).await? {
+            let mut posts = self.models.posts.posts(&ids, Some(reader));
+            posts.retain(|post| !hidden.hides_in_feed(post.author));
+            for post in self.shape_posts(Some(reader), posts).await? {
                 // What can be shown comes in the order in which it was asked for.
                 let Some((place, ranked)) = part.find(|(_, ranked)| ranked.post.0 == post.id) else { continue };
                 if shown.len() == limit {

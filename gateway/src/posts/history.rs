@@ -66,12 +66,13 @@ pub(super) async fn history(
     let list = List { kind: "history", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, Some(&caller), &MODELS).await?;
-    let seen = app.models.posts.post(post, Some(caller.user)).ok_or_else(|| ApiError::not_found("post"))?;
+    let seen = app.seen_post(post, Some(caller.user))?;
     if seen.author != caller.user {
         return Err(ApiError::new(ErrorName::Forbidden, "Only its author sees the history of a post"));
     }
     let Listing { items, next } = app.models.posts.versions(post, caller.user, page);
-    let faces = app.faces(items.iter().flat_map(|version| version.mentions.iter().copied()).collect()).await?;
+    let people = items.iter().flat_map(|version| version.mentions.iter().copied()).collect();
+    let faces = app.faces(people, &app.hidden_from(Some(caller.user))).await?;
     let versions = items.into_iter().map(|version| PostVersion {
         version: version.number,
         content: version.content,

@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use events::UserId;
-use projections::{Listing, Page, posts};
+use projections::{Hidden, Listing, Page, posts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,7 +55,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
     let list = List { kind: "posts", of };
-    page(&app, reader, list, None, |page| app.models.posts.latest(author_id, page)).await
+    page(&app, reader, list, None, |page, hidden| app.models.posts.latest(author_id, page, hidden)).await
 }
 
 /// Somebody's posts, newest first
@@ -69,7 +69,7 @@ pub(super) async fn of_user(
     reader: Reader,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "posts of a user", of: user.0.as_bytes() };
-    page(&app, reader, list, Some(user), |page| app.models.posts.latest(Some(user), page)).await
+    page(&app, reader, list, Some(user), |page, hidden| app.models.posts.latest(Some(user), page, hidden)).await
 }
 
 /// Posts with a hashtag, newest first
@@ -87,7 +87,7 @@ pub(super) async fn tagged(
     let invalid = || ApiError::invalid("A hashtag is letters, digits and underscores, and not digits only");
     let tag = parse_hashtag(&hashtag).ok_or_else(invalid)?;
     let list = List { kind: "posts with a hashtag", of: tag.as_bytes() };
-    page(&app, reader, list, None, |page| app.models.posts.tagged(&tag, page)).await
+    page(&app, reader, list, None, |page, hidden| app.models.posts.tagged(&tag, page, hidden)).await
 }
 
 /// A page of one of these lists; 404 if it is somebody's who does not exist.
@@ -96,14 +96,15 @@ async fn page(
     Reader { viewer, paging, wanted }: Reader,
     list: List<'_>,
     of: Option<UserId>,
-    read: impl Fn(Page) -> Listing<posts::Post>,
+    read: impl Fn(Page, &Hidden) -> Listing<posts::Post>,
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    if of.is_some_and(|user| app.models.users.authors(&[user]).is_empty()) {
+    let hidden = app.hidden_from(viewer.user());
+    if of.is_some_and(|user| hidden.hides(user) || app.models.users.authors(&[user]).is_empty()) {
         return Err(ApiError::not_found("user"));
     }
-    let Listing { items: posts, next } = app.page_of_posts(viewer.user(), page, read).await?;
+    let Listing { items: posts, next } = app.page_of_posts(viewer.user(), page, |page| read(page, &hidden)).await?;
     let (next_cursor, link) = paging.next(app, list, next);
     Ok((fresh, link, Json(PostList { posts, next_cursor })).into_response())
 }

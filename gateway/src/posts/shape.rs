@@ -34,7 +34,7 @@ pub(crate) struct Post {
     #[serde(serialize_with = "texts")]
     #[schema(value_type = Vec<String>)]
     hashtags: Arc<[Text]>,
-    /// Whom it mentions: distinct, in the order of first appearance.
+    /// Whom it mentions and the reader may see: distinct, in the order of first appearance.
     mentions: Vec<Face>,
     /// Where it stands.
     status: PostStatus,
@@ -69,14 +69,14 @@ impl Backend {
         shown.ok_or_else(|| ApiError::not_found("post"))
     }
 
-    /// Posts as `viewer` sees them. Those whose author has no account are left out.
+    /// Posts as `viewer` sees them. Those whose author has no account, or is hidden, are left out.
     pub(crate) async fn shape_posts(
         &self,
         viewer: Option<UserId>,
         posts: Vec<posts::Post>,
     ) -> Result<Vec<Post>, ApiError> {
         let people = posts.iter().flat_map(|post| std::iter::once(&post.author).chain(&*post.mentions));
-        let faces = self.faces(people.copied().collect()).await?;
+        let faces = self.faces(people.copied().collect(), &self.hidden_from(viewer)).await?;
         let ids = posts.iter().map(|post| post.id).collect::<Vec<_>>();
         let liked = viewer.map_or_else(|| vec![false; ids.len()], |viewer| self.models.posts.liked(viewer, &ids));
         Ok(posts.into_iter().zip(liked).filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())

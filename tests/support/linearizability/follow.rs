@@ -1,5 +1,5 @@
-//! Whether one person follows another. Both have accounts before anybody asks, so each pair is an object of its own; who
-//! has deleted theirs follows nobody any more, but whom they followed is unfollowed one by one.
+//! Whether one person follows another, or blocks or mutes them. Both have accounts before anybody asks, so each pair is an
+//! object of its own; who has deleted theirs follows nobody any more, but whom they followed is unfollowed one by one.
 
 use super::{Effect, Object, Why};
 
@@ -23,6 +23,8 @@ pub enum Op {
     StartOneself,
     /// To follow no longer.
     End,
+    /// To be parted by a block.
+    Sever,
     /// To delete the account of the one who follows.
     DeleteAccount,
 }
@@ -41,6 +43,10 @@ impl Object for Follow {
             }
             Op::Start | Op::StartOneself if *deleted => Effect::Refused(Why::NotFound),
             Op::StartOneself => Effect::Refused(Why::SelfFollow),
+            Op::Sever => {
+                *follows = false;
+                Effect::Happens
+            }
             Op::Start if *follows => Effect::Already,
             Op::End if !*follows => Effect::Refused(Why::NotFound),
             Op::Start | Op::End => {

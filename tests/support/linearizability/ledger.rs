@@ -20,6 +20,10 @@ pub struct Ledger {
     pub posts: Histories<Id, post::Op>,
     /// By follower and followee.
     pub follows: Histories<(Id, Id), follow::Op>,
+    /// By blocker and blocked.
+    pub blocks: Histories<(Id, Id), follow::Op>,
+    /// By muter and muted.
+    pub mutes: Histories<(Id, Id), follow::Op>,
     /// By session.
     pub sessions: Histories<Id, session::Op>,
     /// By person.
@@ -65,6 +69,8 @@ impl Ledger {
         let mut report = Report { operations, unknown, doubled, violations, ..Report::default() };
         report.judge_all::<_, Post>("post", &self.posts);
         report.judge_all::<_, Follow>("follow", &self.follows);
+        report.judge_all::<_, Follow>("block", &self.blocks);
+        report.judge_all::<_, Follow>("mute", &self.mutes);
         report.judge_all::<_, Session>("session", &self.sessions);
         report.judge_all::<_, Account>("account", &self.accounts);
         report.judge_all::<_, Claim>("claim", &self.claims);

@@ -31,7 +31,16 @@ pub(super) struct Person {
 impl Person {
     /// One of those of a run: `who` tells them apart.
     pub(super) fn of(run: u128, who: u8, partitions: u32) -> Self {
-        let is_right = |id: &Uuid| is_in_place(&Key::User(UserId(*id)), run, partitions);
+        Self::at(kind(&Key::User(UserId(Uuid::nil()))), run, who, partitions)
+    }
+
+    /// The same, with an account that is where the run has its posts: apart from everybody else's.
+    pub(super) fn apart(run: u128, who: u8, partitions: u32) -> Self {
+        Self::at(kind(&Key::Post(PostId(Uuid::nil()))), run, who, partitions)
+    }
+
+    fn at(kind: u32, run: u128, who: u8, partitions: u32) -> Self {
+        let is_right = |id: &Uuid| is_at(kind, &Key::User(UserId(*id)), run, partitions);
         let ids = (0..).map(|salt: u128| uuid(run, u128::from(who) + (salt << 16)));
         let id = UserId(ids.into_iter().find(is_right).expect("some key is on every partition"));
         let nobody = Self { id, email: Digest::default(), username: Digest::default(), run, partitions };
@@ -117,12 +126,20 @@ pub(super) fn uuid(run: u128, which: u128) -> Uuid {
 
 /// Whether the key is where the run has its keys of this kind. Runs take turns where there are more partitions.
 fn is_in_place(key: &Key, run: u128, partitions: u32) -> bool {
-    let kind = match key {
+    is_at(kind(key), key, run, partitions)
+}
+
+fn kind(key: &Key) -> u32 {
+    match key {
         Key::User(_) => 0,
         Key::Email(_) => 1,
         Key::Username(_) => 2,
         Key::Post(_) => 3,
-    };
+    }
+}
+
+/// Whether the key is where the run has its keys of this kind.
+fn is_at(kind: u32, key: &Key, run: u128, partitions: u32) -> bool {
     let turns = u128::from(partitions / PARTITIONS_MIN);
     let turn = u32::try_from(run % turns).expect("there are few partitions");
     partition_of(key, partitions) == Partition(turn * PARTITIONS_MIN + kind)

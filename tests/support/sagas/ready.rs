@@ -1,8 +1,8 @@
 //! A saga about to begin: what it is about, what carries out and undoes each of its steps, and who must be there before.
 
 use super::people::{Person, uuid};
-use commands::{Action, Command, FeedSlotCommand, Own, Process, SagaCommand};
-use events::{CommandId, Key, PostId, SagaData, SagaId, Step};
+use commands::{Action, Command, FeedSlotCommand, FollowCommand, Own, Process, SagaCommand};
+use events::{CommandId, Key, PostId, SagaData, SagaId, Step, UserId};
 use journal::{Partition, partition_of};
 use serde_json::Value;
 use std::fmt;
@@ -34,6 +34,7 @@ pub(super) struct Setting {
     pub(super) person: Person,
     pub(super) before: Vec<Before>,
     pub(super) held: Vec<PostId>,
+    pub(super) follows: Vec<(UserId, UserId)>,
     pub(super) partitions: u32,
 }
 
@@ -71,6 +72,8 @@ pub struct Ready {
     pub(super) before: Vec<Before>,
     /// Posts that hold a place in the person's feed meanwhile.
     held: Vec<PostId>,
+    /// Who follows whom before it begins.
+    follows: Vec<(UserId, UserId)>,
     /// The step that its process only ever undoes.
     undone_last: Option<Step>,
     actions: Actions,
@@ -82,7 +85,7 @@ impl Ready {
     where
         P::Data: Clone + Send + Sync + Into<SagaData>,
     {
-        let Setting { run, person, before, held, partitions } = setting;
+        let Setting { run, person, before, held, follows, partitions } = setting;
         let saga = SagaId(uuid(run, 10));
         let (key, steps) = (process.key(&data), process.plan(&data));
         let start = SagaCommand::Start { saga, data: data.clone().into(), with };
@@ -105,6 +108,7 @@ impl Ready {
             nobody: SagaId(uuid(run, 14)),
             before,
             held,
+            follows,
             undone_last: P::BEFORE,
             actions: Arc::new(actions),
             partitions,
@@ -147,6 +151,15 @@ impl Ready {
     /// The partition that the saga is on.
     pub(super) fn own(&self) -> Partition {
         partition_of(&self.key, self.partitions)
+    }
+
+    /// What makes those follow who do when it begins.
+    pub(super) fn follows(&self) -> impl Iterator<Item = (Key, Command)> {
+        let start = |(follower, followee): &(UserId, UserId)| {
+            let start = FollowCommand::Start { follower: *follower, followee: *followee };
+            (Key::User(*follower), start.into())
+        };
+        self.follows.iter().map(start)
     }
 
     /// What takes the places that are held meanwhile, or gives them back.

@@ -4,6 +4,7 @@ use super::people::{Person, uuid};
 use super::ready::{At, Before, Ready, Setting};
 use commands::{Own, POSTS_IN_CREATION_MAX, Process, User};
 use events::{Key, PostId, SagaId, Step};
+use sagas::block::{UserBlock, UserBlockData};
 use sagas::deletion::{Deletion, DeletionData};
 use sagas::post_creation::{PostCreation, PostCreationData, RESERVE_FEED_SLOT};
 use sagas::registration::{self, Registration};
@@ -26,6 +27,7 @@ enum Kind {
     Rename { email: bool, username: bool, taken: Taken },
     Respelling,
     Deletion,
+    Block { follows: bool, target: Target },
 }
 
 /// What somebody else has already.
@@ -34,6 +36,12 @@ enum Taken {
     Nothing,
     Email,
     Username,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Target {
+    There,
+    Deleted,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -64,6 +72,9 @@ pub fn all() -> Vec<Scenario> {
         of("rename, both, name taken", rename(true, true, Taken::Username)),
         of("rename, spelled otherwise", Kind::Respelling),
         of("deletion", Kind::Deletion),
+        of("block", Kind::Block { follows: true, target: Target::There }),
+        of("block, nobody follows", Kind::Block { follows: false, target: Target::There }),
+        of("block of a deleted person", Kind::Block { follows: false, target: Target::Deleted }),
     ]
 }
 
@@ -78,6 +89,7 @@ impl Scenario {
             Kind::Post { .. } => PostCreation::NAME,
             Kind::Rename { .. } | Kind::Respelling => Rename::NAME,
             Kind::Deletion => Deletion::NAME,
+            Kind::Block { .. } => UserBlock::NAME,
         }
     }
 
@@ -96,7 +108,7 @@ impl Scenario {
     pub fn is_of_a_member(&self) -> bool {
         match self.kind {
             Kind::Post { author } => matches!(author, Author::There | Author::Busy),
-            Kind::Rename { .. } | Kind::Respelling => true,
+            Kind::Rename { .. } | Kind::Respelling | Kind::Block { .. } => true,
             Kind::Registration { .. } | Kind::Deletion => false,
         }
     }
@@ -129,6 +141,9 @@ impl Scenario {
             (Kind::Rename { email: true, .. }, true) => &[("user.email_changed", 1)],
             (Kind::Rename { .. } | Kind::Respelling, true) => &[("user.username_changed", 1)],
             (Kind::Rename { .. } | Kind::Respelling, false) => &[],
+            (Kind::Block { follows: true, .. }, true) => &[("block.started", 1), ("follow.ended", 1)],
+            (Kind::Block { follows: false, .. }, true) => &[("block.started", 1)],
+            (Kind::Block { .. }, false) => &[],
             (Kind::Deletion, _) => &[("user.disabled", 1), ("user.key_destroyed", 1)],
         }
     }
@@ -142,14 +157,17 @@ impl Scenario {
                 &[("claim.reserved", 2), ("claim.confirmed", 2), ("claim.released", 2)]
             }
             Kind::Rename { .. } => &[("claim.reserved", 1), ("claim.confirmed", 1), ("claim.released", 1)],
-            Kind::Respelling => &[],
+            Kind::Block { follows: true, .. } => &[("follow.ended", 1)],
+            Kind::Respelling | Kind::Block { follows: false, .. } => &[],
             Kind::Deletion => &[("claim.released", 2)],
         }
     }
 
     /// What one run of it is about, on a log of so many partitions.
     pub fn ready(&self, run: u128, partitions: u32) -> Ready {
-        let (person, other) = (Person::of(run, 1, partitions), Person::of(run, 2, partitions));
+        let is_block = matches!(self.kind, Kind::Block { .. });
+        let other = if is_block { Person::apart } else { Person::of };
+        let (person, other) = (Person::of(run, 1, partitions), other(run, 2, partitions));
         let account = person.account();
         let rename = |email, username| person.rename((account.email, account.username), email, username);
         let setting = self.setting(run, &person, &other, partitions);
@@ -171,6 +189,10 @@ impl Scenario {
                 Ready::new(Rename, setting, data, Value::Null, member)
             }
             Kind::Respelling => Ready::new(Rename, setting, rename(None, Some(person.username)), Value::Null, member),
+            Kind::Block { .. } => {
+                let data = UserBlockData { user: person.id, target: other.id };
+                Ready::new(UserBlock, setting, data, Value::Null, member)
+            }
             Kind::Deletion => {
                 let process = Deletion { stragglers: Duration::ZERO };
                 let disabled = Own { user: User::Disabled(account), ..Own::default() };
@@ -189,6 +211,7 @@ impl Scenario {
             Kind::Post { author } => (author != Author::Nowhere, false),
             Kind::Rename { taken, .. } => (true, taken != Taken::Nothing),
             Kind::Respelling | Kind::Deletion => (true, false),
+            Kind::Block { .. } => (true, true),
         };
         let mut before = Vec::new();
         before.extend(person_is_there.then(|| registered(20, person)));
@@ -196,8 +219,13 @@ impl Scenario {
         if self.kind == (Kind::Post { author: Author::Deleted }) {
             before.push(of(22, person, DeletionData { user: person.id }.into()));
         }
+        if matches!(self.kind, Kind::Block { target: Target::Deleted, .. }) {
+            before.push(of(23, other, DeletionData { user: other.id }.into()));
+        }
         let drafts = if self.kind == (Kind::Post { author: Author::Busy }) { POSTS_IN_CREATION_MAX as u128 } else { 0 };
         let held = (0..drafts).map(|draft| PostId(uuid(run, 100 + draft))).collect();
-        Setting { run, person: person.clone(), before, held, partitions }
+        let both_ways = vec![(person.id, other.id), (other.id, person.id)];
+        let follows = if matches!(self.kind, Kind::Block { follows: true, .. }) { both_ways } else { Vec::new() };
+        Setting { run, person: person.clone(), before, held, follows, partitions }
     }
 }

@@ -7,8 +7,8 @@ use super::reading::Thing;
 use super::world::World;
 use commands::{Answer, Command, Decision, Ended, Processes, Receipt, Request, SagaCommand, State};
 use events::{
-    CommandId, CommentEvent, CommentId, Event, LikeEvent, PostEvent, PostId, SagaEvent, SessionEvent, SessionId,
-    UserEvent, UserId,
+    BlockEvent, CommandId, CommentEvent, CommentId, Event, LikeEvent, PostEvent, PostId, SagaEvent, SessionEvent,
+    SessionId, UserEvent, UserId,
 };
 use journal::{Offset, Partition, Position};
 use std::collections::BTreeMap;
@@ -132,6 +132,7 @@ fn fulfils(process: &str, event: &Event) -> bool {
         "USER_REGISTRATION" => matches!(event, Event::Saga(SagaEvent::Completed(_))),
         "POST_CREATION" => matches!(event, Event::Post(PostEvent::DraftPublished(_))),
         "USER_RENAME" => matches!(event, Event::User(UserEvent::EmailChanged(_) | UserEvent::UsernameChanged(_))),
+        "USER_BLOCK" => matches!(event, Event::Block(BlockEvent::Started(_))),
         "USER_DELETION" => matches!(event, Event::User(UserEvent::Disabled(_))),
         _ => false,
     }

@@ -10,11 +10,12 @@ use crate::linearizability::ledger::{Ledger, Report};
 use crate::linearizability::{Answer as Told, Call, Id, Why, account, follow, post, session};
 use by_sagas::BySagas;
 use commands::{
-    Answer, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, Refusal, Request, SagaCommand,
-    SessionCommand, UserCommand,
+    Answer, BlockCommand, Command, CommentCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand, Process,
+    Refusal, Request, SagaCommand, SessionCommand, UserCommand,
 };
-use events::CommandId;
+use events::{CommandId, UserId};
 use parking_lot::Mutex;
+use sagas::block::{UserBlock, UserBlockData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -81,7 +82,13 @@ impl Recorder {
                 let Asked { request, answered, .. } = &inner.asked[**number];
                 let accepted = matches!(answered, Some((_, Answer::Accepted(_) | Answer::Repeated(_))));
                 let may_come = !late.contains(&sending(request));
-                !accepted && may_come && !matches!(request.command, Command::Saga(_))
+                // A block that was there may be over when the second delivery comes.
+                let is_of_a_saga = match &request.command {
+                    Command::Saga(SagaCommand::Start { data, .. }) => data.process != UserBlock::NAME,
+                    Command::Saga(_) => true,
+                    _ => false,
+                };
+                !accepted && may_come && !is_of_a_saga
             };
             if let Some(number) = first.get(id).filter(may_happen_again) {
                 ledger.doubled += 1;
@@ -96,7 +103,7 @@ impl Recorder {
 
 fn note(ledger: &mut Ledger, by_sagas: &mut BySagas, number: usize, asked: &Asked) {
     match &asked.request.command {
-        Command::Saga(SagaCommand::Start { saga, data, .. }) => {
+        Command::Saga(SagaCommand::Start { saga, data, .. }) if data.process != UserBlock::NAME => {
             return by_sagas.note(ledger, *saga, data, &unanswered(number, asked), asked);
         }
         // What operators order is seen in what the sagas do.
@@ -126,6 +133,19 @@ fn note(ledger: &mut Ledger, by_sagas: &mut BySagas, number: usize, asked: &Aske
             let (key, op) = follow(command);
             ledger.follows.entry(key).or_default().push(call.of(op));
         }
+        Command::Saga(SagaCommand::Start { data, .. }) => match data.read() {
+            Ok(data) => block(ledger, &data, &call),
+            Err(error) => ledger.strange.push(error.to_string()),
+        },
+        Command::Block(BlockCommand::End { user, target }) => {
+            ledger.blocks.entry((Id(user.0), Id(target.0))).or_default().push(call.of(follow::Op::End));
+        }
+        Command::Mute(MuteCommand::Start { user, target }) => {
+            ledger.mutes.entry((Id(user.0), Id(target.0))).or_default().push(call.of(start(*user, *target)));
+        }
+        Command::Mute(MuteCommand::End { user, target }) => {
+            ledger.mutes.entry((Id(user.0), Id(target.0))).or_default().push(call.of(follow::Op::End));
+        }
         Command::Session(command) => {
             by_sagas.signs_in(command);
             match session(command) {
@@ -150,7 +170,7 @@ fn call(number: usize, asked: &Asked) -> Result<Call<()>, String> {
         Some(Answer::Unchanged(_)) => Told::Unchanged,
         Some(Answer::Refused(Refusal::NotFound)) => Told::Refused(Why::NotFound),
         Some(Answer::Refused(Refusal::Forbidden)) => Told::Refused(Why::Forbidden),
-        Some(Answer::Refused(Refusal::SelfFollow)) => Told::Refused(Why::SelfFollow),
+        Some(Answer::Refused(Refusal::SelfFollow | Refusal::Oneself)) => Told::Refused(Why::SelfFollow),
         Some(Answer::Refused(Refusal::KeyReused)) => Told::Refused(Why::KeyReused),
         Some(other) => return Err(format!("{:?} was answered {other:?}", request.command)),
     };
@@ -192,12 +212,26 @@ fn comment(command: &CommentCommand) -> (Id, post::Op) {
 
 fn follow(command: &FollowCommand) -> ((Id, Id), follow::Op) {
     match command {
-        FollowCommand::Start { follower, followee } if follower == followee => {
-            ((Id(follower.0), Id(followee.0)), follow::Op::StartOneself)
-        }
-        FollowCommand::Start { follower, followee } => ((Id(follower.0), Id(followee.0)), follow::Op::Start),
+        FollowCommand::Start { follower, followee } => ((Id(follower.0), Id(followee.0)), start(*follower, *followee)),
         FollowCommand::End { follower, followee } => ((Id(follower.0), Id(followee.0)), follow::Op::End),
+        FollowCommand::Sever { follower, followee } => ((Id(follower.0), Id(followee.0)), follow::Op::Sever),
     }
+}
+
+fn start(one: UserId, other: UserId) -> follow::Op {
+    if one == other { follow::Op::StartOneself } else { follow::Op::Start }
+}
+
+/// A block severs one's own follow as it begins, and the other's at any time from then on.
+fn block(ledger: &mut Ledger, UserBlockData { user, target }: &UserBlockData, call: &Call<()>) {
+    let (one, other) = (Id(user.0), Id(target.0));
+    ledger.blocks.entry((one, other)).or_default().push(call.of(start(*user, *target)));
+    if matches!(call.answer, Told::Unchanged | Told::Refused(_)) {
+        return;
+    }
+    ledger.follows.entry((one, other)).or_default().push(call.of(follow::Op::Sever));
+    let later = Call { answer: Told::Unknown, ended: None, ..call.of(follow::Op::Sever) };
+    ledger.follows.entry((other, one)).or_default().push(later);
 }
 
 fn session(command: &SessionCommand) -> Option<(Id, session::Op)> {

@@ -3,7 +3,9 @@
 use super::super::check::Asked;
 use super::super::story::Deed;
 use super::super::world::{SAYS_WITHIN, World};
-use commands::{Answer, Command, CommentCommand, Ended, FollowCommand, LikeCommand, Process, Request, SagaCommand};
+use commands::{
+    Answer, Command, CommentCommand, Ended, FollowCommand, LikeCommand, MuteCommand, Process, Request, SagaCommand,
+};
 use events::{CipherKey, CommentId, CommentText, Key, Sealed, UserId};
 use futures::future::{join, join_all};
 use projections::Sessions;
@@ -72,7 +74,7 @@ impl World {
         let others = self.people.everybody();
         let other = *self.dice.one_of(&others);
         let by_user = |key, command: Command| self.request(Some(user), key, command);
-        match (self.dice.below(6), posts.is_empty()) {
+        match (self.dice.below(8), posts.is_empty()) {
             (0, _) | (1..4, true) => self.creation(user, cipher),
             (1, _) => {
                 let post = *self.dice.one_of(&posts);
@@ -84,6 +86,8 @@ impl World {
                 by_user(Key::Post(post), CommentCommand::Add { comment, post, author: user, text }.into())
             }
             (4, _) => by_user(Key::User(user), FollowCommand::Start { follower: user, followee: other }.into()),
+            (5, _) => by_user(Key::User(user), self.block(user, other)),
+            (6, _) => self.request(Some(other), Key::User(other), MuteCommand::Start { user: other, target: user }),
             (_, _) => {
                 let follow = FollowCommand::Start { follower: other, followee: user };
                 self.request(Some(other), Key::User(other), follow)

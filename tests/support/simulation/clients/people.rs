@@ -4,12 +4,13 @@
 use super::super::Dice;
 use super::super::story::Deed;
 use super::super::world::World;
-use commands::{Command, FollowCommand, Request};
+use commands::{Command, FollowCommand, MuteCommand, Process, Request, SagaCommand};
 use events::{SessionId, UserId};
 use journal::Position;
 use parking_lot::Mutex;
 use projections::Sessions;
 use projections::sessions::SessionState;
+use sagas::block::{UserBlock, UserBlockData};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -82,11 +83,15 @@ impl People {
 }
 
 impl World {
-    /// Whether a request would pass the gateway now: whoever asks is signed in, and whoever is to be followed exists.
-    /// Who never had an account is let in: it is for the owners to find that out.
+    /// Whether a request would pass the gateway now: whoever asks is signed in, whoever is to be followed, blocked or muted
+    /// exists, and nobody follows across a block. Who never had an account is let in: it is for the owners to find that out.
     pub(super) async fn is_let_in(&self, request: &Request) -> bool {
-        if let Command::Follow(FollowCommand::Start { followee, .. }) = request.command
-            && !self.reading.models().has_account(followee)
+        let models = self.reading.models();
+        if toward(&request.command).is_some_and(|other| !models.has_account(other)) {
+            return false;
+        }
+        if let Command::Follow(FollowCommand::Start { follower, followee }) = request.command
+            && models.are_apart(follower, followee)
         {
             return false;
         }
@@ -113,5 +118,17 @@ impl World {
             self.people.turn_away(person.user);
         }
         is_open
+    }
+}
+
+/// Whom a command is about who must have an account.
+fn toward(command: &Command) -> Option<UserId> {
+    match command {
+        Command::Follow(FollowCommand::Start { followee, .. }) => Some(*followee),
+        Command::Mute(MuteCommand::Start { target, .. }) => Some(*target),
+        Command::Saga(SagaCommand::Start { data, .. }) if data.process == UserBlock::NAME => {
+            data.read::<UserBlockData>().ok().map(|data| data.target)
+        }
+        _ => None,
     }
 }

@@ -3,8 +3,13 @@
 use super::super::fate;
 use super::super::reading::Thing;
 use super::super::world::World;
-use commands::{Answer, Command, CommentCommand, FollowCommand, LikeCommand, PostCommand, SessionCommand, UserCommand};
-use events::{Bio, CommentId, CommentText, Content, Key, PostId, Sealed, SessionId, UserId};
+use commands::{
+    Answer, BlockCommand, Command, CommentCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand, SagaCommand,
+    SessionCommand, UserCommand,
+};
+use events::{Bio, CommentId, CommentText, Content, Key, PostId, SagaId, Sealed, SessionId, UserId};
+use sagas::block::UserBlockData;
+use serde_json::Value;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -94,7 +99,11 @@ impl World {
                 }
             }
             75..82 => (on_user, FollowCommand::Start { follower: user, followee: other }.into()),
-            82..89 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
+            82..85 => (on_user, FollowCommand::End { follower: user, followee: other }.into()),
+            85 => (on_user, self.block(user, other)),
+            86 => (on_user, BlockCommand::End { user, target: other }.into()),
+            87 => (on_user, MuteCommand::Start { user, target: other }.into()),
+            88 => (on_user, MuteCommand::End { user, target: other }.into()),
             89..93 => {
                 let bio = Sealed::seal(&Bio::parse(&text).expect("short"), &key);
                 (on_user, UserCommand::ChangeBio { user, bio: Some(bio) }.into())
@@ -117,6 +126,12 @@ impl World {
             }
         };
         Some((user, Wish::Command(key, command)))
+    }
+
+    /// What begins a block.
+    pub(super) fn block(&self, user: UserId, target: UserId) -> Command {
+        let (saga, data) = (SagaId(self.dice.uuid()), UserBlockData { user, target }.into());
+        SagaCommand::Start { saga, data, with: Value::Null }.into()
     }
 
     /// One of the few whom clients choose from.

@@ -126,7 +126,8 @@ impl BySagas {
             for (_, session) in self.sessions.range((*user, Id(Uuid::nil()))..=(*user, Id(Uuid::max()))) {
                 ledger.sessions.entry(*session).or_default().push(call.of(session::Op::DeleteAccount));
             }
-            for (_, calls) in ledger.follows.iter_mut().filter(|((follower, _), _)| follower == user) {
+            let pairs = [&mut ledger.follows, &mut ledger.blocks, &mut ledger.mutes].into_iter().flatten();
+            for (_, calls) in pairs.filter(|((by, _), _)| by == user) {
                 calls.push(call.of(follow::Op::DeleteAccount));
             }
             ledger.claims.values_mut().for_each(|calls| self.give(calls, *user, call));

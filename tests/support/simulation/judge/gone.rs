@@ -4,10 +4,12 @@
 use super::super::MemoryKeyring;
 use super::super::book::{Book, Landed};
 use super::super::check::Asked;
+use commands::Process;
 use events::{
-    CommandId, CommentEvent, CommentId, Event, FeedSlotEvent, FollowEvent, LikeEvent, PostEvent, PostId, SagaEvent,
-    SagaId, SessionEvent, UserEvent, UserId,
+    BlockEvent, CommandId, CommentEvent, CommentId, Event, FeedSlotEvent, FollowEvent, LikeEvent, MuteEvent, PostEvent,
+    PostId, SagaEvent, SagaId, SessionEvent, UserEvent, UserId,
 };
+use sagas::block::{UserBlock, UserBlockData};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
@@ -29,6 +31,8 @@ struct Left {
     comments: BTreeMap<(PostId, CommentId), UserId>,
     likes: BTreeSet<(PostId, UserId)>,
     follows: BTreeSet<(UserId, UserId)>,
+    blocks: BTreeSet<(UserId, UserId)>,
+    mutes: BTreeSet<(UserId, UserId)>,
 }
 
 impl Left {
@@ -60,6 +64,18 @@ impl Left {
                 Event::Follow(FollowEvent::Ended(e)) => {
                     left.follows.remove(&(e.follower, e.followee));
                 }
+                Event::Block(BlockEvent::Started(e)) => {
+                    left.blocks.insert((e.user, e.target));
+                }
+                Event::Block(BlockEvent::Ended(e)) => {
+                    left.blocks.remove(&(e.user, e.target));
+                }
+                Event::Mute(MuteEvent::Started(e)) => {
+                    left.mutes.insert((e.user, e.target));
+                }
+                Event::Mute(MuteEvent::Ended(e)) => {
+                    left.mutes.remove(&(e.user, e.target));
+                }
                 _ => {}
             }
         }
@@ -81,8 +97,10 @@ impl Left {
         left.extend(comments.map(|((post, comment), by)| format!("{by} has left {comment} under {post}")));
         let likes = self.likes.iter().filter(|(_, user)| is_gone(user));
         left.extend(likes.map(|(post, user)| format!("{user} still likes {post}")));
-        let follows = self.follows.iter().filter(|(one, other)| is_gone(one) || is_gone(other));
-        left.extend(follows.map(|(one, other)| format!("{one} still follows {other}, and one of them is gone")));
+        for (does, pairs) in [("follows", &self.follows), ("blocks", &self.blocks), ("mutes", &self.mutes)] {
+            let pairs = pairs.iter().filter(|(one, other)| is_gone(one) || is_gone(other));
+            left.extend(pairs.map(|(one, other)| format!("{one} still {does} {other}, and one of them is gone")));
+        }
         left
     }
 }
@@ -107,6 +125,8 @@ fn acts(commits: &[Landed]) -> Vec<String> {
                 Event::Session(SessionEvent::Refreshed(e)) => e.user,
                 Event::Session(SessionEvent::Closed(e)) => e.user,
                 Event::Follow(FollowEvent::Started(e)) => e.follower,
+                Event::Block(BlockEvent::Started(e)) => e.user,
+                Event::Mute(MuteEvent::Started(e)) => e.user,
                 Event::FeedSlot(FeedSlotEvent::Reserved(e)) => e.user,
                 _ => continue,
             };
@@ -129,6 +149,8 @@ fn comes_late(book: &Book) -> Vec<String> {
             Event::Comment(CommentEvent::Added(e)) => (vec![e.author], "comments"),
             Event::Like(LikeEvent::Added(e)) => (vec![e.user], "likes"),
             Event::Follow(FollowEvent::Started(e)) => (vec![e.follower, e.followee], "follows, or is followed,"),
+            Event::Block(BlockEvent::Started(e)) => (vec![e.user, e.target], "blocks, or is blocked,"),
+            Event::Mute(MuteEvent::Started(e)) => (vec![e.user, e.target], "mutes, or is muted,"),
             Event::Post(PostEvent::DraftPublished(e)) => (vec![e.author], "publishes"),
             Event::Post(PostEvent::Edited(e)) => (vec![e.author], "edits"),
             Event::Saga(SagaEvent::Started(e)) => {
@@ -154,15 +176,20 @@ fn complete(book: &Book) -> BTreeMap<UserId, Instant> {
     destroyed.collect()
 }
 
-/// Whatever nobody asked to delete was the gone's.
+/// Whatever nobody asked to delete was the gone's, or was severed by a block.
 fn foreign_deletions(book: &Book, asked: &[Asked], gone: &BTreeMap<UserId, Instant>) -> Vec<String> {
     let asked: BTreeSet<CommandId> = asked.iter().map(|asked| asked.request.id).collect();
+    let blocks = blocks(book);
+    let severed = |landed: &Landed| blocks.get(&SagaId(landed.decoded.commit.causation?)).copied();
     let foreign = |(landed, event): (&Landed, &Event)| {
         let of = match event {
             Event::Post(PostEvent::Deleted(e)) => vec![e.author],
             Event::Comment(CommentEvent::Deleted(e)) => vec![e.author],
             Event::Like(LikeEvent::Removed(e)) => vec![e.user],
+            Event::Follow(FollowEvent::Ended(e)) if severed(landed) == Some((e.followee, e.follower)) => return None,
             Event::Follow(FollowEvent::Ended(e)) => vec![e.follower, e.followee],
+            Event::Block(BlockEvent::Ended(e)) => vec![e.user, e.target],
+            Event::Mute(MuteEvent::Ended(e)) => vec![e.user, e.target],
             _ => return None,
         };
         let commit = &landed.decoded.commit;
@@ -172,6 +199,18 @@ fn foreign_deletions(book: &Book, asked: &[Asked], gone: &BTreeMap<UserId, Insta
         (!may && !asked.contains(&commit.command)).then(|| format!("{name} at {at}, which nobody asked for: {event:?}"))
     };
     book.events().filter_map(foreign).collect()
+}
+
+/// Who blocks whom by which saga.
+fn blocks(book: &Book) -> BTreeMap<SagaId, (UserId, UserId)> {
+    let block = |(_, event): (&Landed, &Event)| match event {
+        Event::Saga(SagaEvent::Started(e)) if e.data.process == UserBlock::NAME => {
+            let UserBlockData { user, target } = e.data.read().ok()?;
+            Some((e.saga, (user, target)))
+        }
+        _ => None,
+    };
+    book.events().filter_map(block).collect()
 }
 
 /// A key is destroyed before the log says so, and only if its owner is gone or never came to be.

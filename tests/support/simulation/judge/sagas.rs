@@ -2,7 +2,8 @@
 //! for its kind.
 
 use super::super::book::{Book, Landed};
-use events::{Event, PostEvent, SagaData, SagaEvent, SagaId, UserEvent};
+use events::{BlockEvent, BlockStarted, Event, PostEvent, SagaData, SagaEvent, SagaId, UserEvent};
+use sagas::block::UserBlockData;
 use sagas::deletion::DeletionData;
 use sagas::post_creation::PostCreationData;
 use sagas::registration::RegistrationData;
@@ -57,6 +58,7 @@ fn steps(process: &str) -> Option<BTreeSet<&'static str>> {
     let steps: &[&str] = match process {
         "USER_REGISTRATION" => &["CLAIM_EMAIL", "CLAIM_USERNAME", "CONFIRM_EMAIL", "CONFIRM_USERNAME"],
         "POST_CREATION" => &["RESERVE_FEED_SLOT", "COMMIT_FEED_SLOT"],
+        "USER_BLOCK" => &["SEVER_FOLLOW"],
         "USER_DELETION" => &["ERASE", "SWEEP", "VACATE_EMAIL", "VACATE_USERNAME", "PASS_READ_MODELS", "DESTROY_KEY"],
         _ => return None,
     };
@@ -80,6 +82,7 @@ impl Course<'_> {
             "USER_REGISTRATION" => self.registration(completed),
             "POST_CREATION" => self.post_creation(completed),
             "USER_RENAME" => self.rename(completed),
+            "USER_BLOCK" => self.block(completed),
             "USER_DELETION" => self.deletion(completed),
             other => Some(format!("is a {other}, of which nothing is known here")),
         }?;
@@ -142,6 +145,14 @@ impl Course<'_> {
             true => (whole != 1).then(|| format!("{} was changed {whole} times", data.user)),
             false => (any > 0).then(|| format!("{} was changed all the same", data.user)),
         }
+    }
+
+    /// Complete, and the block began once; it is never compensated.
+    fn block(&self, completed: bool) -> Option<String> {
+        let UserBlockData { user, target } = self.data.read().expect("its own data");
+        let is_it = |e: &BlockStarted| (e.user, e.target) == (user, target);
+        let began = self.count(|event| matches!(event, Event::Block(BlockEvent::Started(e)) if is_it(e)));
+        (!completed || began != 1).then(|| format!("{user} began to block {target} {began} times"))
     }
 
     /// Complete, and the account is disabled and its key destroyed, in this order; it is never compensated.

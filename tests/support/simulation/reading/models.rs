@@ -6,7 +6,7 @@ use gateway::Footprint;
 use projections::sagas::{SagaFilter, SagaSummary};
 use projections::sessions::SessionState;
 use projections::users::Claims;
-use projections::{Feed, Page, Posts, ReadModel, Sagas, Sessions, Users};
+use projections::{Feed, Hidden, Page, Posts, ReadModel, Sagas, Sessions, Users};
 use std::sync::Arc;
 
 /// More than any list has.
@@ -124,6 +124,11 @@ impl Models {
         self.users.holds(user)
     }
 
+    /// Whether one of the two blocks the other.
+    pub fn are_apart(&self, one: UserId, other: UserId) -> bool {
+        self.users.hidden_from(one).hides(other)
+    }
+
     /// Where effects look for what is left of somebody.
     pub(super) fn footprint(&self) -> Footprint {
         let Self { users, posts, sagas, .. } = self.clone();
@@ -153,18 +158,21 @@ impl Models {
 
     fn shown(&self, Shown { users, posts, sessions }: &Shown) -> Vec<String> {
         let page = || Page { limit: ALL, after: None };
-        let mut lines = vec![format!("{:?}", self.posts.latest(None, page()))];
+        let all = &Hidden::NOBODY;
+        let mut lines = vec![format!("{:?}", self.posts.latest(None, page(), all))];
         for user in users {
             lines.push(format!("{:?}", self.users.profile(*user)));
-            lines.push(format!("{:?}", self.users.followers(*user, page())));
-            lines.push(format!("{:?}", self.users.following(*user, page())));
-            lines.push(format!("{:?}", self.feed.latest(*user, page())));
-            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page()), self.posts.count_of(*user)));
+            lines.push(format!("{:?}", self.users.followers(*user, page(), all)));
+            lines.push(format!("{:?}", self.users.following(*user, page(), all)));
+            lines.push(format!("{:?}", self.users.blocks(*user, page())));
+            lines.push(format!("{:?}", self.users.mutes(*user, page())));
+            lines.push(format!("{:?}", self.feed.latest(*user, page(), &self.users.hidden_from(*user))));
+            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page(), all), self.posts.count_of(*user)));
         }
         for post in posts {
             lines.push(format!("{:?}", self.posts.post(*post, None)));
-            lines.push(format!("{:?}", self.posts.comments(*post, page())));
-            lines.push(format!("{:?}", self.posts.likes(*post, page())));
+            lines.push(format!("{:?}", self.posts.comments(*post, page(), all)));
+            lines.push(format!("{:?}", self.posts.likes(*post, page(), all)));
         }
         lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
         lines
