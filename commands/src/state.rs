@@ -1,6 +1,8 @@
 //! What the owner of a partition knows: the aggregates, the open sagas and the ids of what was carried out, folded from
 //! the partition's commits and from nothing else.
 
+mod store;
+
 use crate::aggregates::{
     AccountAt, Block, Claim, Comment, Fact, FeedSlots, Follow, Like, Mute, Muter, Post, Sessions, User,
 };
@@ -14,18 +16,15 @@ use crate::process::{Desk, Own, Processes, Saga, SagaCommand, SagaStatus, Toward
 use crate::remembered::{CameOut, Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
-use cqrs_es::event_sink::EventSink;
 use events::{
     BlockEvent, ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent,
     MuteEvent, PostEvent, PostId, Retention, SagaData, SagaId, SessionEvent, Timestamp, UserEvent, UserId,
 };
-use futures::FutureExt;
 use journal::{Position, Rule, Rules};
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use tokio::task::unconstrained;
+use store::{Counted, Store};
 
 /// What was decided on a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,93 +76,6 @@ struct UnderWay {
 
 /// A digest of an address is never that of a name, but the two are kept apart all the same.
 type ClaimKey = (bool, Digest);
-
-/// An aggregate and the commit that changed it last.
-struct Entry<A> {
-    aggregate: A,
-    changed: Receipt,
-}
-
-/// The aggregates of one type. Whoever is in its default state is not in the map.
-struct Store<K, A>(HashMap<K, Entry<A>>);
-
-impl<K, A> Default for Store<K, A> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
-impl<K: Eq + Hash + Copy, A: Aggregate<Error = Refusal> + Clone + PartialEq> Store<K, A> {
-    fn get(&self, id: K) -> A {
-        self.0.get(&id).map(|entry| entry.aggregate.clone()).unwrap_or_default()
-    }
-
-    /// Decides on a clone: a refusal leaves no trace.
-    fn decide<E>(&self, id: K, command: A::Command, services: &A::Services) -> Result<Vec<Event>, Refusal>
-    where
-        A: Aggregate<Event = Fact<E>>,
-        E: Into<Event>,
-    {
-        let mut aggregate = self.get(id);
-        let sink = EventSink::default();
-        let decided = async {
-            aggregate.handle(command, services, &sink).await?;
-            Ok(sink.collect().await)
-        };
-        // The sink's lock is tokio's, which waits when a task has used up its turn; a batch of decisions is one turn.
-        let decided = unconstrained(decided).now_or_never();
-        let events = decided.expect("handlers do no I/O, so they never wait")?;
-        Ok(events.into_iter().map(|Fact(event)| event.into()).collect())
-    }
-
-    fn apply<E: Clone>(&mut self, id: K, event: &E, receipt: Receipt)
-    where
-        A: Aggregate<Event = Fact<E>>,
-    {
-        let mut entry = self.0.remove(&id).unwrap_or_else(|| Entry { aggregate: A::default(), changed: receipt });
-        entry.aggregate.apply(Fact(event.clone()));
-        entry.changed = receipt;
-        if entry.aggregate != A::default() {
-            self.0.insert(id, entry);
-        }
-    }
-
-    fn changed(&self, id: K) -> Option<Receipt> {
-        self.0.get(&id).map(|entry| entry.changed)
-    }
-}
-
-/// What people have to do with others, and for each of them with how many.
-struct Counted<A> {
-    pairs: Store<(UserId, UserId), A>,
-    counts: HashMap<UserId, usize>,
-}
-
-impl<A> Default for Counted<A> {
-    fn default() -> Self {
-        Self { pairs: Store::default(), counts: HashMap::new() }
-    }
-}
-
-impl<A: Aggregate<Error = Refusal> + Clone + PartialEq> Counted<A> {
-    fn of(&self, user: UserId) -> usize {
-        self.counts.get(&user).copied().unwrap_or_default()
-    }
-
-    fn apply<E: Clone>(&mut self, (user, other): (UserId, UserId), event: &E, receipt: Receipt)
-    where
-        A: Aggregate<Event = Fact<E>>,
-    {
-        let before = self.pairs.0.len();
-        self.pairs.apply((user, other), event, receipt);
-        let count = self.of(user) + self.pairs.0.len() - before;
-        if count == 0 {
-            self.counts.remove(&user);
-        } else {
-            self.counts.insert(user, count);
-        }
-    }
-}
 
 impl State {
     /// The same by these rules. All of them, outside tests.

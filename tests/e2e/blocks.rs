@@ -255,8 +255,8 @@ async fn a_block_and_a_mute_begin_once_and_end_once() -> Result<()> {
         let path = |user: &str| format!("/users/{user}/{what}");
         let call = |method: Method, user: &str| server.call(method, path(user)).by(&ada);
         assert_eq!(call(Method::DELETE, &bob.id).send().await?.error(), (404, "NotFound"));
-        let first = call(Method::POST, &bob.id).key("the first one").send().await?;
-        let repeated = call(Method::POST, &bob.id).key("the first one").send().await?;
+        let first = call(Method::POST, &bob.id).key("the-first-one").send().await?;
+        let repeated = call(Method::POST, &bob.id).key("the-first-one").send().await?;
         let again = anew(&server, &ada).await?;
         let again = server.post(path(&bob.id)).by(&again).send().await?;
         assert_eq!((first.text("user_id"), first.text("target_id")), (ada.id.clone(), bob.id.clone()));
@@ -271,7 +271,7 @@ async fn a_block_and_a_mute_begin_once_and_end_once() -> Result<()> {
         assert_eq!(server.records().await?, before);
         assert_eq!(call(Method::DELETE, &bob.id).send().await?.status, StatusCode::NO_CONTENT);
         assert_eq!(call(Method::DELETE, &bob.id).send().await?.error(), (404, "NotFound"));
-        let late = call(Method::POST, &bob.id).key("the first one").send().await?;
+        let late = call(Method::POST, &bob.id).key("the-first-one").send().await?;
         assert_eq!(late.error(), (404, "NotFound"), "it was ended since");
         let list = server.get(format!("/users/me/{what}s")).by(&ada).send().await?;
         assert_eq!(list.body["users"], json!([]));
