@@ -64,9 +64,7 @@ async fn block(
     InPath(user): InPath<UserId>,
     key: IdempotencyKey,
 ) -> Result<Response, ApiError> {
-    app.check_exists(user).await?;
-    let route = Route { name: "POST /users/{user_id}/block", ids: &[user.0] };
-    let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
+    let intent = app.intent_against(user, &caller, &key, "POST /users/{user_id}/block").await?;
     let new = NewSaga {
         saga: app.saga_of(UserBlock::NAME, intent.created),
         key: Key::User(caller.user),
@@ -117,9 +115,7 @@ async fn mute(
     InPath(user): InPath<UserId>,
     key: IdempotencyKey,
 ) -> Result<Response, ApiError> {
-    app.check_exists(user).await?;
-    let route = Route { name: "POST /users/{user_id}/mute", ids: &[user.0] };
-    let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
+    let intent = app.intent_against(user, &caller, &key, "POST /users/{user_id}/mute").await?;
     let command = MuteCommand::Start { user: caller.user, target: user };
     let done = app.submit(&caller, &intent, Key::User(caller.user), command).await?;
     app.raised(&caller, user, &done, |relation| relation.muting).await
@@ -162,6 +158,18 @@ async fn mutes(State(app): State<App>, caller: Caller, paging: Paging, wanted: W
 }
 
 impl Backend {
+    /// The intention to block or mute somebody, whom there must be.
+    async fn intent_against(
+        &self,
+        target: UserId,
+        caller: &Caller,
+        key: &IdempotencyKey,
+        name: &'static str,
+    ) -> Result<Intent, ApiError> {
+        self.check_exists(target).await?;
+        Intent::of(self, caller, key, Route { name, ids: &[target.0] }, &[]).await
+    }
+
     /// The answer when the caller blocks or mutes somebody: 404 if a repeated request finds that they do not any more.
     async fn raised(
         &self,

@@ -181,10 +181,10 @@ impl Change {
             Event::User(UserEvent::PasswordChanged(e)) => Some(Self::AllClosed { user: e.user, at }),
             Event::User(UserEvent::Disabled(e)) => Some(Self::AllClosed { user: e.user, at }),
             Event::User(UserEvent::KeyDestroyed(e)) => Some(Self::Unreadable { user: e.user }),
-            Event::User(_)
-            | Event::Follow(_)
-            | Event::Block(_)
+            Event::Block(_)
             | Event::Mute(_)
+            | Event::User(_)
+            | Event::Follow(_)
             | Event::Post(_)
             | Event::Comment(_)
             | Event::Like(_)

@@ -124,6 +124,8 @@ kinds! {
         Renamed,
         /// Somebody could not have it: it is taken, or they are no longer who they were.
         NotRenamed,
+        /// Somebody blocks somebody from now on.
+        Blocked,
         /// Somebody was told that their account is gone.
         Left,
         /// An operator had what a saga waits for tried again.

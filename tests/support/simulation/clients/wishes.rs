@@ -2,6 +2,7 @@
 
 use super::super::fate;
 use super::super::reading::Thing;
+use super::super::story::Deed;
 use super::super::world::World;
 use commands::{
     Answer, BlockCommand, Command, CommentCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand, SagaCommand,
@@ -145,6 +146,7 @@ impl World {
         }
         match command {
             Command::Comment(CommentCommand::Add { post, comment, .. }) => self.comments.lock().push((*post, *comment)),
+            Command::Saga(_) => self.story.deed(Deed::Blocked, format_args!("{command:?}")),
             Command::Session(SessionCommand::Open { session, user, .. }) => {
                 self.sessions.lock().push((*user, *session));
             }
