@@ -111,6 +111,9 @@ const SHOWN: &[(&str, &str, [&str; 4])] = &[
     ("/users/me", "/users/me", ["a", "b", "e", "401"]),
     ("/users/me/blocks", "/users/me/blocks", ["b", "", "", "401"]),
     ("/users/me/mutes", "/users/me/mutes", ["", "", "", "401"]),
+    ("/users", "/users?ids={ada},{bob},{eve}", ["abe", "be", "abe", "abe"]),
+    ("/users", "/users?username=ADA", ["a", "", "a", "a"]),
+    ("/users", "/users?username=Bob", ["b", "b", "b", "b"]),
     ("/users/{user_id}", "/users/{ada}", ["a", "404", "a", "a"]),
     ("/users/{user_id}", "/users/{bob}", ["b", "b", "b", "b"]),
     ("/users/{user_id}/followers", "/users/{ada}/followers", ["e", "404", "e", "e"]),
@@ -144,8 +147,8 @@ const SHOWN: &[(&str, &str, [&str; 4])] = &[
     ("/feed", "/feed", ["ae", "be", "abe", "401"]),
 ];
 
-/// Routes that show nobody but whoever asks for their own deletion.
-const SHOWS_NOBODY: [&str; 1] = ["/deletions/{ticket}"];
+/// Routes that show nobody: one's own sign-ins, and how far one's own deletion is.
+const SHOWS_NOBODY: [&str; 2] = ["/users/me/sessions", "/deletions/{ticket}"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_hides_two_from_each_other_on_every_route_and_from_nobody_else() -> Result<()> {
@@ -370,6 +373,8 @@ async fn a_mute_changes_the_muters_feed_and_nothing_else() -> Result<()> {
     let changed = before[0].iter().zip(&after[0]).filter(|(before, after)| before != after);
     // In profiles and lists of people the muter is told that they mute.
     let told = [
+        "/users?ids={ada},{bob},{eve}",
+        "/users?username=Bob",
         "/users/{bob}",
         "/users/{ada}/followers",
         "/users/{ada}/following",

@@ -59,7 +59,8 @@ impl Wish {
 
 /// Profiles by id, or by name
 ///
-/// With both parameters, those that fit both; with neither, none. Who is not there is left out.
+/// With both parameters, those that fit both; with neither, none. Who is not there, or blocks the caller, is left
+/// out.
 #[utoipa::path(get, path = "/users", tag = "users", security((), ("bearer" = [])),
     params(Wish),
     responses((status = 200, description = "The profiles", body = FoundUsers)))]
