@@ -44,7 +44,7 @@ impl World {
         let server = TestServer::start().await?;
         let people = [server.register("ada").await?, server.register("bob").await?, server.register("eve").await?];
         let mut posts = Vec::new();
-        for (person, text) in people.iter().zip(["first", "second", "hello @ada and @bob"]) {
+        for (person, text) in people.iter().zip(["first #tag", "second #tag", "hello #tag @ada and @bob"]) {
             posts.push(server.publish(person, text).await?);
         }
         let posts: [String; 3] = posts.try_into().ok().context("three")?;
@@ -122,12 +122,18 @@ const SHOWN: &[(&str, &str, [&str; 4])] = &[
     ("/users/{user_id}/following", "/users/{ada}/following", ["e", "404", "e", "e"]),
     ("/users/{user_id}/following", "/users/{bob}/following", ["404", "e", "e", "e"]),
     ("/users/{user_id}/following", "/users/{eve}/following", ["a", "b", "ab", "ab"]),
+    ("/users/{user_id}/posts", "/users/{ada}/posts", ["a", "404", "a", "a"]),
+    ("/users/{user_id}/posts", "/users/{bob}/posts", ["404", "b", "b", "b"]),
+    ("/users/{user_id}/posts", "/users/{eve}/posts", ["ae", "be", "abe", "abe"]),
+    ("/hashtags/{hashtag}/posts", "/hashtags/TAG/posts", ["ae", "be", "abe", "abe"]),
     ("/posts", "/posts", ["ae", "be", "abe", "abe"]),
     ("/posts", "/posts?author_id={ada}", ["a", "", "a", "a"]),
     ("/posts", "/posts?author_id={bob}", ["", "b", "b", "b"]),
     ("/posts/{post_id}", "/posts/{post of ada}", ["a", "404", "a", "a"]),
     ("/posts/{post_id}", "/posts/{post of bob}", ["404", "b", "b", "b"]),
     ("/posts/{post_id}", "/posts/{post of eve}", ["ae", "be", "abe", "abe"]),
+    ("/posts/{post_id}/history", "/posts/{post of ada}/history", ["", "404", "403", "401"]),
+    ("/posts/{post_id}/history", "/posts/{post of eve}/history", ["403", "403", "ab", "401"]),
     ("/posts/{post_id}/comments", "/posts/{post of ada}/comments", ["e", "404", "be", "be"]),
     ("/posts/{post_id}/comments", "/posts/{post of bob}/comments", ["404", "e", "ae", "ae"]),
     ("/posts/{post_id}/comments", "/posts/{post of eve}/comments", ["a", "b", "ab", "ab"]),
@@ -145,6 +151,7 @@ const SHOWN: &[(&str, &str, [&str; 4])] = &[
     ("/posts/{post_id}/likes", "/posts/{post of bob}/likes", ["404", "e", "ae", "ae"]),
     ("/posts/{post_id}/likes", "/posts/{post of eve}/likes", ["a", "b", "ab", "ab"]),
     ("/feed", "/feed", ["ae", "be", "abe", "401"]),
+    ("/feed", "/feed?mode=latest", ["ae", "be", "abe", "401"]),
 ];
 
 /// Routes that show nobody: one's own sign-ins, and how far one's own deletion is.
@@ -195,7 +202,8 @@ const DONE: &[(&str, &str, [u16; 3])] = &[
     // What somebody did they may take back.
     ("DELETE", "/posts/{post of ada}/likes", [204, 204, 204]),
     ("DELETE", "/posts/{post of bob}/likes", [204, 204, 204]),
-    ("PUT", "/posts/{post of ada}", [200, 403, 403]),
+    ("PUT", "/posts/{post of ada}", [200, 404, 403]),
+    ("DELETE", "/posts/{post of bob}", [404, 204, 404]),
     ("POST", "/users/{ada}/mute", [409, 201, 201]),
     ("DELETE", "/users/{ada}/mute", [404, 204, 204]),
     // Whoever is blocked may block too, and whoever blocks may end it.
@@ -330,14 +338,16 @@ async fn pages_are_full_although_much_of_a_list_is_hidden() -> Result<()> {
             of_eve.insert(0, id);
         }
     }
-    for (what, undo, path, array) in
-        [("block", true, "/posts", "posts"), ("mute", false, "/feed", "feed"), ("block", false, "/feed", "feed")]
-    {
+    for (what, undo, path, array) in [
+        ("block", true, "/posts?", "posts"),
+        ("mute", false, "/feed?mode=latest", "feed"),
+        ("block", false, "/feed?mode=latest", "feed"),
+    ] {
         does(&server, &ada, Method::POST, format!("/users/{}/{what}", bob.id)).await?;
         let reader = anew(&server, &ada).await?;
         let (mut ids, mut cursor, mut sizes) = (Vec::new(), String::new(), Vec::new());
         loop {
-            let page = server.get(format!("{path}?limit=4{cursor}")).by(&reader).send().await?;
+            let page = server.get(format!("{path}&limit=4{cursor}")).by(&reader).send().await?;
             let posts = page.body[array].as_array().context("no list")?;
             sizes.push(posts.len());
             ids.extend(posts.iter().map(|post| post["id"].as_str().unwrap_or_default().to_owned()));
@@ -382,7 +392,7 @@ async fn a_mute_changes_the_muters_feed_and_nothing_else() -> Result<()> {
         "/users/{eve}/following",
     ];
     let changed = changed.map(|((path, _), _)| *path).filter(|path| !told.contains(path)).collect::<Vec<_>>();
-    assert_eq!(changed, ["/feed"]);
+    assert_eq!(changed, ["/feed", "/feed?mode=latest"]);
     assert_eq!(world.shown(Some(ada), "/feed").await?, "abe", "Eve's post still names Bob");
     let authors = world.server.get("/feed").by(ada).send().await?;
     let authors = authors.body["feed"].as_array().context("no feed")?.iter().map(|post| post["author_id"].as_str());

@@ -288,7 +288,7 @@ async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Resu
     let names: Vec<_> = projections.names().collect();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     projections.wait_for(&names, &last, deadline).await.context("building the read models")?;
-    assert_eq!(posts.tagged(MARK, Page { limit: 10, after: None }).items, []);
+    assert_eq!(posts.tagged(MARK, Page { limit: 10, after: None }, &Hidden::NOBODY).items, []);
     let footprint = Footprint { users, posts, sagas };
     assert!(footprint.is_empty(user), "{:?}", footprint.traces(user, 10));
     assert_eq!(footprint.sagas_of(user), []);
