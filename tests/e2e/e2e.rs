@@ -11,6 +11,7 @@ mod document;
 mod door;
 mod erasure;
 mod etags;
+mod every_operation;
 mod feed;
 mod follows;
 mod hashtags;

@@ -7,15 +7,20 @@ mod document;
 
 use crate::settled;
 use anyhow::{Context, Result, anyhow, ensure};
+use bytes::Bytes;
 use document::Document;
+use futures::{StreamExt, stream};
 use gateway::telemetry::Metrics;
 use gateway::{Config, DoorConfig, LogFormat, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use journal::{DecodedCommit, Journal, Partition, Reader};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +49,7 @@ pub struct TestServer {
     document: Arc<Document>,
 }
 
-type HttpClient = Client<HttpConnector, Full<bytes::Bytes>>;
+type HttpClient = Client<HttpConnector, UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Somebody who has registered.
 #[derive(Clone, Debug)]
@@ -64,6 +69,7 @@ pub struct Call<'a> {
     path: String,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    stalls: bool,
 }
 
 /// An answer that agrees with the document.
@@ -133,14 +139,29 @@ impl TestServer {
     pub async fn over_with(directory: TempDir, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut config = config(&directory.path().join("data"));
         change(&mut config);
+        let (server, ready) = Self::begin(directory, config).await?;
+        ensure!(ready.await, "the server ended before it was ready");
+        Ok(server)
+    }
+
+    /// One that waits for a log that does not answer, and says so until it is stopped.
+    pub async fn waiting() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let mut config = config(directory.path());
+        config.store.kafka_brokers = Some("127.0.0.1:1".to_owned());
+        config.store.keyring_url = Some("postgres://127.0.0.1:1/nowhere".to_owned());
+        Ok(Self::begin(directory, config).await?.0)
+    }
+
+    /// The same before it is ready, and what becomes true when it is.
+    async fn begin(directory: TempDir, config: Config) -> Result<(Self, impl Future<Output = bool>)> {
         let server = gateway::Server::open(config, Metrics::detached()?).await?;
         let (address, journal, ready) = (server.address(), server.journal(), server.ready());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let document = Arc::new(Document::new(gateway::openapi()));
-        ensure!(ready.await, "the server ended before it was ready");
-        Ok(Self { directory, address, journal, stop, running, client, document })
+        let document = Arc::new(Document::new(gateway::openapi())?);
+        Ok((Self { directory, address, journal, stop, running, client, document }, ready))
     }
 
     /// Where it listens.
@@ -257,7 +278,7 @@ impl TestServer {
 
     /// Any request.
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'_> {
-        Call { server: self, method, path: path.into(), headers: Vec::new(), body: Vec::new() }
+        Call { server: self, method, path: path.into(), headers: Vec::new(), body: Vec::new(), stalls: false }
     }
 
     /// Registers somebody.
@@ -316,14 +337,25 @@ impl Call<'_> {
         self
     }
 
+    /// With a body of which the end never comes.
+    #[must_use]
+    pub fn endless(mut self) -> Self {
+        self.stalls = true;
+        self
+    }
+
     /// Sends it. An error if there is no answer, or one that the document does not promise.
     pub async fn send(self) -> Result<Answer> {
-        let Self { server, method, path, headers, body } = self;
+        let Self { server, method, path, headers, body, stalls } = self;
         let mut request = Request::builder().method(&method).uri(format!("http://{}{path}", server.address));
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let answer = server.client.request(request.body(Full::new(body.into()))?).await?;
+        let body = match stalls {
+            false => Full::new(body.into()).boxed_unsync(),
+            true => StreamBody::new(stream::iter([Ok(Frame::data(body.into()))]).chain(stream::pending())).boxed_unsync(),
+        };
+        let answer = server.client.request(request.body(body)?).await?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await?.to_bytes();
         let is_text = parts.headers.get("content-type").is_some_and(|it| it.as_bytes().starts_with(b"text/plain"));

@@ -13,6 +13,7 @@ pub mod offline;
 pub mod owner_contract;
 pub mod proxy;
 pub mod sagas;
+pub mod seen;
 pub mod server;
 pub mod services;
 pub mod settings;

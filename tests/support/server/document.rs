@@ -3,14 +3,20 @@
 //! It knows the part of JSON Schema that the document uses.
 
 use super::Answer;
+use crate::seen::Seen;
+use anyhow::Result;
 use http::Method;
 use serde_json::Value;
 
-pub(super) struct Document(Value);
+pub(super) struct Document {
+    document: Value,
+    seen: Seen,
+}
 
 impl Document {
-    pub(super) fn new(document: Value) -> Self {
-        Self(document)
+    /// What is seen of it is noted for whoever judges the whole run.
+    pub(super) fn new(document: Value) -> Result<Self> {
+        Ok(Self { document, seen: Seen::of_this_run()? })
     }
 
     /// An error names the promise that the answer breaks.
@@ -19,9 +25,9 @@ impl Document {
         if method == Method::OPTIONS && answer.status == 204 {
             return answer.header("allow").map(drop).ok_or_else(|| "the header allow is missing".to_owned());
         }
-        let Some(operation) = self.operation(method, target) else {
+        let Some((path, operation)) = self.operation(method, target) else {
             // Unknown routes and methods are answered in the one shape too.
-            let error = &self.0["components"]["schemas"]["Error"];
+            let error = &self.document["components"]["schemas"]["Error"];
             return match answer.status.as_u16() {
                 404 | 405 | 406 | 414 | 429 | 431 | 503 if method != Method::HEAD => {
                     self.shape("body", error, &answer.body)
@@ -35,7 +41,7 @@ impl Document {
             return Err("the document does not promise this status".to_owned());
         }
         for (name, header) in response["headers"].as_object().into_iter().flatten() {
-            let header = header["$ref"].as_str().and_then(|at| self.0.pointer(&at[1..])).unwrap_or(header);
+            let header = header["$ref"].as_str().and_then(|at| self.document.pointer(&at[1..])).unwrap_or(header);
             if header["required"] == true && answer.header(name).is_none() {
                 return Err(format!("the header {name} is missing"));
             }
@@ -44,6 +50,12 @@ impl Document {
             let is_empty = answer.body.is_null() || answer.body == "";
             return is_empty.then_some(()).ok_or_else(|| "an answer to HEAD has a body".to_owned());
         }
+        self.content(response, answer)?;
+        let noted = self.seen.note(&format!("{method} {path}"), answer.status.as_u16());
+        noted.map_err(|error| format!("it could not be noted: {error}"))
+    }
+
+    fn content(&self, response: &Value, answer: &Answer) -> Result<(), String> {
         let essence = answer.header("content-type").and_then(|it| it.split(';').next()).unwrap_or_default();
         match response["content"].as_object() {
             None if answer.body.is_null() => Ok(()),
@@ -55,7 +67,8 @@ impl Document {
         }
     }
 
-    fn operation(&self, method: &Method, target: &str) -> Option<&Value> {
+    /// The operation that is meant, with its path as it is documented.
+    fn operation(&self, method: &Method, target: &str) -> Option<(&str, &Value)> {
         let path = target.split('?').next()?.trim_end_matches('/');
         let path = path.strip_prefix("/auth/").map_or_else(|| path.to_owned(), |rest| format!("/users/auth/{rest}"));
         let fits = |template: &&String| {
@@ -63,17 +76,17 @@ impl Document {
             wanted.clone().count() == given.clone().count()
                 && wanted.zip(given).all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
         };
-        let paths = self.0["paths"].as_object()?;
+        let paths = self.document["paths"].as_object()?;
         // Of two templates that fit, the one with fewer variables is meant.
         let template = paths.keys().filter(fits).min_by_key(|template| template.matches('{').count())?;
         // HEAD is GET without the body.
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        paths[template].get(method.as_str().to_lowercase())
+        Some((template, paths[template].get(method.as_str().to_lowercase())?))
     }
 
     fn shape(&self, at: &str, schema: &Value, value: &Value) -> Result<(), String> {
         if let Some(reference) = schema["$ref"].as_str() {
-            let target = self.0.pointer(reference.trim_start_matches('#')).ok_or_else(|| format!("no {reference}"))?;
+            let target = self.document.pointer(reference.trim_start_matches('#')).ok_or_else(|| format!("no {reference}"))?;
             return self.shape(at, target, value);
         }
         for part in schema["allOf"].as_array().into_iter().flatten() {
