@@ -147,13 +147,16 @@ fn finish(method: &Method, id: &RequestId, response: &mut Response) {
 
 /// The answer to every request while the server waits for what it stands on; that it lives is true already.
 pub(crate) async fn not_yet(request: Request, why: String) -> Response {
-    if request.uri().path() == "/livez" {
-        return "ok".into_response();
-    }
-    let (id, refused) = (RequestId::of(request.headers()), ApiError::unavailable(why));
-    let mut response = refused.clone().into_response();
-    explain(&mut response, refused, id.text(), wants_problem(request.headers()));
-    finish(request.method(), &id, &mut response);
+    let (method, id) = (request.method().clone(), RequestId::of(request.headers()));
+    let mut response = if request.uri().path() == "/livez" {
+        "ok".into_response()
+    } else {
+        let refused = ApiError::unavailable(why);
+        let mut response = refused.clone().into_response();
+        explain(&mut response, refused, id.text(), wants_problem(request.headers()));
+        response
+    };
+    finish(&method, &id, &mut response);
     response
 }
 

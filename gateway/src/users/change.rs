@@ -103,7 +103,6 @@ impl Changes {
 #[utoipa::path(put, path = "/users/me", tag = "users", security(("bearer" = [])), request_body = UpdateMe,
     responses((status = 200, description = "The own profile as it is now", body = OwnProfile),
         (status = 403, description = "The address was to change, and `current_password` is not the password", body = Error),
-        (status = 404, description = "The account is gone", body = Error),
         (status = 409, description = "The address or the name is taken, the name is reserved, or the change could not be \
             carried out; `KeyReused`: the Idempotency-Key was used for another request; or `InFlight`", body = Error)))]
 pub(super) async fn update_me(
@@ -136,7 +135,11 @@ impl Backend {
         let cipher = self.key_of(caller.user).await?;
         let sealed = bio.map(|bio| Sealed::seal(bio, &cipher));
         let command = UserCommand::ChangeBio { user: caller.user, bio: sealed };
-        let done = self.submit(caller, intent, Key::User(caller.user), command).await?;
+        let done = match self.submit(caller, intent, Key::User(caller.user), command).await {
+            // The account was deleted between the check of the token and the decision.
+            Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::bad_token()),
+            done => done?,
+        };
         self.changed(caller, &done).await
     }
 
