@@ -2,6 +2,7 @@
 //! parameters of lists, reads and writes.
 
 mod door;
+mod links;
 
 use crate::schemas;
 use serde_json::{Map, Value, json};
@@ -20,24 +21,34 @@ const UNREPEATED: [(&str, &str); 4] = [
 pub(crate) fn complete(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("the document is plain data");
     document["components"]["securitySchemes"] = json!({
-        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "bearer": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The access token of a session",
+        },
+        "admin": {
+            "type": "http", "scheme": "bearer", "description": "The installation's admin token, from its data directory",
+        },
     });
     document["components"]["headers"] = door::headers();
     let introduction = document["info"]["description"].as_str().unwrap_or_default();
     document["info"]["description"] = format!("{introduction}\n\n{}", door::description()).into();
+    document["servers"] = json!([{"url": "/", "description": "The server that shows this document"}]);
+    // What a derived schema cannot say.
+    document["components"]["schemas"]["UpdateMe"]["dependentRequired"] = json!({"email": ["current_password"]});
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::iter_mut);
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flat_map(Map::iter_mut) {
             complete_operation(path, method, operation);
         }
     }
+    links::add(&mut document);
     document
 }
 
 fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     operation["operationId"] = operation_id(path, method).into();
     // Operators' routes promise what a handler says: they are not repeated under a key, and read what there is.
-    let is_plumbing = operation["tags"][0] == "plumbing" || operation["tags"][0] == "operators";
+    let is_for_operators = operation["tags"][0] == "operators";
+    let is_plumbing = operation["tags"][0] == "plumbing" || is_for_operators;
     let may_be_signed_in = !operation["security"].is_null();
     let is_list = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
         .as_str()
@@ -46,6 +57,12 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     let has_body = !operation["requestBody"].is_null();
     let is_conditional = !operation["responses"]["304"].is_null();
 
+    operation["description"] = description(operation, is_for_operators).into();
+    if is_for_operators {
+        operation["security"] = json!([{"admin": []}, {"bearer": []}]);
+    } else if !may_be_signed_in {
+        operation["security"] = json!([]);
+    }
     if is_list {
         add_parameters(operation, schemas::paging_parameters());
     }
@@ -53,7 +70,10 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     let ends_the_account = (path, method) == ("/users/me", "delete");
     if is_write && !UNREPEATED.contains(&(method, path)) {
         add_parameters(operation, json!([schemas::idempotency_parameter()]));
-        add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
+        if has_body {
+            // Without one, no other request can be told from this one.
+            add_error(operation, "409", "`KeyReused`: the Idempotency-Key was used for another request; or `InFlight`");
+        }
     }
     if !is_write && !is_plumbing {
         add_parameters(operation, schemas::consistency_parameters());
@@ -74,10 +94,12 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         let applied = json!({"description": "`respond-async` if it was asked for", "schema": {"type": "string"}});
         operation["responses"]["202"]["headers"]["Preference-Applied"] = applied;
     }
+    if has_body || has_parameters_to_get_wrong(operation) {
+        add_error(operation, "400", "`InvalidRequest`");
+    }
     let is_limited = operation["tags"][0] != "plumbing";
     if is_limited {
         door::add_errors(path, method, operation);
-        add_error(operation, "400", "`InvalidRequest`");
         add_error(operation, "500", "`InternalError`: a bug of ours");
     }
     if may_be_signed_in {
@@ -88,7 +110,8 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
         add_error(operation, "413", "The body is larger than 256 KiB");
         add_error(operation, "415", "The body is not `application/json`");
     }
-    if path != "/livez" && path != "/metrics" && path != "/openapi.json" {
+    // Until the log answers, nothing else does.
+    if path != "/livez" {
         add_error(operation, "503", "Not now; `outcome` is `unknown` if a write may have taken effect");
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flat_map(Map::iter_mut) {
@@ -100,6 +123,24 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
             door::add_headers(status, !is_limited, headers);
         }
     }
+}
+
+/// What the handler says of it, and who may ask.
+fn description(operation: &Value, is_for_operators: bool) -> String {
+    let may_be_anybody = operation["security"].as_array().is_some_and(|it| it.iter().any(|it| *it == json!({})));
+    let who = match (&operation["security"], is_for_operators) {
+        (_, true) => "For whoever holds the admin token, and for operators who are signed in.",
+        (Value::Null, _) => "Open to everybody.",
+        _ if may_be_anybody => "Open to everybody; whoever is signed in is answered as who they are.",
+        _ => "For whoever is signed in.",
+    };
+    operation["description"].as_str().map_or_else(|| who.to_owned(), |said| format!("{said}\n\n{who}"))
+}
+
+/// Whatever a preference or a consistency token says, it is no error.
+fn has_parameters_to_get_wrong(operation: &Value) -> bool {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.into_iter().any(|it| it["name"] != "Prefer" && it["name"] != "X-Consistency-Token")
 }
 
 fn complete_response(status: &str, response: &mut Value, is_list: bool, is_write: bool, is_plumbing: bool) {

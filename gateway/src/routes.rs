@@ -18,7 +18,8 @@ use utoipa_axum::router::OpenApiRouter;
     info(
         title = "Tidings",
         description = "The API of a social network whose only source of truth is a durable log.",
-        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+        contact(name = "The developers of Tidings")
     ),
     components(schemas(Error, Problem)),
     tags(

@@ -8,7 +8,9 @@ use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
 use crate::sessions::REFRESH_TOKEN_PATTERN;
 use crate::users::BATCH_MAX;
 use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
+use projections::sagas::SagaStatus;
 use serde_json::{Value, json};
+use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AllOfBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, SchemaFormat};
@@ -25,6 +27,13 @@ pub(crate) const EMAIL_PATTERN: &str = "^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Z
      [A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$";
 /// What stands before the at sign.
 const EMAIL_LOCAL_PATTERN: &str = "^[^@]{1,64}@";
+/// A key of the log.
+const LOG_KEY_PATTERN: &str = "^((user|post):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(email|username):\
+     [A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])$";
+/// partition@offset; below what either may be.
+const LOG_POSITION_PATTERN: &str = "^[0-9]{1,9}@[0-9]{1,19}$";
+/// Longer than anything has been there.
+pub(crate) const AGE_S_MAX: u64 = 1 << 40;
 /// What our media service mints.
 pub(crate) const MEDIA_URL_PATTERN: &str = "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// A consistency token.
@@ -44,12 +53,12 @@ fn or_null(builder: ObjectBuilder) -> Object {
 
 /// A post's content.
 pub(crate) fn content() -> Object {
-    prose(CONTENT_MAX).build()
+    prose(CONTENT_MAX).examples(["Good morning, @ada! #weather"]).build()
 }
 
 /// A comment's text.
 pub(crate) fn comment_text() -> Object {
-    prose(COMMENT_MAX).build()
+    prose(COMMENT_MAX).examples(["Good morning!"]).build()
 }
 
 /// A bio, or null.
@@ -65,7 +74,8 @@ pub(crate) fn media_url() -> Object {
 /// An address.
 pub(crate) fn email() -> Schema {
     let address = string().max_length(Some(EMAIL_MAX)).pattern(Some(EMAIL_PATTERN));
-    Schema::AllOf(AllOfBuilder::new().item(address).item(string().pattern(Some(EMAIL_LOCAL_PATTERN))).build())
+    let local = string().pattern(Some(EMAIL_LOCAL_PATTERN));
+    Schema::AllOf(AllOfBuilder::new().item(address).item(local).build())
 }
 
 /// A username.
@@ -141,6 +151,32 @@ pub(crate) fn paging_parameters() -> Value {
 /// Why an operator steps in.
 pub(crate) fn reason() -> Object {
     string().min_length(Some(1)).max_length(Some(REASON_CHARS_MAX)).pattern(Some(REASON_PATTERN)).build()
+}
+
+/// A key of the log, which is named by an id or by 32 bytes.
+pub(crate) fn log_key() -> Object {
+    string().pattern(Some(LOG_KEY_PATTERN)).build()
+}
+
+/// A commit in the log.
+pub(crate) fn log_position() -> Object {
+    string().pattern(Some(LOG_POSITION_PATTERN)).build()
+}
+
+/// Where a saga can stand.
+pub(crate) fn saga_status() -> Object {
+    string().enum_values(Some(SagaStatus::ALL.map(SagaStatus::name))).build()
+}
+
+/// Which sagas there are.
+pub(crate) fn saga_type() -> Object {
+    let processes = sagas::processes(Duration::ZERO);
+    string().enum_values(Some(processes.plans().map(|(name, _)| name))).build()
+}
+
+/// How long ago, in seconds.
+pub(crate) fn age_s() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(AGE_S_MAX)).build()
 }
 
 /// What a person may do besides using the service.

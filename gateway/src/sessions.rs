@@ -45,6 +45,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 
 /// Somebody signs in.
 #[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"email": "ada@example.com", "password": "correct horse battery"})))]
 pub(crate) struct Login {
     /// The address.
     #[serde(default)]

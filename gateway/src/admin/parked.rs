@@ -49,20 +49,37 @@ pub(crate) struct Stopped {
     commits: usize,
 }
 
-/// Which key, and why it is touched.
+/// Which key, and why it is tried again.
 #[derive(Deserialize, ToSchema)]
-pub(crate) struct Which {
+pub(crate) struct ParkedRetry {
     /// In which read model.
     #[serde(default)]
     #[schema(value_type = String, required = true)]
     model: Field,
     /// The key.
     #[serde(default)]
-    #[schema(value_type = String, required = true)]
+    #[schema(schema_with = crate::schemas::log_key, required = true)]
     key: Field,
-    /// To go on without: the commit that failed, as partition@offset, so that asking twice gives up one.
+    /// In the operator's words; it stands in the server's log.
     #[serde(default)]
-    #[schema(value_type = String, required = false)]
+    #[schema(schema_with = crate::schemas::reason, required = true)]
+    reason: Field,
+}
+
+/// Which commit is given up, and why.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ParkedDiscard {
+    /// In which read model.
+    #[serde(default)]
+    #[schema(value_type = String, required = true)]
+    model: Field,
+    /// The key.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::log_key, required = true)]
+    key: Field,
+    /// The commit that failed, as partition@offset, so that asking twice gives up one.
+    #[serde(default)]
+    #[schema(schema_with = crate::schemas::log_position, required = true)]
     position: Field,
     /// In the operator's words; it stands in the server's log.
     #[serde(default)]
@@ -79,7 +96,8 @@ async fn list(State(app): State<App>, _: Operator) -> Json<AllParked> {
 }
 
 /// Try the commits of a parked key again, in order
-#[utoipa::path(post, path = "/admin/parked/retry", tag = "operators", security(("bearer" = [])), request_body = Which,
+#[utoipa::path(post, path = "/admin/parked/retry", tag = "operators", security(("bearer" = [])),
+    request_body = ParkedRetry,
     responses((status = 200, description = "The keys that are still parked", body = AllParked),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "Nothing is parked there", body = Error),
@@ -87,10 +105,10 @@ async fn list(State(app): State<App>, _: Operator) -> Json<AllParked> {
 async fn retry(
     State(app): State<App>,
     operator: Operator,
-    JsonBody(body): JsonBody<Which>,
+    JsonBody(body): JsonBody<ParkedRetry>,
 ) -> Result<Json<AllParked>, ApiError> {
     let reason = required_reason(&body.reason)?;
-    let (model, key) = body.target()?;
+    let (model, key) = target(&body.model, &body.key)?;
     info!(model, %key, by = ?operator.by, reason, "an operator has {key} tried again in {model}: {reason}");
     app.projections.retry(&model, key).await.map_err(|error| refused(&error))?;
     Ok(Json(AllParked::of(&app)))
@@ -99,7 +117,8 @@ async fn retry(
 /// Go on without the commit that failed
 ///
 /// Read models live in memory in this version: the server that is started again meets the commit again.
-#[utoipa::path(post, path = "/admin/parked/discard", tag = "operators", security(("bearer" = [])), request_body = Which,
+#[utoipa::path(post, path = "/admin/parked/discard", tag = "operators", security(("bearer" = [])),
+    request_body = ParkedDiscard,
     responses((status = 200, description = "The keys that are still parked", body = AllParked),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "Nothing is parked there", body = Error),
@@ -107,25 +126,23 @@ async fn retry(
 async fn discard(
     State(app): State<App>,
     operator: Operator,
-    JsonBody(body): JsonBody<Which>,
+    JsonBody(body): JsonBody<ParkedDiscard>,
 ) -> Result<Json<AllParked>, ApiError> {
     let mut fields = Fields::default();
     let position = fields.required("position", &body.position, offset);
     let reason = fields.required("reason", &body.reason, reason);
     let (offset, reason) = fields.done(position.zip(reason))?;
-    let (model, key) = body.target()?;
+    let (model, key) = target(&body.model, &body.key)?;
     info!(model, %key, offset, by = ?operator.by, reason, "an operator has {model} go on without {key}@{offset}: {reason}");
     app.projections.discard(&model, key, offset, reason).await.map_err(|error| refused(&error))?;
     Ok(Json(AllParked::of(&app)))
 }
 
-impl Which {
-    fn target(&self) -> Result<(String, Key), ApiError> {
-        let mut fields = Fields::default();
-        let model = fields.required("model", &self.model, |text| Ok::<_, String>(text.to_owned()));
-        let key = fields.required("key", &self.key, |text| text.parse::<Key>());
-        fields.done(model.zip(key))
-    }
+fn target(model: &Field, key: &Field) -> Result<(String, Key), ApiError> {
+    let mut fields = Fields::default();
+    let model = fields.required("model", model, |text| Ok::<_, String>(text.to_owned()));
+    let key = fields.required("key", key, |text| text.parse::<Key>());
+    fields.done(model.zip(key))
 }
 
 /// The offset of `partition@offset`.

@@ -15,6 +15,7 @@ use projections::Users;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -50,9 +51,20 @@ struct Named {
     username: String,
 }
 
+/// A name in a query, as it is documented.
+struct NameSchema;
+
+impl ToSchema for NameSchema {}
+
+impl utoipa::PartialSchema for NameSchema {
+    fn schema() -> RefOr<Schema> {
+        crate::schemas::username().into()
+    }
+}
+
 /// Who has a name, and their role
 #[utoipa::path(get, path = "/admin/users", tag = "operators", security(("bearer" = [])),
-    params(("username" = String, Query, description = "The name, without regard to case")),
+    params(("username" = inline(NameSchema), Query, description = "The name, without regard to case")),
     responses((status = 200, description = "The person", body = PersonRole),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "Nobody has this name", body = Error)))]

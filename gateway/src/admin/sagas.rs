@@ -9,6 +9,7 @@ use crate::extract::{InPath, InQuery};
 use crate::json::{Field, JsonBody};
 use crate::operator::Operator;
 use crate::paging::{List, Paging};
+use crate::schemas::AGE_S_MAX;
 use crate::submit::done;
 use axum::Json;
 use axum::extract::State;
@@ -49,11 +50,19 @@ pub(crate) struct Reason {
     reason: Field,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Filter {
+    /// Only those that stand there.
+    #[param(schema_with = crate::schemas::saga_status, required = false)]
     status: Option<String>,
+    /// Only those of this process.
+    #[param(schema_with = crate::schemas::saga_type, required = false)]
     r#type: Option<String>,
+    /// Only those that have, or have not, something left to do.
     open: Option<bool>,
+    /// Only those that began so many seconds ago, or earlier.
+    #[param(schema_with = crate::schemas::age_s, required = false)]
     older_than_s: Option<u64>,
 }
 
@@ -67,6 +76,9 @@ impl Filter {
         {
             return Err(ApiError::invalid(format!("There is no type {process:?}")));
         }
+        if self.older_than_s.is_some_and(|seconds| seconds > AGE_S_MAX) {
+            return Err(ApiError::invalid(format!("older_than_s must be at most {AGE_S_MAX}")));
+        }
         let older_than = self.older_than_s.map(|seconds| {
             let micros = Duration::from_secs(seconds).as_micros();
             Timestamp(Timestamp::now().0.saturating_sub(i64::try_from(micros).unwrap_or(i64::MAX)))
@@ -77,10 +89,7 @@ impl Filter {
 
 /// Sagas, oldest first
 #[utoipa::path(get, path = "/admin/sagas", tag = "operators", security(("bearer" = [])),
-    params(("status" = Option<String>, Query, description = "Only those that stand there, such as `RUNNING`"),
-        ("type" = Option<String>, Query, description = "Only those of this process, such as `POST_CREATION`"),
-        ("open" = Option<bool>, Query, description = "Only those that have, or have not, something left to do"),
-        ("older_than_s" = Option<u64>, Query, description = "Only those that began so many seconds ago, or earlier")),
+    params(Filter),
     responses((status = 200, description = "A page of sagas", body = SagaList),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "There is no such cursor", body = Error)))]

@@ -22,7 +22,8 @@ pub enum SagaStatus {
 }
 
 impl SagaStatus {
-    const ALL: [Self; 5] =
+    /// All there are.
+    pub const ALL: [Self; 5] =
         [Self::Running, Self::Completed, Self::Compensating, Self::Compensated, Self::CompensationFailed];
 
     /// Its name, in capitals.
