@@ -28,6 +28,11 @@ async fn a_post_sent_again_is_the_same_post_also_after_a_restart() -> Result<()>
         let other = server.post("/posts").by(&ada).key(KEY).json(&json!({ "content": "two" })).send().await?;
         assert_eq!(other.error(), (409, "KeyReused"));
     }
+    let comments = format!("{}/comments", first.header("location").unwrap());
+    for (text, status) in [("one", 201), ("one", 201), ("two", 409)] {
+        let answer = server.post(comments.as_str()).by(&ada).key(KEY).json(&json!({ "text": text })).send().await?;
+        assert_eq!(answer.status.as_u16(), status, "{text}");
+    }
     server.close().await
 }
 

@@ -1,32 +1,21 @@
 //! A saga that is stuck on purpose: what an operator is shown of it, and the ways out.
 
 use anyhow::{Context, Result};
-use commands::{LikeCommand, PostCommand};
-use events::{CipherKey, Content, Key, KeyId, PostId, Sealed, UserId};
+use events::PostId;
 use gateway::Config;
 use http::StatusCode;
 use serde_json::json;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tidings_tests::child::tidings;
-use tidings_tests::offline;
 use tidings_tests::server::TestServer;
+use tidings_tests::world::unreadable_post;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 const POST: PostId = PostId(Uuid::from_u128(0x57_0C));
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A post that no read model can open, since it is sealed with what is not its author's key, and somebody's like of it.
-async fn unreadable_post(data: &Path, author: UserId, liker: UserId) -> Result<()> {
-    let wrong = CipherKey::new(KeyId::from(author), &[9; 32]);
-    let content = Sealed::seal(&Content::parse("unreadable")?, &wrong);
-    let publish = PostCommand::Publish { post: POST, author, content, hashtags: None, mentions: None };
-    let like = LikeCommand::Add { post: POST, user: liker };
-    offline::submit(data, vec![(Key::Post(POST), publish.into()), (Key::Post(POST), like.into())]).await
-}
 
 async fn said(server: &TestServer, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(tidings());
@@ -47,7 +36,7 @@ async fn a_deletion_waits_for_a_parked_key_that_concerns_the_person_and_an_opera
     let server = TestServer::start().await?;
     let (ada, bob) = (server.register("ada").await?, server.register("bob").await?);
     let directory = server.stop().await?;
-    unreadable_post(&directory.path().join("data"), bob.id.parse()?, ada.id.parse()?).await?;
+    unreadable_post(&directory.path().join("data"), POST, bob.id.parse()?, ada.id.parse()?).await?;
     let server = TestServer::over_with(directory, quick).await?;
     assert_eq!(server.delete("/users/me").by(&ada).send().await?.status, StatusCode::NO_CONTENT);
     let token = server.admin_token()?;

@@ -353,7 +353,9 @@ impl Call<'_> {
         }
         let body = match stalls {
             false => Full::new(body.into()).boxed_unsync(),
-            true => StreamBody::new(stream::iter([Ok(Frame::data(body.into()))]).chain(stream::pending())).boxed_unsync(),
+            true => {
+                StreamBody::new(stream::iter([Ok(Frame::data(body.into()))]).chain(stream::pending())).boxed_unsync()
+            }
         };
         let answer = server.client.request(request.body(body)?).await?;
         let (parts, body) = answer.into_parts();

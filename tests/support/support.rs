@@ -21,3 +21,4 @@ pub mod settled;
 pub mod simulation;
 pub mod snapshot;
 pub mod stored_log;
+pub mod world;

@@ -12,8 +12,24 @@ pub struct Exempt {
 }
 
 /// Everything that need not be seen.
-pub const EXEMPT: &[Exempt] =
-    &[Exempt { operation: None, status: 500, reason: "a bug of ours: whoever finds a way there repairs it" }];
+pub const EXEMPT: &[Exempt] = &[
+    Exempt { operation: None, status: 500, reason: "a bug of ours: whoever finds a way there repairs it" },
+    Exempt {
+        operation: Some("DELETE /users/me"),
+        status: 202,
+        reason: "one node has nobody to wait for: tests/nodes/deletions.rs has two",
+    },
+    Exempt {
+        operation: Some("POST /admin/sagas/{saga_id}/compensate"),
+        status: 200,
+        reason: "on one node a saga with a way back ends within a moment: tests/nodes/stuck.rs has one wait, and undoes it",
+    },
+    Exempt {
+        operation: Some("POST /admin/parked/retry"),
+        status: 200,
+        reason: "what a program cannot apply it cannot apply again: projections/src/runner/tests.rs mends the model",
+    },
+];
 
 impl Exempt {
     pub(super) fn covers(&self, operation: &str, status: u16) -> bool {

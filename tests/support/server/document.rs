@@ -86,7 +86,8 @@ impl Document {
 
     fn shape(&self, at: &str, schema: &Value, value: &Value) -> Result<(), String> {
         if let Some(reference) = schema["$ref"].as_str() {
-            let target = self.document.pointer(reference.trim_start_matches('#')).ok_or_else(|| format!("no {reference}"))?;
+            let target =
+                self.document.pointer(reference.trim_start_matches('#')).ok_or_else(|| format!("no {reference}"))?;
             return self.shape(at, target, value);
         }
         for part in schema["allOf"].as_array().into_iter().flatten() {

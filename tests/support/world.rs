@@ -1,0 +1,84 @@
+//! A data directory with something of everything that an API can be asked about, also what only goes wrong: a deletion that
+//! waits for a person to look, and a commit that a read model cannot apply.
+
+use crate::offline;
+use crate::server::{Person, TestServer};
+use anyhow::{Context, Result, ensure};
+use commands::{LikeCommand, PostCommand};
+use events::{CipherKey, Content, Key, KeyId, PostId, Sealed, UserId};
+use gateway::Config;
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Keeps the deletion waiting.
+const LIKED: PostId = PostId(Uuid::from_u128(0x57_0C));
+/// Nobody waits for it.
+const FORLORN: PostId = PostId(Uuid::from_u128(0x57_0D));
+
+/// A post that no read model can open, since it is sealed with what is not its author's key, and somebody's like of it.
+pub async fn unreadable_post(data: &Path, post: PostId, author: UserId, liker: UserId) -> Result<()> {
+    let wrong = CipherKey::new(KeyId::from(author), &[9; 32]);
+    let content = Sealed::seal(&Content::parse("unreadable")?, &wrong);
+    let publish = PostCommand::Publish { post, author, content, hashtags: None, mentions: None };
+    let like = LikeCommand::Add { post, user: liker };
+    offline::submit(data, vec![(Key::Post(post), publish.into()), (Key::Post(post), like.into())]).await
+}
+
+/// What a client needs to know of it to ask about it.
+pub struct World {
+    /// Where the data is, below it.
+    pub directory: TempDir,
+    /// Who may be signed in.
+    pub reader: Person,
+    /// The names by which the environment knows the rest.
+    pub names: Value,
+}
+
+impl World {
+    /// Made in a new directory below this one.
+    pub async fn make(below: &Path) -> Result<Self> {
+        let server = TestServer::over(tempfile::tempdir_in(below)?).await?;
+        // Whom the document gives as an example, so that its examples can be sent as they are.
+        let ada = server.register("ada").await?;
+        let (reader, gone) = (server.register("reader").await?, server.register("gone").await?);
+        for (follower, followed) in [(&reader, &ada), (&ada, &reader)] {
+            let followed = server.post(format!("/users/{}/follow", followed.id)).by(follower).send().await?;
+            ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
+        }
+        let post = server.publish(&ada, "the first post").await?;
+        let comment = server.post(format!("/posts/{post}/comments")).by(&reader).json(&json!({ "text": "hello" }));
+        ensure!(comment.send().await?.status == StatusCode::CREATED, "no comment");
+        let like = server.post(format!("/posts/{post}/likes")).by(&reader).send().await?;
+        ensure!(like.status == StatusCode::CREATED, "{}", like.body);
+        server.settle().await?;
+        let directory = server.stop().await?;
+        let data = directory.path().join("data");
+        let (author, liker) = (ada.id.parse()?, gone.id.parse()?);
+        unreadable_post(&data, LIKED, author, liker).await?;
+        unreadable_post(&data, FORLORN, author, author).await?;
+        let quick = |config: &mut Config| (config.write_deadline_ms, config.request_timeout_ms) = (500, 1_000);
+        let server = TestServer::over_with(directory, quick).await?;
+        let deletion = server.delete("/users/me").by(&gone).send().await?;
+        let ticket = deletion.header("location").and_then(|at| at.rsplit('/').next()).context("no ticket")?;
+        let token = server.admin_token()?;
+        let sagas = server.get("/admin/sagas?type=USER_DELETION").token(&token).send().await?.body;
+        let parked = server.get("/admin/parked").token(&token).send().await?.body;
+        let key = format!("post:{}", FORLORN.0);
+        let parked = parked["parked"].as_array().and_then(|all| all.iter().find(|it| it["key"] == key.as_str()));
+        let names = json!({
+            "TIDINGS_TICKET": ticket,
+            "TIDINGS_SAGA": sagas["sagas"][0]["id"],
+            "TIDINGS_USER": ada.id,
+            "TIDINGS_POST": post,
+            "TIDINGS_PARKED_KEY": key,
+            "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
+            "TIDINGS_PARKED_AT": parked.context("nothing is parked")?["position"],
+            "TIDINGS_ADMIN_TOKEN": token,
+            "TIDINGS_READER": reader.email,
+        });
+        Ok(Self { directory: server.stop().await?, reader, names })
+    }
+}
