@@ -13,18 +13,22 @@ use std::path::Path;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Keeps the deletion waiting.
+/// Keeps the deletion waiting; what it was edited to cannot be read either.
 const LIKED: PostId = PostId(Uuid::from_u128(0x57_0C));
 /// Nobody waits for it.
 const FORLORN: PostId = PostId(Uuid::from_u128(0x57_0D));
 
 /// A post that no read model can open, since it is sealed with what is not its author's key, and somebody's like of it.
 pub async fn unreadable_post(data: &Path, post: PostId, author: UserId, liker: UserId) -> Result<()> {
-    let wrong = CipherKey::new(KeyId::from(author), &[9; 32]);
-    let content = Sealed::seal(&Content::parse("unreadable")?, &wrong);
+    let content = unreadable(author)?;
     let publish = PostCommand::Publish { post, author, content, hashtags: None, mentions: None };
     let like = LikeCommand::Add { post, user: liker };
     offline::submit(data, vec![(Key::Post(post), publish.into()), (Key::Post(post), like.into())]).await
+}
+
+fn unreadable(author: UserId) -> Result<Sealed<Content>> {
+    let wrong = CipherKey::new(KeyId::from(author), &[9; 32]);
+    Ok(Sealed::seal(&Content::parse("unreadable")?, &wrong))
 }
 
 /// What a client needs to know of it to ask about it.
@@ -58,6 +62,9 @@ impl World {
         let data = directory.path().join("data");
         let (author, liker) = (ada.id.parse()?, gone.id.parse()?);
         unreadable_post(&data, LIKED, author, liker).await?;
+        let content = unreadable(author)?;
+        let edit = PostCommand::Edit { post: LIKED, by: author, content, hashtags: None, mentions: None };
+        offline::submit(&data, vec![(Key::Post(LIKED), edit.into())]).await?;
         unreadable_post(&data, FORLORN, author, author).await?;
         let quick = |config: &mut Config| (config.write_deadline_ms, config.request_timeout_ms) = (500, 1_000);
         let server = TestServer::over_with(directory, quick).await?;
