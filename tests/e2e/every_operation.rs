@@ -33,10 +33,10 @@ impl Operation {
     fn promising(status: &str) -> Vec<Self> {
         let document = gateway::openapi();
         let mut found = Vec::new();
-        for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, said) in item.as_object().unwrap() {
+        for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            for (method, said) in item.as_object().into_iter().flatten() {
                 if !said["responses"][status].is_null() {
-                    let method = method.to_uppercase().parse().unwrap();
+                    let method = method.to_uppercase().parse().expect("methods are documented by their names");
                     found.push(Self { method, path: path.clone(), said: said.clone() });
                 }
             }
