@@ -63,7 +63,8 @@ impl World {
         let (author, liker) = (ada.id.parse()?, gone.id.parse()?);
         unreadable_post(&data, LIKED, author, liker).await?;
         let content = unreadable(author)?;
-        let edit = PostCommand::Edit { post: LIKED, by: author, content, hashtags: None, mentions: None };
+        let edit =
+            PostCommand::Edit { post: LIKED, by: author, if_version: None, content, hashtags: None, mentions: None };
         offline::submit(&data, vec![(Key::Post(LIKED), edit.into())]).await?;
         unreadable_post(&data, FORLORN, author, author).await?;
         let quick = |config: &mut Config| (config.write_deadline_ms, config.request_timeout_ms) = (500, 1_000);
