@@ -87,7 +87,9 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value) {
     if !operation["responses"]["412"].is_null() {
         let description = "It is done if one of these tags is of the version that there is; the version is all that \
             counts of a tag, so that likes and comments make none stale";
-        add_parameters(operation, json!([schemas::condition_parameter("If-Match", description)]));
+        let mut condition = schemas::condition_parameter("If-Match", description);
+        condition["example"] = "*".into();
+        add_parameters(operation, json!([condition]));
     }
     if !operation["responses"]["202"].is_null() && !ends_the_account {
         add_parameters(operation, json!([schemas::async_parameter()]));

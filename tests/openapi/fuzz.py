@@ -131,7 +131,7 @@ def main(target, requests):
         seed += 1
         with Live(target, work) as live:
             good = run(live.environment, operations - ending, seed, answered, "--max-examples", str(EXAMPLES))
-    wrong = [] if good else ["schemathesis has found something"]
+    wrong = []
     for operation in sorted(operations):
         codes = answered[operation]
         print(f"{operation:55}", *(f"{code}:{count}" for code, count in sorted(codes.items())))
@@ -141,6 +141,8 @@ def main(target, requests):
     if made(answered) < requests:
         wrong.append(f"too few requests: {requests} were wanted")
     print(f"{made(answered)} requests with {seed} seeds")
+    if not good:
+        sys.exit("schemathesis has found something")
     sys.exit("\n".join(wrong))
 
 

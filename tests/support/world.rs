@@ -2,7 +2,7 @@
 //! waits for a person to look, and a commit that a read model cannot apply.
 
 use crate::offline;
-use crate::server::{Person, TestServer};
+use crate::server::{PASSWORD, Person, TestServer};
 use anyhow::{Context, Result, ensure};
 use commands::{LikeCommand, PostCommand};
 use events::{CipherKey, Content, Key, KeyId, PostId, Sealed, UserId};
@@ -13,6 +13,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+const POSTS_EACH: usize = 5;
 /// Keeps the deletion waiting; what it was edited to cannot be read either.
 const LIKED: PostId = PostId(Uuid::from_u128(0x57_0C));
 /// Nobody waits for it.
@@ -24,6 +25,11 @@ pub async fn unreadable_post(data: &Path, post: PostId, author: UserId, liker: U
     let publish = PostCommand::Publish { post, author, content, hashtags: None, mentions: None };
     let like = LikeCommand::Add { post, user: liker };
     offline::submit(data, vec![(Key::Post(post), publish.into()), (Key::Post(post), like.into())]).await
+}
+
+/// As a list of TOML has them.
+fn listed(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn unreadable(author: UserId) -> Result<Sealed<Content>> {
@@ -52,11 +58,18 @@ impl World {
             let followed = server.post(format!("/users/{}/follow", followed.id)).by(follower).send().await?;
             ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
         }
-        let post = server.publish(&ada, "the first post").await?;
-        let comment = server.post(format!("/posts/{post}/comments")).by(&reader).json(&json!({ "text": "hello" }));
-        ensure!(comment.send().await?.status == StatusCode::CREATED, "no comment");
-        let like = server.post(format!("/posts/{post}/likes")).by(&reader).send().await?;
-        ensure!(like.status == StatusCode::CREATED, "{}", like.body);
+        let mut posts = Vec::new();
+        for author in [&ada, &reader].repeat(POSTS_EACH) {
+            let post = server.publish(author, "a post").await?;
+            let comment = server.post(format!("/posts/{post}/comments")).by(&reader).json(&json!({ "text": "hello" }));
+            let like = server.post(format!("/posts/{post}/likes")).by(&reader);
+            for made in [comment.send().await?, like.send().await?] {
+                ensure!(made.status == StatusCode::CREATED, "{}", made.body);
+            }
+            posts.push(post);
+        }
+        let login = json!({ "email": reader.email, "password": PASSWORD });
+        let refresh = server.post("/users/auth/login").json(&login).send().await?.text("refresh_token");
         server.settle().await?;
         let directory = server.stop().await?;
         let data = directory.path().join("data");
@@ -80,12 +93,13 @@ impl World {
             "TIDINGS_TICKET": ticket,
             "TIDINGS_SAGA": sagas["sagas"][0]["id"],
             "TIDINGS_USER": ada.id,
-            "TIDINGS_POST": post,
+            "TIDINGS_POSTS": listed(&posts),
             "TIDINGS_PARKED_KEY": key,
             "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
             "TIDINGS_PARKED_AT": parked.context("nothing is parked")?["position"],
             "TIDINGS_ADMIN_TOKEN": token,
             "TIDINGS_READER": reader.email,
+            "TIDINGS_REFRESH": refresh,
         });
         Ok(Self { directory: server.stop().await?, reader, names })
     }

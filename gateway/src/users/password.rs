@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 
 /// Another password.
 #[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"current_password": "correct horse battery", "new_password": "battery horse correct"})))]
 pub(crate) struct ChangePassword {
     /// The password as it is.
     #[serde(default)]
