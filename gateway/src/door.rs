@@ -46,32 +46,29 @@ impl Entry {
     }
 }
 
+/// Where a request has come to.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) app: &'a Backend,
+    pub(crate) route: &'a str,
+    pub(crate) id: &'a RequestId,
+}
+
 /// Lets a request in. `entry` is set as soon as it is known, since a request may end in any way after that.
-pub(crate) async fn open(
-    app: &Backend,
-    request: &mut Parts,
-    route: &str,
-    id: &RequestId,
-    entry: &mut Entry,
-) -> Result<(), ApiError> {
+pub(crate) async fn open(at: Arrival<'_>, request: &mut Parts, entry: &mut Entry) -> Result<(), ApiError> {
     // A preflight carries no token, and would use up what others behind the address have. It costs as good as nothing.
     if request.method == Method::OPTIONS {
         return Ok(());
     }
-    if app.rate_limits.are_on() {
-        admit(app, request, route, id, entry).await?;
+    if at.app.rate_limits.are_on() {
+        admit(at, request, entry).await?;
     }
     check_head(request)?;
     accept::check(&request.headers)
 }
 
-async fn admit(
-    app: &Backend,
-    request: &mut Parts,
-    route: &str,
-    id: &RequestId,
-    entry: &mut Entry,
-) -> Result<(), ApiError> {
+async fn admit(at: Arrival<'_>, request: &mut Parts, entry: &mut Entry) -> Result<(), ApiError> {
+    let Arrival { app, route, id } = at;
     let demand = Demand::of(&request.method, route);
     let address = Subject::address(client(app, request));
     let by_address = (address, Class::Anonymous);

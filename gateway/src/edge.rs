@@ -7,7 +7,7 @@
 use crate::accept::wants_problem;
 use crate::backend::App;
 use crate::cors::Allowed;
-use crate::door::{self, Entry};
+use crate::door::{self, Arrival, Entry};
 use crate::error::ApiError;
 use crate::protection;
 use axum::Router;
@@ -130,7 +130,7 @@ async fn answer(app: &App, request: Request, next: Next, route: &str, id: &Reque
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(id.clone());
     if !is_plumbing(route)
-        && let Err(refused) = door::open(app, &mut parts, route, id, entry).await
+        && let Err(refused) = door::open(Arrival { app, route, id }, &mut parts, entry).await
     {
         return refused.into_response();
     }
