@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const POSTS_EACH: usize = 5;
+/// People whom the reader follows and who do nothing.
+const CROWD: usize = 60;
 /// Keeps the deletion waiting; what it was edited to cannot be read either.
 const LIKED: PostId = PostId(Uuid::from_u128(0x57_0C));
 /// Nobody waits for it.
@@ -58,6 +60,14 @@ impl World {
             let followed = server.post(format!("/users/{}/follow", followed.id)).by(follower).send().await?;
             ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
         }
+        // So many that those who get blocked are few among them.
+        let mut users = vec![ada.id.clone()];
+        for n in 0..CROWD {
+            let other = server.register(&format!("one_of_many_{n}")).await?;
+            let followed = server.post(format!("/users/{}/follow", other.id)).by(&reader).send().await?;
+            ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
+            users.push(other.id);
+        }
         let mut posts = Vec::new();
         for author in [&ada, &reader].repeat(POSTS_EACH) {
             let post = server.publish(author, "a post").await?;
@@ -92,7 +102,7 @@ impl World {
         let names = json!({
             "TIDINGS_TICKET": ticket,
             "TIDINGS_SAGA": sagas["sagas"][0]["id"],
-            "TIDINGS_USER": ada.id,
+            "TIDINGS_USERS": listed(&users),
             "TIDINGS_POSTS": listed(&posts),
             "TIDINGS_PARKED_KEY": key,
             "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
