@@ -17,6 +17,8 @@ use tokio::time::sleep;
 const READY_MAX: Duration = Duration::from_secs(120);
 /// Never reached, but counted, so that what that costs is measured too. A version without limits does not read it.
 const RATE_LIMITS: &str = "all=4294967295";
+/// All load comes from one address.
+const CONNECTIONS_MAX: &str = "10000";
 const READY_POLL: Duration = Duration::from_millis(2);
 /// How many clock ticks a second has in `/proc`, on every Linux that Rust runs on.
 const TICKS: u64 = 100;
@@ -96,7 +98,7 @@ impl Child {
 
     /// Where it will listen and what it writes to, if that is known.
     fn spawn(mut command: Command, known: Option<(SocketAddr, PathBuf)>) -> Result<Self> {
-        command.env("TIDINGS_RATE_LIMITS", RATE_LIMITS);
+        command.env("TIDINGS_RATE_LIMITS", RATE_LIMITS).env("TIDINGS_CONNECTIONS_PER_ADDRESS_MAX", CONNECTIONS_MAX);
         let begun = Instant::now();
         let process = command.spawn().with_context(|| format!("starting {}", command.get_program().display()))?;
         let (address, log) = known.unzip();
