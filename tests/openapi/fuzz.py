@@ -143,7 +143,8 @@ def main(target, requests):
     print(f"{made(answered)} requests with {seed} seeds")
     if not good:
         sys.exit("schemathesis has found something")
-    sys.exit("\n".join(wrong))
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 def made(answered):
