@@ -16,6 +16,8 @@ use uuid::Uuid;
 const POSTS_EACH: usize = 5;
 /// People whom the reader follows and who do nothing.
 const CROWD: usize = 60;
+/// Of the crowd, those who get blocked and unblocked; every second one is blocked already. The others stay to be read.
+const BLOCKED: usize = 20;
 /// Keeps the deletion waiting; what it was edited to cannot be read either.
 const LIKED: PostId = PostId(Uuid::from_u128(0x57_0C));
 /// Nobody waits for it.
@@ -60,13 +62,17 @@ impl World {
             let followed = server.post(format!("/users/{}/follow", followed.id)).by(follower).send().await?;
             ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
         }
-        // So many that those who get blocked are few among them.
         let mut users = vec![ada.id.clone()];
         for n in 0..CROWD {
             let other = server.register(&format!("one_of_many_{n}")).await?;
             let followed = server.post(format!("/users/{}/follow", other.id)).by(&reader).send().await?;
             ensure!(followed.status == StatusCode::CREATED, "{}", followed.body);
             users.push(other.id);
+        }
+        let blocked = users.split_off(users.len() - BLOCKED);
+        for other in blocked.iter().step_by(2) {
+            let severed = server.post(format!("/users/{other}/block")).by(&reader).send().await?;
+            ensure!(severed.status == StatusCode::CREATED, "{}", severed.body);
         }
         let mut posts = Vec::new();
         for author in [&ada, &reader].repeat(POSTS_EACH) {
@@ -103,6 +109,7 @@ impl World {
             "TIDINGS_TICKET": ticket,
             "TIDINGS_SAGA": sagas["sagas"][0]["id"],
             "TIDINGS_USERS": listed(&users),
+            "TIDINGS_BLOCKED": listed(&blocked),
             "TIDINGS_POSTS": listed(&posts),
             "TIDINGS_PARKED_KEY": key,
             "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
