@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const POSTS_EACH: usize = 5;
+/// Posts of the reader's that get edited, and others that get deleted.
+const EDITED: usize = 5;
+const DELETED: usize = 20;
 /// People whom the reader follows and who do nothing.
 const CROWD: usize = 60;
 /// Of the crowd, those who get blocked and unblocked; every second one is blocked already. The others stay to be read.
@@ -84,6 +87,11 @@ impl World {
             }
             posts.push(post);
         }
+        let mut edited = Vec::new();
+        for _ in 0..EDITED + DELETED {
+            edited.push(server.publish(&reader, "a post").await?);
+        }
+        let deleted = edited.split_off(EDITED);
         let login = json!({ "email": reader.email, "password": PASSWORD });
         let refresh = server.post("/users/auth/login").json(&login).send().await?.text("refresh_token");
         server.settle().await?;
@@ -111,6 +119,8 @@ impl World {
             "TIDINGS_USERS": listed(&users),
             "TIDINGS_BLOCKED": listed(&blocked),
             "TIDINGS_POSTS": listed(&posts),
+            "TIDINGS_EDITED": listed(&edited),
+            "TIDINGS_DELETED": listed(&deleted),
             "TIDINGS_PARKED_KEY": key,
             "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
             "TIDINGS_PARKED_AT": parked.context("nothing is parked")?["position"],
