@@ -20,7 +20,9 @@ const RATIO_MIN: f64 = 0.9;
 
 /// Measures every load on both servers.
 pub(crate) fn run(scale: &Scale, directory: &Path, other: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
-    let scale = Scale { users: scale.users.min(USERS_MAX), ..scale.with_rounds(ROUNDS) };
+    // No like repeats, so there are as many pairs of people and posts as ever.
+    let users = scale.users.min(USERS_MAX);
+    let scale = Scale { users, posts: scale.posts * scale.users / users, ..scale.with_rounds(ROUNDS) };
     let (directory, other) = (directory.to_owned(), other.to_owned());
     on_own_thread(async move { compare(&scale, &directory, &other).await })
 }
