@@ -84,10 +84,11 @@ fn deadlines(book: &Book, carried: &BTreeMap<Sending, Carried>) -> Vec<String> {
         if landed.at > carried.deadline + LANDS_LATE_MAX {
             return Some(format!("{id} landed at {at}, {:?} after its deadline", landed.at - carried.deadline));
         }
-        // Said when every deadline had passed with which it was ever sent.
-        let said = carried.expired.filter(|said| *said > carried.deadline && !undone.contains(&id))?;
-        let when = if landed.at < said { "before" } else { "after" };
-        Some(format!("{id} was called expired, but took effect at {at}, {when} that"))
+        // Once it has taken effect, or every deadline has passed with which it was ever sent, no other copy can be the one.
+        let settled = landed.at.min(carried.deadline);
+        let arrived = carried.expired.filter(|arrived| *arrived > settled && !undone.contains(&id))?;
+        let when = if landed.at < arrived { "before" } else { "after" };
+        Some(format!("{id} was called expired, but took effect at {at}, {when} it arrived"))
     };
     book.all().filter_map(late).collect()
 }

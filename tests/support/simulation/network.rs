@@ -47,7 +47,8 @@ pub struct Carried {
     pub doubled: bool,
     /// The latest deadline with which it was sent.
     pub deadline: Instant,
-    /// When an owner said for the last time that it had come too late.
+    /// When the last of those arrived of which an owner said that they had come too late. The answer tells less: it is held
+    /// back until it is known to be true, and meanwhile another copy may have come in time.
     pub expired: Option<Instant>,
 }
 
@@ -87,11 +88,11 @@ impl Network {
         self.doubled.lock().clone()
     }
 
-    /// Those of which an owner has said that they came too late, when every deadline had passed with which they were sent:
-    /// they never take effect.
+    /// Those of which an owner has said that they came too late, and which arrived when every deadline had passed with which
+    /// they were sent: they never take effect.
     pub fn late(&self) -> BTreeSet<Sending> {
         let carried = self.carried.lock();
-        let late = carried.iter().filter(|(_, it)| it.expired.is_some_and(|said| said > it.deadline));
+        let late = carried.iter().filter(|(_, it)| it.expired.is_some_and(|arrived| arrived > it.deadline));
         late.map(|(sending, _)| *sending).collect()
     }
 
@@ -134,6 +135,7 @@ impl Network {
 
     /// Delivers it and waits for the answer; notes what is checked in the end.
     async fn ask(&self, partition: Partition, request: &Arc<Request>) -> Answer {
+        let arrived = Instant::now();
         let answer = match self.deliver(partition, request) {
             Ok(answer) => answer.await.map_or(Answer::Unknown, answer_on_the_wire),
             Err(answer) => answer,
@@ -141,7 +143,7 @@ impl Network {
         if answer == Answer::Expired
             && let Some(carried) = self.carried.lock().get_mut(&sending(request))
         {
-            carried.expired = Some(Instant::now());
+            carried.expired = carried.expired.max(Some(arrived));
         }
         answer
     }
