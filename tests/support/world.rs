@@ -87,11 +87,11 @@ impl World {
             }
             posts.push(post);
         }
-        let mut edited = Vec::new();
+        let mut own = Vec::new();
         for _ in 0..EDITED + DELETED {
-            edited.push(server.publish(&reader, "a post").await?);
+            own.push(server.publish(&reader, "a post").await?);
         }
-        let deleted = edited.split_off(EDITED);
+        let (edited, deleted) = own.split_at(EDITED);
         let login = json!({ "email": reader.email, "password": PASSWORD });
         let refresh = server.post("/users/auth/login").json(&login).send().await?.text("refresh_token");
         server.settle().await?;
@@ -119,8 +119,8 @@ impl World {
             "TIDINGS_USERS": listed(&users),
             "TIDINGS_BLOCKED": listed(&blocked),
             "TIDINGS_POSTS": listed(&posts),
-            "TIDINGS_EDITED": listed(&edited),
-            "TIDINGS_DELETED": listed(&deleted),
+            "TIDINGS_EDITED": listed(edited),
+            "TIDINGS_DELETED": listed(deleted),
             "TIDINGS_PARKED_KEY": key,
             "TIDINGS_PARKED_OTHER": format!("post:{}", LIKED.0),
             "TIDINGS_PARKED_AT": parked.context("nothing is parked")?["position"],
