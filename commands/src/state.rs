@@ -2,13 +2,10 @@
 //! the partition's commits and from nothing else.
 
 mod store;
+mod subject;
 
 use crate::aggregates::{
     AccountAt, Block, Claim, Comment, Fact, FeedSlots, Follow, Like, Mute, Muter, Post, Sessions, User,
-};
-use crate::aggregates::{
-    BlockCommand, CommentCommand, FeedSlotCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand,
-    SessionCommand, UserCommand,
 };
 use crate::answer::{Ended, Receipt, Refusal};
 use crate::command::Command;
@@ -17,14 +14,19 @@ use crate::remembered::{CameOut, Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
 use events::{
-    BlockEvent, ClaimEvent, CommentEvent, CommentId, Commit, Digest, Event, FeedSlotEvent, FollowEvent, Key, LikeEvent,
-    MuteEvent, PostEvent, PostId, Retention, SagaData, SagaId, SessionEvent, Timestamp, UserEvent, UserId,
+    ClaimEvent, CommentId, Commit, Digest, Event, Key, PostId, Retention, SagaData, SagaId, Timestamp, UserEvent,
+    UserId,
 };
 use journal::{Position, Rule, Rules};
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use store::{Counted, Store};
+pub(crate) use subject::saga_of;
+use subject::{
+    block_in, block_of, claim_of, comment_in, comment_of, follow_in, follow_of, key_of, like_in, like_of, mute_in,
+    mute_of, post_in, session_in, slot_in, user_in,
+};
 
 /// What was decided on a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -393,156 +395,4 @@ impl State {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
-}
-
-/// The key on which a command must be decided, where the command itself says so.
-fn key_of(command: &Command) -> Option<Key> {
-    match command {
-        Command::User(
-            UserCommand::ChangeBio { user, .. }
-            | UserCommand::ChangePassword { user, .. }
-            | UserCommand::ChangeRole { user, .. },
-        )
-        | Command::Session(
-            SessionCommand::Open { user, .. }
-            | SessionCommand::Refresh { user, .. }
-            | SessionCommand::Close { user, .. }
-            | SessionCommand::CloseAll { user, .. },
-        ) => Some(Key::User(*user)),
-        Command::Follow(command) => Some(Key::User(follow_of(command).0)),
-        Command::Block(command) => Some(Key::User(block_of(command).0)),
-        Command::Mute(command) => Some(Key::User(mute_of(command).0)),
-        Command::Post(
-            PostCommand::Publish { post, .. } | PostCommand::Edit { post, .. } | PostCommand::Delete { post, .. },
-        ) => Some(Key::Post(*post)),
-        Command::Comment(command) => Some(Key::Post(comment_of(command).0)),
-        Command::Like(command) => Some(Key::Post(like_of(command).0)),
-        Command::FeedSlot(
-            FeedSlotCommand::Reserve { user, .. }
-            | FeedSlotCommand::Commit { user, .. }
-            | FeedSlotCommand::Release { user, .. },
-        ) => Some(Key::User(*user)),
-        Command::Saga(_) | Command::Claim(_) => None,
-    }
-}
-
-// Which aggregate a command or an event is about.
-
-fn follow_of(command: &FollowCommand) -> (UserId, UserId) {
-    match command {
-        FollowCommand::Start { follower, followee }
-        | FollowCommand::End { follower, followee }
-        | FollowCommand::Sever { follower, followee } => (*follower, *followee),
-    }
-}
-
-fn block_of(BlockCommand::End { user, target }: &BlockCommand) -> (UserId, UserId) {
-    (*user, *target)
-}
-
-fn mute_of(command: &MuteCommand) -> (UserId, UserId) {
-    match command {
-        MuteCommand::Start { user, target } | MuteCommand::End { user, target } => (*user, *target),
-    }
-}
-
-fn comment_of(command: &CommentCommand) -> (PostId, CommentId) {
-    match command {
-        CommentCommand::Add { post, comment, .. } | CommentCommand::Delete { post, comment, .. } => (*post, *comment),
-    }
-}
-
-fn like_of(command: &LikeCommand) -> (PostId, UserId) {
-    match command {
-        LikeCommand::Add { post, user } | LikeCommand::Remove { post, user } => (*post, *user),
-    }
-}
-
-fn claim_of(key: &Key) -> Option<ClaimKey> {
-    match key {
-        Key::Email(digest) => Some((true, *digest)),
-        Key::Username(digest) => Some((false, *digest)),
-        Key::User(_) | Key::Post(_) => None,
-    }
-}
-
-pub(crate) fn saga_of(command: &SagaCommand) -> SagaId {
-    match command {
-        SagaCommand::Start { saga, .. } | SagaCommand::Record { saga, .. } | SagaCommand::Order { saga, .. } => *saga,
-    }
-}
-
-fn user_in(event: &UserEvent) -> UserId {
-    match event {
-        UserEvent::Created(e) => e.user,
-        UserEvent::BioChanged(e) => e.user,
-        UserEvent::EmailChanged(e) => e.user,
-        UserEvent::UsernameChanged(e) => e.user,
-        UserEvent::PasswordChanged(e) => e.user,
-        UserEvent::RoleChanged(e) => e.user,
-        UserEvent::Disabled(e) => e.user,
-        UserEvent::KeyDestroyed(e) => e.user,
-    }
-}
-
-fn session_in(event: &SessionEvent) -> UserId {
-    match event {
-        SessionEvent::Opened(e) => e.user,
-        SessionEvent::Refreshed(e) => e.user,
-        SessionEvent::Closed(e) => e.user,
-    }
-}
-
-fn follow_in(event: &FollowEvent) -> (UserId, UserId) {
-    match event {
-        FollowEvent::Started(e) => (e.follower, e.followee),
-        FollowEvent::Ended(e) => (e.follower, e.followee),
-    }
-}
-
-fn block_in(event: &BlockEvent) -> (UserId, UserId) {
-    match event {
-        BlockEvent::Started(e) => (e.user, e.target),
-        BlockEvent::Ended(e) => (e.user, e.target),
-    }
-}
-
-fn mute_in(event: &MuteEvent) -> (UserId, UserId) {
-    match event {
-        MuteEvent::Started(e) => (e.user, e.target),
-        MuteEvent::Ended(e) => (e.user, e.target),
-    }
-}
-
-fn post_in(event: &PostEvent) -> PostId {
-    match event {
-        PostEvent::Published(e) => e.post,
-        PostEvent::Drafted(e) => e.post,
-        PostEvent::DraftPublished(e) => e.post,
-        PostEvent::DraftDropped(e) => e.post,
-        PostEvent::Edited(e) => e.post,
-        PostEvent::Deleted(e) => e.post,
-    }
-}
-
-fn comment_in(event: &CommentEvent) -> (PostId, CommentId) {
-    match event {
-        CommentEvent::Added(e) => (e.post, e.comment),
-        CommentEvent::Deleted(e) => (e.post, e.comment),
-    }
-}
-
-fn like_in(event: &LikeEvent) -> (PostId, UserId) {
-    match event {
-        LikeEvent::Added(e) => (e.post, e.user),
-        LikeEvent::Removed(e) => (e.post, e.user),
-    }
-}
-
-fn slot_in(event: &FeedSlotEvent) -> UserId {
-    match event {
-        FeedSlotEvent::Reserved(e) => e.user,
-        FeedSlotEvent::Committed(e) => e.user,
-        FeedSlotEvent::Released(e) => e.user,
-    }
 }
