@@ -30,7 +30,6 @@ impl Broker {
         let directory = tempfile::tempdir()?;
         let kafka = directory.path().join("kafka");
         std::fs::create_dir(&kafka)?;
-        std::os::unix::fs::symlink(services.directory().join("kafka/lib"), kafka.join("lib"))?;
         std::fs::write(kafka.join("more.properties"), settings)?;
         let broker = Self { directory, port };
         broker.up()?;
