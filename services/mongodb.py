@@ -12,8 +12,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 USER = "tidings"
 # Numbers by which the server names what it refuses.
+UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
-ALREADY_INITIALIZED = 23
 TIMEOUT_MS = 2000
 
 
@@ -54,9 +54,9 @@ class Server:
         try:
             self.client().admin.command("replSetInitiate", config)
         except OperationFailure as error:
-            if error.code != ALREADY_INITIALIZED:
+            if error.code != UNAUTHORIZED:
                 raise
-            # It had another port.
+            # It has a user, so it had another port.
             admin = self.known().admin
             config = admin.command("replSetGetConfig")["config"]
             config["members"][0]["host"] = self.member
