@@ -1,6 +1,7 @@
 //! Who may depend on whom, and which crate may know which client: the map, checked. And how large things have grown.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod servers;
 mod shape;
 
 use serde_json::Value;
