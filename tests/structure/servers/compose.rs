@@ -5,7 +5,7 @@ use super::{Said, created_databases, flags, settings};
 use std::collections::BTreeSet;
 
 /// The values of a file, each under its path, such as `services.redis.image`; a list's have its path each.
-pub struct Compose {
+pub(super) struct Compose {
     text: String,
     keys: BTreeSet<String>,
     values: Vec<(String, String)>,
@@ -13,7 +13,7 @@ pub struct Compose {
 
 impl Compose {
     /// Reads a file of this text.
-    pub fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let (mut keys, mut values) = (BTreeSet::new(), Vec::new());
         let mut path: Vec<(usize, &str)> = Vec::new();
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
@@ -40,27 +40,27 @@ impl Compose {
     }
 
     /// Whether there is anything of this path.
-    pub fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str) -> bool {
         self.keys.contains(path)
     }
 
     /// All values, with their paths.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(path, value)| (path.as_str(), value.as_str()))
     }
 
     /// The values under this path.
-    pub fn list(&self, path: &str) -> Vec<&str> {
+    pub(super) fn list(&self, path: &str) -> Vec<&str> {
         self.all().filter(|(at, _)| *at == path).map(|(_, value)| value).collect()
     }
 
     /// The only value there, or the first of a list; nothing if there is none.
-    pub fn first(&self, path: &str) -> &str {
+    pub(super) fn first(&self, path: &str) -> &str {
         self.list(path).first().copied().unwrap_or("")
     }
 
     /// All that it says of these servers.
-    pub fn said(&self, servers: &[String]) -> Said {
+    pub(super) fn said(&self, servers: &[String]) -> Said {
         let named = |server: &String| {
             self.of(server).into_iter().map(|(what, value)| (format!("{server} {what}"), value)).collect::<Vec<_>>()
         };

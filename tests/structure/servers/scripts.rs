@@ -4,14 +4,14 @@ use super::{Said, created_databases, flags, settings};
 use std::collections::BTreeMap;
 
 /// `dev-services` and the file of each server.
-pub struct Scripts {
+pub(super) struct Scripts {
     shared: String,
     of_server: BTreeMap<String, String>,
 }
 
 impl Scripts {
     /// Reads all of them, by their paths.
-    pub fn read(file: impl Fn(&str) -> String) -> Self {
+    pub(super) fn read(file: impl Fn(&str) -> String) -> Self {
         let shared = file("dev-services");
         let names = between(&shared, "servers=(", ")").split_whitespace();
         let of_server = names.map(|name| (name.to_owned(), file(&format!("services/{name}")))).collect();
@@ -19,12 +19,12 @@ impl Scripts {
     }
 
     /// The servers' names.
-    pub fn servers(&self) -> Vec<String> {
+    pub(super) fn servers(&self) -> Vec<String> {
         self.of_server.keys().cloned().collect()
     }
 
     /// All that they say.
-    pub fn said(&self) -> Said {
+    pub(super) fn said(&self) -> Said {
         let servers = self.of_server.iter();
         servers
             .flat_map(|(server, script)| {
