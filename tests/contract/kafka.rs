@@ -112,7 +112,7 @@ impl LogUnderTest for KafkaUnderTest {
     }
 
     async fn create_alone(partitions: u32) -> Self {
-        let broker = spawn_blocking(|| Broker::start(&Services::from_env().unwrap())).await.unwrap().unwrap();
+        let broker = spawn_blocking(Broker::start).await.unwrap().unwrap();
         Self::with(options(&broker.address(), partitions), Some(broker)).await.unwrap()
     }
 

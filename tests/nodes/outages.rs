@@ -27,11 +27,10 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 const SLOW: Duration = Duration::from_millis(150);
 
 /// A broker that its clients reach by way of this address.
-async fn own_broker(services: &Arc<Services>, port: u16, reached_at: SocketAddr) -> Result<Arc<Broker>> {
-    let services = Arc::clone(services);
+async fn own_broker(port: u16, reached_at: SocketAddr) -> Result<Arc<Broker>> {
     let advertised =
         move |controller| format!("advertised.listeners=PLAINTEXT://{reached_at},CONTROLLER://127.0.0.1:{controller}");
-    Ok(Arc::new(spawn_blocking(move || Broker::start_with(&services, port, &advertised(port + 1))).await??))
+    Ok(Arc::new(spawn_blocking(move || Broker::start_with(port, &advertised(port + 1))).await??))
 }
 
 async fn with(broker: &Arc<Broker>, what: fn(&Broker) -> Result<()>) -> Result<()> {
@@ -41,12 +40,12 @@ async fn with(broker: &Arc<Broker>, what: fn(&Broker) -> Result<()>) -> Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_the_link_to_kafka_nothing_is_lost() -> Result<()> {
-    let Some(services) = Services::from_env().map(Arc::new) else { return Ok(()) };
+    let Some(services) = Services::from_env() else { return Ok(()) };
     let away = Duration::from_secs(settings::number("TIDINGS_AWAY_S", AWAY_S));
     let (seed, dice) = settings::seed();
     let port = Broker::free_port()?;
     let proxy = Proxy::to(format!("127.0.0.1:{port}")).await?;
-    let broker = own_broker(&services, port, proxy.address()).await?;
+    let broker = own_broker(port, proxy.address()).await?;
     let cluster = Cluster::with(&proxy.address().to_string(), services.fresh_keyring(), 2).await?;
     let mut load = Load::begin(&cluster.client(), PEOPLE, &dice).await?;
     load.wait_for(WRITES_BETWEEN).await?;
@@ -106,9 +105,9 @@ async fn refuses_writes_and_serves_reads(cluster: &Cluster) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_waits_for_servers_that_are_not_there_yet() -> Result<()> {
-    let Some(services) = Services::from_env().map(Arc::new) else { return Ok(()) };
+    let Some(services) = Services::from_env() else { return Ok(()) };
     let port = Broker::free_port()?;
-    let broker = own_broker(&services, port, SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    let broker = own_broker(port, SocketAddr::from(([127, 0, 0, 1], port))).await?;
     with(&broker, Broker::down).await?;
     let mut cluster = Cluster::prepare(&broker.address(), services.fresh_keyring()).await?;
     cluster.begin()?;

@@ -1,6 +1,5 @@
 //! A Kafka broker that belongs to one test, which may do to it what a broker meets in its life.
 
-use crate::services::Services;
 use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -21,12 +20,12 @@ pub struct Broker {
 
 impl Broker {
     /// Starts one with the programs of the shared one. Blocks for some seconds.
-    pub fn start(services: &Services) -> Result<Self> {
-        Self::start_with(services, Self::free_port()?, "")
+    pub fn start() -> Result<Self> {
+        Self::start_with(Self::free_port()?, "")
     }
 
     /// The same on this port, with these settings more, as lines of its properties.
-    pub fn start_with(services: &Services, port: u16, settings: &str) -> Result<Self> {
+    pub fn start_with(port: u16, settings: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let kafka = directory.path().join("kafka");
         std::fs::create_dir(&kafka)?;
