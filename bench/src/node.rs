@@ -5,7 +5,9 @@ use commands::{Answer, Owner, OwnerStatus, Phase, Request, Router};
 use events::{Keyring, Timestamp};
 use gateway::{Owners, Store, StoreConfig};
 use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
-use projections::{Feed, Posts, Projections, ProjectionsOptions, ReadModel, Runner, Sagas, Sessions, Stop, Users};
+use projections::{
+    Feed, MemoryPosts, Projections, ProjectionsOptions, ReadModel, Runner, Sagas, Sessions, Stop, Users, posts,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::pin::pin;
@@ -22,7 +24,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 const SHARE_MAX: Duration = Duration::from_secs(60);
 /// How often a load is looked at: rarely enough that asking a broker for the ends costs nothing to speak of.
 const LOOK: Duration = Duration::from_millis(100);
-const MODELS: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
+const MODELS: [&str; 5] = [Users::NAME, posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 
 /// See the module.
 pub(crate) struct Node {
@@ -205,7 +207,7 @@ pub(crate) fn read_models(
     let sagas: Arc<Sagas> = Arc::clone(sagas);
     let models: Vec<Arc<dyn ReadModel>> = vec![
         Arc::<Users>::default(),
-        Arc::<Posts>::default(),
+        Arc::<MemoryPosts>::default(),
         Arc::<Sessions>::default(),
         Arc::<Feed>::default(),
         sagas,

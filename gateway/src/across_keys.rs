@@ -83,17 +83,18 @@ impl Backend {
     }
 
     /// A post that `viewer` may see.
-    pub(crate) fn seen_post(&self, post: PostId, viewer: Option<UserId>) -> Result<posts::Post, ApiError> {
+    pub(crate) async fn seen_post(&self, post: PostId, viewer: Option<UserId>) -> Result<posts::Post, ApiError> {
         let hidden = self.hidden_from(viewer);
-        let post = self.models.posts.post(post, viewer).filter(|post| !hidden.hides(post.author));
+        let post = self.models.posts.post(post, viewer).await?.filter(|post| !hidden.hides(post.author));
         post.ok_or_else(|| ApiError::not_found("post"))
     }
 
     /// That no block stands between `user` and the author of a post that they do something with. A post that is not seen yet
     /// may pass.
-    pub(crate) fn check_author(&self, user: UserId, post: PostId) -> Result<(), ApiError> {
+    pub(crate) async fn check_author(&self, user: UserId, post: PostId) -> Result<(), ApiError> {
         let hidden = self.hidden_from(Some(user));
-        let is_hidden = self.models.posts.post(post, Some(user)).is_some_and(|post| hidden.hides(post.author));
+        let post = self.models.posts.post(post, Some(user)).await?;
+        let is_hidden = post.is_some_and(|post| hidden.hides(post.author));
         if is_hidden { Err(ApiError::not_found("post")) } else { Ok(()) }
     }
 

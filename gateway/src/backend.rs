@@ -19,7 +19,7 @@ use commands::Processes;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::{Feed, Posts, Projections, Sagas, Sessions, Users};
+use projections::{Feed, MemoryPosts, Posts, Projections, Sagas, Sessions, Users};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -64,7 +64,7 @@ pub(crate) struct Backend {
 /// The read models.
 pub(crate) struct Models {
     pub(crate) users: Arc<Users>,
-    pub(crate) posts: Arc<Posts>,
+    pub(crate) posts: Arc<dyn Posts>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) sagas: Arc<Sagas>,
@@ -74,8 +74,8 @@ impl Models {
     /// Empty ones, which know what the sagas of these processes are to do.
     pub(crate) fn of(processes: Processes) -> Self {
         let sagas = Arc::new(Sagas::planned(Arc::new(move |data| processes.plan(data))));
-        let (users, posts) = (Arc::default(), Arc::default());
-        Self { users, posts, sessions: Arc::default(), feed: Arc::default(), sagas }
+        let posts = Arc::<MemoryPosts>::default();
+        Self { users: Arc::default(), posts, sessions: Arc::default(), feed: Arc::default(), sagas }
     }
 
     /// What finds out what is left of somebody.

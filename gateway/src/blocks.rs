@@ -18,6 +18,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::{BlockCommand, MuteCommand, Process};
 use events::{Key, Timestamp, UserId};
+use futures::future::try_join_all;
 use projections::users::{Follow, Relation};
 use projections::{Listing, Users};
 use sagas::block::{UserBlock, UserBlockData};
@@ -214,7 +215,8 @@ impl Backend {
         let page = paging.page(self, list)?;
         let fresh = self.consistency.wait(self.secrets(), wanted, Some(caller), &MODELS).await?;
         let Listing { items, next } = read(&self.models.users, caller.user, page);
-        let users = items.into_iter().filter_map(|entry| self.profile_with_relation(entry.user, caller.user)).collect();
+        let profiles = items.into_iter().map(|entry| self.profile_with_relation(entry.user, caller.user));
+        let users = try_join_all(profiles).await?.into_iter().flatten().collect();
         let (next_cursor, link) = paging.next(self, list, next);
         Ok((fresh, link, Json(UserList { users, next_cursor })).into_response())
     }

@@ -3,7 +3,7 @@
 use crate::auth::{Caller, Viewer};
 use crate::backend::{App, Backend};
 use crate::consistency::Wanted;
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, Error, ErrorName};
 use crate::extract::InPath;
 use crate::faces::{Face, Faces, text};
 use crate::intent::{IdempotencyKey, Intent, Route};
@@ -108,7 +108,7 @@ async fn add(
     let mut fields = Fields::default();
     let text = fields.required("text", &body.text, CommentText::parse);
     let text = fields.done(text)?;
-    app.check_author(caller.user, post)?;
+    app.check_author(caller.user, post).await?;
     let route = Route { name: "POST /posts/{post_id}/comments", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[text.as_str().as_bytes()]).await?;
     let comment = CommentId(intent.created);
@@ -118,7 +118,7 @@ async fn add(
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
     let written = if done.how != How::Now {
         app.visible(&caller, &MODELS).await?;
-        app.models.posts.comment(post, comment)
+        app.models.posts.comment(post, comment).await?
     } else {
         let (text, created_at) = (text.as_str().into(), done.receipt.time);
         Some(posts::Comment { id: comment, post, author: caller.user, text, created_at })
@@ -142,9 +142,9 @@ async fn list(
     let list = List { kind: "comments", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.seen_post(post, viewer.user())?;
+    app.seen_post(post, viewer.user()).await?;
     let hidden = app.hidden_from(viewer.user());
-    let Listing { items, next } = app.models.posts.comments(post, page, &hidden);
+    let Listing { items, next } = app.models.posts.comments(post, page, &hidden).await?;
     let comments = app.shape_comments(items, &hidden).await?;
     let (next_cursor, link) = paging.next(&app, list, next);
     Ok((fresh, link, Json(CommentList { comments, next_cursor })).into_response())
@@ -163,7 +163,11 @@ async fn get(
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
     let hidden = app.hidden_from(viewer.user());
-    let comment = app.seen_post(post, viewer.user()).ok().and_then(|_| app.models.posts.comment(post, comment));
+    let comment = match app.seen_post(post, viewer.user()).await {
+        Ok(_) => app.models.posts.comment(post, comment).await?,
+        Err(error) if error.name() == ErrorName::NotFound => None,
+        Err(error) => return Err(error),
+    };
     let comment = app.shape_comment(comment, &hidden).await?;
     Ok((fresh, Json(comment)).into_response())
 }

@@ -89,7 +89,7 @@ impl Parts {
             return Err(format!("saga {open} concerns them and is open"));
         }
         match self.delete(user).await? {
-            0 if self.footprint.is_empty(user) => Ok(DONE),
+            0 if self.footprint.is_empty(user).await.map_err(|error| error.to_string())? => Ok(DONE),
             0 => Err("a read model still holds something of theirs that the log does not".to_owned()),
             deleted => Ok(Outcome::Progress(format!("{deleted} deleted in a sweep"))),
         }
@@ -110,7 +110,7 @@ impl Parts {
     /// Deletes at most [`PART_MAX`] traces and waits until the read models have seen it; returns how many there were to
     /// delete.
     async fn delete(&self, user: UserId) -> Result<usize, Waits> {
-        let traces = self.footprint.traces(user, PART_MAX);
+        let traces = self.footprint.traces(user, PART_MAX).await.map_err(|error| error.to_string())?;
         let answers: Vec<Answer> = stream::iter(traces)
             .map(|trace| self.delete_one(user, trace))
             .buffer_unordered(DELETING_MAX)

@@ -7,9 +7,11 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
+use projections::Unavailable;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
+use tracing::warn;
 use utoipa::ToSchema;
 
 /// How long a client should wait before it asks again, in seconds, where nothing better is known.
@@ -194,6 +196,11 @@ impl ApiError {
         error
     }
 
+    /// The same error once a write was done whose answer cannot be read back: nobody must take it for not done.
+    pub(crate) fn after_write(self) -> Self {
+        if self.0.name == ErrorName::Unavailable { Self::outcome_unknown() } else { self }
+    }
+
     /// No token was sent, or not as `Bearer`.
     pub(crate) fn no_token() -> Self {
         Self::new(ErrorName::Unauthorized, "This needs an access token: Authorization: Bearer <access_token>")
@@ -250,6 +257,14 @@ impl ApiError {
     }
 }
 
+impl From<Unavailable> for ApiError {
+    /// Why it does not answer is for the log: it may name what no client should know.
+    fn from(unavailable: Unavailable) -> Self {
+        warn!("{unavailable}");
+        Self::unavailable("What was asked for cannot be read at the moment; ask again")
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.0.name.status().into_response();
@@ -277,4 +292,19 @@ pub(crate) async fn unknown_method(method: Method) -> Response {
     }
     let message = format!("This route has other methods; see the header {ALLOW}");
     ApiError::new(ErrorName::MethodNotAllowed, message).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_now_can_be_asked_for_again_and_says_nothing_of_the_server() {
+        let error = ApiError::from(Unavailable("postgres://tidings:secret@db".to_owned()));
+        let body = String::from_utf8(error.clone().body("1", false)).unwrap();
+        assert!(body.contains("\"error\":\"Unavailable\"") && !body.contains("db"), "{body}");
+        let response = error.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+    }
 }

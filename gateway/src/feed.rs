@@ -9,12 +9,12 @@ use crate::consistency::Wanted;
 use crate::error::{ApiError, Error};
 use crate::extract::InQuery;
 use crate::paging::{List, Paging};
-use crate::posts::Post;
+use crate::posts::{Listed, Post};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::UserId;
-use projections::{Feed, Listing, Page, Posts, Users};
+use projections::{Feed, Listing, Page, Users, posts};
 use relevance::Explanation;
 pub(crate) use relevance::Readings;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a feed is made of.
-const MODELS: [&str; 3] = [Feed::NAME, Posts::NAME, Users::NAME];
+const MODELS: [&str; 3] = [Feed::NAME, posts::NAME, Users::NAME];
 
 /// A page of a feed.
 #[derive(Serialize, ToSchema)]
@@ -112,14 +112,11 @@ async fn feed(
 }
 
 impl Backend {
-    /// The newest first. The feed model leaves out whoever is hidden; it may name posts that another one has dropped already.
+    /// The newest first. The feed model leaves out whoever is hidden.
     async fn latest(&self, reader: UserId, page: Page) -> Result<Listing<FeedItem>, ApiError> {
         let hidden = self.hidden_from(Some(reader));
-        let read = |page| {
-            let Listing { items, next } = self.models.feed.latest(reader, page, &hidden);
-            Listing { items: self.models.posts.posts(&items, Some(reader)), next }
-        };
-        let Listing { items, next } = self.page_of_posts(Some(reader), page, read).await?;
+        let listed = Listed::InFeed(reader);
+        let Listing { items, next } = self.page_of_posts(Some(reader), listed, page, &hidden).await?;
         let items = items.into_iter().map(|post| FeedItem { post, explanation: None }).collect();
         Ok(Listing { items, next })
     }

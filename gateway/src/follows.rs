@@ -142,7 +142,7 @@ async fn people(
         return Err(ApiError::not_found("user"));
     }
     let Listing { items, next } = read(page, &hidden);
-    let users = items.into_iter().filter_map(|follow| app.profile(follow.user, viewer.user())).collect();
+    let users = app.profiles(items.into_iter().map(|follow| follow.user), viewer.user()).await?;
     let (next_cursor, link) = paging.next(app, list, next);
     Ok((fresh, link, Json(UserList { users, next_cursor })).into_response())
 }

@@ -61,14 +61,14 @@ async fn like(
     InPath(post): InPath<PostId>,
     key: IdempotencyKey,
 ) -> Result<Response, ApiError> {
-    app.check_author(caller.user, post)?;
+    app.check_author(caller.user, post).await?;
     let route = Route { name: "POST /posts/{post_id}/likes", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
     let command = LikeCommand::Add { post, user: caller.user };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
     if done.is_repeated() {
         app.visible(&caller, &MODELS).await?;
-        if app.models.posts.liked(caller.user, &[post]) != [true] {
+        if app.models.posts.liked(caller.user, &[post]).await? != [true] {
             return Err(ApiError::not_found("like"));
         }
     }
@@ -110,9 +110,9 @@ async fn list(
     let list = List { kind: "likes", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.seen_post(post, viewer.user())?;
+    app.seen_post(post, viewer.user()).await?;
     let hidden = app.hidden_from(viewer.user());
-    let Listing { items, next } = app.models.posts.likes(post, page, &hidden);
+    let Listing { items, next } = app.models.posts.likes(post, page, &hidden).await?;
     let faces = app.faces(items.iter().map(|like| like.user).collect(), &hidden).await?;
     let likes = items.into_iter().filter_map(|like| {
         let (post_id, user_id, created_at) = (like.post.0, like.user.0, like.created_at);

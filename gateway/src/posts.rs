@@ -21,7 +21,8 @@ use axum::response::Response;
 use commands::{Ended, POSTS_IN_CREATION_MAX, PostCommand, Process, Refusal};
 use events::{CipherKey, Content, Hashtags, Key, Mentions, PostDrafted, PostId, Sealed, TextError, Timestamp, UserId};
 use http::StatusCode;
-use projections::{Posts, Users, posts};
+pub(crate) use listed::Listed;
+use projections::{Users, posts};
 use sagas::post_creation::{self, PostCreation, PostCreationData};
 use serde::Deserialize;
 pub(crate) use shape::Post;
@@ -39,7 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a post is made of.
-pub(crate) const MODELS: [&str; 2] = [Posts::NAME, Users::NAME];
+pub(crate) const MODELS: [&str; 2] = [posts::NAME, Users::NAME];
 
 /// A post to be.
 #[derive(Deserialize, ToSchema)]
@@ -131,7 +132,7 @@ async fn publish(
     let route = Route { name: "POST /posts", ids: &[] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let post = PostId(intent.created);
-    app.check_room(caller.user, post)?;
+    app.check_room(caller.user, post).await?;
     let cipher = app.key_of(caller.user).await?;
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
     let drafted = PostDrafted { post, author: caller.user, content, hashtags, mentions };
@@ -152,12 +153,13 @@ async fn publish(
     };
     // What was sent before under this key may have become another post since.
     let shown = if key.0.is_some() || done.how != How::Now {
-        app.read_back(&caller, post).await?
+        app.read_back(&caller, post).await
     } else {
         let mut shown = draft.published(post, caller.user, done.receipt.time);
         shown.draft = status == StatusCode::ACCEPTED;
-        app.shape_post(Some(caller.user), shown).await?
+        app.shape_post(Some(caller.user), shown).await
     };
+    let shown = shown.map_err(ApiError::after_write)?;
     let (name, tag) = etag::of(shown.version, &shown);
     let mut response = app.written_at(&format!("/posts/{post}"), status, &done, shown);
     response.headers_mut().insert(name, tag);
@@ -190,7 +192,7 @@ async fn get(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let post = app.seen_post(post, viewer.user())?;
+    let post = app.seen_post(post, viewer.user()).await?;
     let post = app.shape_post(viewer.user(), post).await?;
     Ok(known.answer(fresh, post.version, &post))
 }
@@ -211,14 +213,15 @@ async fn edit(
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
     let draft = Draft::of(&app, caller.user, body.parse()?);
-    app.check_author(caller.user, post)?;
+    app.check_author(caller.user, post).await?;
     let route = Route { name: "PUT /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let cipher = app.key_of(caller.user).await?;
     let SealedDraft { content, hashtags, mentions } = draft.seal(&cipher);
     let command = PostCommand::Edit { post, by: caller.user, content, hashtags, mentions, if_version };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
-    let shown = match app.models.posts.post(post, Some(caller.user)) {
+    let before = app.models.posts.post(post, Some(caller.user)).await;
+    let shown = match before.map_err(|error| ApiError::from(error).after_write())? {
         Some(before) if !done.is_repeated() => {
             let edited = posts::Post {
                 version: before.version + 1,
@@ -228,11 +231,11 @@ async fn edit(
                 comments_count: before.comments_count,
                 ..draft.published(post, caller.user, before.created_at)
             };
-            app.shape_post(Some(caller.user), edited).await?
+            app.shape_post(Some(caller.user), edited).await
         }
-        _ => app.read_back(&caller, post).await?,
+        _ => app.read_back(&caller, post).await,
     };
-    Ok(app.written(StatusCode::OK, &done, shown))
+    Ok(app.written(StatusCode::OK, &done, shown.map_err(ApiError::after_write)?))
 }
 
 /// Delete a post with all that lies under it
@@ -249,7 +252,7 @@ async fn delete(
     key: IdempotencyKey,
     IfMatch(if_version): IfMatch,
 ) -> Result<Response, ApiError> {
-    app.check_author(caller.user, post)?;
+    app.check_author(caller.user, post).await?;
     let route = Route { name: "DELETE /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[]).await?;
     let command = PostCommand::Delete { post, by: caller.user, if_version };
@@ -260,9 +263,9 @@ async fn delete(
 impl Backend {
     /// That the author has not too many posts in creation, as far as it is known here, so that nothing begins that would
     /// only be undone; the author's owner has the last word. A post that is there already needs no room.
-    fn check_room(&self, author: UserId, post: PostId) -> Result<(), ApiError> {
+    async fn check_room(&self, author: UserId, post: PostId) -> Result<(), ApiError> {
         let is_full = self.models.feed.in_creation(author) >= POSTS_IN_CREATION_MAX;
-        if is_full && self.models.posts.post(post, Some(author)).is_none() {
+        if is_full && self.models.posts.post(post, Some(author)).await?.is_none() {
             return Err(too_many_drafts());
         }
         Ok(())
@@ -271,7 +274,8 @@ impl Backend {
     /// A post as it is now, for the answer to a write that came before.
     async fn read_back(&self, caller: &Caller, post: PostId) -> Result<Post, ApiError> {
         self.visible(caller, &MODELS).await?;
-        let post = self.models.posts.post(post, Some(caller.user)).ok_or_else(|| ApiError::not_found("post"))?;
+        let post = self.models.posts.post(post, Some(caller.user)).await?;
+        let post = post.ok_or_else(|| ApiError::not_found("post"))?;
         self.shape_post(Some(caller.user), post).await
     }
 }

@@ -315,7 +315,7 @@ fn assemble(
 /// Every read model that is fed. A new one is a line here.
 fn registered(models: &Models) -> Vec<Arc<dyn ReadModel>> {
     let Models { users, posts, sessions, feed, sagas } = models;
-    let (users, posts): (Arc<Users>, Arc<Posts>) = (Arc::clone(users), Arc::clone(posts));
+    let (users, posts): (Arc<Users>, Arc<dyn Posts>) = (Arc::clone(users), Arc::clone(posts));
     let (sessions, feed): (Arc<Sessions>, Arc<Feed>) = (Arc::clone(sessions), Arc::clone(feed));
     let sagas: Arc<Sagas> = Arc::clone(sagas);
     vec![users, posts, sessions, feed, sagas]

@@ -15,7 +15,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::{Timestamp, UserId};
 pub(crate) use find::BATCH_MAX;
-use projections::{Posts, Text, Users, users};
+use futures::future::try_join_all;
+use projections::{Text, Unavailable, Users, posts, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,7 +32,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a profile is made of.
-pub(crate) const MODELS: [&str; 2] = [Users::NAME, Posts::NAME];
+pub(crate) const MODELS: [&str; 2] = [Users::NAME, posts::NAME];
 
 /// A profile as its owner sees it.
 #[derive(Serialize, ToSchema)]
@@ -92,24 +93,44 @@ pub(crate) struct Relation {
 impl Backend {
     /// A profile as `viewer` sees it; `None` if there is no such account, or its owner blocks the viewer. Whom the viewer
     /// blocks is shown: they may unblock them.
-    pub(crate) fn profile(&self, user: UserId, viewer: Option<UserId>) -> Option<Profile> {
-        let Some(viewer) = viewer else { return Some(self.shape(self.models.users.profile(user)?, None).profile) };
-        let is_seen = !self.models.users.relation(viewer, user).blocked_by;
-        is_seen.then(|| self.profile_with_relation(user, viewer)).flatten()
+    pub(crate) async fn profile(&self, user: UserId, viewer: Option<UserId>) -> Result<Option<Profile>, Unavailable> {
+        match viewer {
+            Some(viewer) if self.models.users.relation(viewer, user).blocked_by => Ok(None),
+            Some(viewer) => self.profile_with_relation(user, viewer).await,
+            None => match self.models.users.profile(user) {
+                Some(profile) => Ok(Some(self.shape(profile, None).await?.profile)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The profiles of these as `viewer` sees them, in their order, but for those that are not shown.
+    pub(crate) async fn profiles(
+        &self,
+        users: impl IntoIterator<Item = UserId>,
+        viewer: Option<UserId>,
+    ) -> Result<Vec<Profile>, Unavailable> {
+        let profiles = try_join_all(users.into_iter().map(|user| self.profile(user, viewer))).await?;
+        Ok(profiles.into_iter().flatten().collect())
     }
 
     /// The same, whether or not its owner blocks the viewer.
-    pub(crate) fn profile_with_relation(&self, user: UserId, viewer: UserId) -> Option<Profile> {
-        let profile = self.models.users.profile(user)?;
+    pub(crate) async fn profile_with_relation(
+        &self,
+        user: UserId,
+        viewer: UserId,
+    ) -> Result<Option<Profile>, Unavailable> {
+        let Some(profile) = self.models.users.profile(user) else { return Ok(None) };
         let relation = self.models.users.relation(viewer, user);
         let users::Relation { following, followed_by, blocking, muting, blocked_by: _ } = relation;
-        Some(self.shape(profile, Some(Relation { following, followed_by, blocking, muting })).profile)
+        let relation = Relation { following, followed_by, blocking, muting };
+        Ok(Some(self.shape(profile, Some(relation)).await?.profile))
     }
 
-    fn shape(&self, profile: users::Profile, viewer: Option<Relation>) -> OwnProfile {
+    async fn shape(&self, profile: users::Profile, viewer: Option<Relation>) -> Result<OwnProfile, Unavailable> {
         let users::Profile { id, email, username, bio, avatar_url, created_at, follower_count, following_count } =
             profile;
-        let posts_count = self.models.posts.count_of(id);
+        let posts_count = self.models.posts.count_of(id).await?;
         let profile = Profile {
             id: id.0,
             username,
@@ -121,14 +142,14 @@ impl Backend {
             posts_count,
             viewer,
         };
-        OwnProfile { email, profile }
+        Ok(OwnProfile { email, profile })
     }
 
     async fn own_profile(&self, user: UserId) -> Result<OwnProfile, ApiError> {
         // Whoever is signed in has an account; the read model may be behind by a moment.
         self.face(user).await?;
         let profile = self.models.users.profile(user).ok_or_else(ApiError::bad_token)?;
-        Ok(self.shape(profile, None))
+        Ok(self.shape(profile, None).await?)
     }
 }
 
@@ -152,6 +173,6 @@ async fn user(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let profile = app.profile(user, viewer.user()).ok_or_else(|| ApiError::not_found("user"))?;
+    let profile = app.profile(user, viewer.user()).await?.ok_or_else(|| ApiError::not_found("user"))?;
     Ok((fresh, Json(profile)).into_response())
 }

@@ -1,15 +1,19 @@
-//! What a runner shows of itself while it runs: how far each read model is, what it is doing, when it last moved.
+//! What a runner shows of itself while it runs: what each read model is known to have stored and so how far it is, what
+//! the runner is doing, when it last moved. Nobody but the runner asks the read models, which may live in a server.
 
+use crate::checkpoint::Checkpoint;
 use crate::runner::Request;
 use events::Timestamp;
 use journal::{Offset, Partition};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// How far a read model is in a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
-    /// The first offset that is not in the read model, nor known to concern nobody.
+    /// The first offset that is not in the read model, nor known to concern nobody; 0 until the runner has asked the read
+    /// model.
     pub next: Offset,
     /// Whether the runner has ended: it comes no further.
     pub stopped: bool,
@@ -54,19 +58,18 @@ pub(crate) struct Board {
     /// For each read model, in the order of registration.
     pub(crate) progress: Vec<watch::Sender<Progress>>,
     pub(crate) requests: mpsc::Sender<Request>,
+    /// For each read model what it has stored; `None` if that is nothing, or not known yet.
+    stored: Mutex<Vec<Option<Arc<Checkpoint>>>>,
     health: Mutex<Health>,
 }
 
 impl Board {
-    pub(crate) fn new(
-        partition: Partition,
-        next: impl Iterator<Item = Offset>,
-        requests: mpsc::Sender<Request>,
-        now: Timestamp,
-    ) -> Self {
-        let progress = next.map(|next| watch::Sender::new(Progress { next, stopped: false })).collect();
+    pub(crate) fn new(partition: Partition, models: usize, requests: mpsc::Sender<Request>, now: Timestamp) -> Self {
+        let beginning = || watch::Sender::new(Progress { next: 0, stopped: false });
+        let progress = std::iter::repeat_with(beginning).take(models).collect();
+        let stored = Mutex::new(vec![None; models]);
         let health = Mutex::new(Health { partition, state: RunnerState::Starting, heartbeat: now });
-        Self { progress, requests, health }
+        Self { progress, requests, stored, health }
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -78,12 +81,26 @@ impl Board {
         (health.state, health.heartbeat) = (state, now);
     }
 
-    pub(crate) fn passed(&self, model: usize, next: Offset) {
+    /// What a read model is known to have stored.
+    pub(crate) fn stored(&self, model: usize) -> Option<Arc<Checkpoint>> {
+        self.stored.lock()[model].clone()
+    }
+
+    /// What every read model is known to have stored; `None` if that is nothing in one of them.
+    pub(crate) fn all_stored(&self) -> Option<Vec<Arc<Checkpoint>>> {
+        self.stored.lock().iter().cloned().collect()
+    }
+
+    /// Notes what a read model has stored.
+    pub(crate) fn store(&self, model: usize, checkpoint: Arc<Checkpoint>) {
+        let next = checkpoint.at.next;
+        // The markers first: whoever sees that a place is passed must see which keys stopped before it.
+        self.stored.lock()[model] = Some(checkpoint);
         self.progress[model].send_modify(|progress| progress.next = next);
     }
 
     /// Wakes everybody who waits for a runner that has ended.
-    pub(crate) fn stopped(&self) {
+    pub(crate) fn stop(&self) {
         for progress in &self.progress {
             progress.send_modify(|progress| progress.stopped = true);
         }

@@ -3,9 +3,8 @@
 //! Tens of thousands of commits may wait, for several read models at once. Each is looked at once, and those that stand
 //! near each other are read together.
 
-use crate::checkpoint::Parked;
 use crate::projections::{ParkedKey, Projections};
-use events::{Key, UserId};
+use events::UserId;
 use journal::{JournalError, Offset, Partition, Record};
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ const RECORDS_MAX: Offset = 512;
 /// What waits in one partition.
 #[derive(Default)]
 struct Waiting {
-    keys: Vec<(&'static str, Key, Parked)>,
+    keys: Vec<ParkedKey>,
     /// Which of the keys waits there; of several read models the first.
     offsets: BTreeMap<Offset, usize>,
 }
@@ -30,8 +29,7 @@ impl Projections {
         for partition in self.partitions() {
             let Waiting { mut keys, offsets } = self.waiting(partition, models);
             if let Some(index) = self.first_named(partition, &offsets, &name).await? {
-                let (model, key, parked) = keys.swap_remove(index);
-                return Ok(Some(ParkedKey::of(model, partition, key, parked)));
+                return Ok(Some(keys.swap_remove(index)));
             }
         }
         Ok(None)
@@ -39,13 +37,13 @@ impl Projections {
 
     fn waiting(&self, partition: Partition, models: &[&str]) -> Waiting {
         let mut waiting = Waiting::default();
-        for model in self.models().filter(|model| models.contains(&model.name())) {
-            let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
-            for (key, parked) in parked {
+        for model in self.names().filter(|model| models.contains(model)) {
+            let Some(stored) = self.stored(model, partition) else { continue };
+            for (key, parked) in &stored.parked {
                 for offset in &parked.offsets {
                     waiting.offsets.entry(*offset).or_insert(waiting.keys.len());
                 }
-                waiting.keys.push((model.name(), key, parked));
+                waiting.keys.push(ParkedKey::of(model, partition, *key, parked));
             }
         }
         waiting

@@ -19,8 +19,9 @@ use crate::gone::gone;
 use crate::hidden::Hidden;
 use crate::listing::{Listing, Page, Place};
 use crate::opener::Opener;
-use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::read_model::{Advance, ApplyError, ReadModel, Unavailable};
 use crate::store::Store;
+use async_trait::async_trait;
 use events::{Event, FeedSlotEvent, FollowEvent, PostEvent, PostId, SealError, Timestamp, UserId};
 use journal::Partition;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
@@ -54,6 +55,7 @@ impl Feed {
     }
 }
 
+#[async_trait]
 impl ReadModel for Feed {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -63,19 +65,13 @@ impl ReadModel for Feed {
         self.store.generation()
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.store.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        Ok(self.store.checkpoint(partition))
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let changes = batch.changes(Change::of)?;
-        self.store.write(partition, expected, new, |data| changes.into_iter().for_each(|change| data.apply(change)))
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        let changes = advance.batch.changes(Change::of)?;
+        self.store.write(advance, |data| changes.into_iter().for_each(|change| data.apply(change)))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::checkpoint::Checkpoint;
 use crate::hidden::Hidden;
 use crate::log::{MemoryKeys, key_of};
 use crate::opener::Opener;
-use crate::read_model::{Batch, Entry, ReadModel};
+use crate::read_model::{Advance, Batch, Entry, ReadModel};
 use events::{CommandId, Commit, Event, Incarnation, Key, Retention, Sealable, Sealed, Timestamp, UserId};
 use futures::FutureExt;
 use journal::{Partition, Position};
@@ -26,12 +26,18 @@ impl<M: ReadModel> Given<M> {
         let partition = Partition(0);
         let commit = commit(self.actor, time, events.into_iter().map(Into::into).collect());
         let genesis = || Checkpoint::genesis(0, "given", partition);
-        let expected = self.model.checkpoint(partition).unwrap_or_else(genesis);
+        let expected = now(self.model.checkpoint(partition)).unwrap().unwrap_or_else(genesis);
         let position = Position { partition, offset: expected.revision };
-        let opener = Opener::fetch(&self.keys, [&commit]).now_or_never().unwrap().unwrap();
+        let opener = now(Opener::fetch(&self.keys, [&commit])).unwrap();
         let batch = Batch { entries: vec![Entry { position, key, commit: &commit }], opener: &opener };
-        self.model.apply_batch(partition, &expected, &batch, expected.succeed(expected.at)).unwrap();
+        let new = expected.succeed(expected.at);
+        now(self.model.apply(&Advance { partition, expected: &expected, batch: &batch, new: &new })).unwrap();
     }
+}
+
+/// In memory nothing ever waits.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
 }
 
 impl<M> Deref for Given<M> {

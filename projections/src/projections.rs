@@ -2,7 +2,7 @@
 //! and waiting for a position.
 
 use crate::board::{Board, Health, Progress};
-use crate::checkpoint::Parked;
+use crate::checkpoint::{Checkpoint, Parked};
 use crate::read_model::ReadModel;
 use crate::runner::{Clock, Discard, Request, RequestError, Runner, Stop, limits};
 use events::{Commit, Key, Keyring, Timestamp};
@@ -35,7 +35,8 @@ pub struct ProjectionsOptions {
 /// The read models and what their runners show.
 pub struct Projections {
     journal: Arc<dyn Journal>,
-    models: Vec<Arc<dyn ReadModel>>,
+    /// Of the read models, in the order of registration.
+    names: Vec<&'static str>,
     clock: Clock,
     /// By partition.
     boards: Vec<Arc<Board>>,
@@ -135,20 +136,22 @@ impl Projections {
         let runners = (0..options.journal.partitions()).map(runner).collect::<Vec<_>>();
         let boards = runners.iter().map(Runner::board).collect();
         let ProjectionsOptions { journal, models, clock, rules, .. } = options;
-        (Self { journal, models, clock, boards, rules }, runners)
+        let names = models.iter().map(|model| model.name()).collect();
+        (Self { journal, names, clock, boards, rules }, runners)
     }
 
     /// The names of all read models.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.models.iter().map(|model| model.name())
-    }
-
-    pub(crate) fn models(&self) -> impl Iterator<Item = &Arc<dyn ReadModel>> {
-        self.models.iter()
+        self.names.iter().copied()
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         (0..self.journal.partitions()).map(Partition)
+    }
+
+    /// What a read model is known to have stored of a partition.
+    pub(crate) fn stored(&self, model: &str, partition: Partition) -> Option<Arc<Checkpoint>> {
+        self.board(partition)?.stored(self.index(model)?)
     }
 
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
@@ -195,11 +198,11 @@ impl Projections {
 
     /// The parked key behind which a position waits.
     fn parked_at(&self, model: &str, position: Position) -> Option<ParkedKey> {
-        let model = &self.models[self.index(model)?];
-        let checkpoint = model.checkpoint(position.partition)?;
+        let model = self.names[self.index(model)?];
+        let stored = self.stored(model, position.partition)?;
         let waits = |offsets: &[Offset]| offsets.binary_search(&position.offset).is_ok();
-        let (key, parked) = checkpoint.parked.into_iter().find(|(_, parked)| waits(&parked.offsets))?;
-        Some(ParkedKey::of(model.name(), position.partition, key, parked))
+        let (key, parked) = stored.parked.iter().find(|(_, parked)| waits(&parked.offsets))?;
+        Some(ParkedKey::of(model, position.partition, *key, parked))
     }
 
     /// The log's end in every partition, for [`Self::is_caught_up`].
@@ -221,13 +224,10 @@ impl Projections {
 
     /// The place in each partition that every read model has passed.
     pub fn passed(&self) -> BTreeMap<Partition, journal::Checkpoint> {
-        let smallest = |partition| {
-            let places = self.models.iter().map(|model| model.checkpoint(partition).map(|checkpoint| checkpoint.at));
-            // A model without a checkpoint has passed nothing.
-            places.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|at| at.next)
-        };
-        let partitions = (0..self.journal.partitions()).map(Partition);
-        partitions.filter_map(|partition| smallest(partition).map(|at| (partition, at))).collect()
+        // A model without a checkpoint has passed nothing.
+        let smallest = |board: &Board| board.all_stored()?.iter().map(|stored| stored.at).min_by_key(|at| at.next);
+        let boards = self.partitions().zip(&self.boards);
+        boards.filter_map(|(partition, board)| Some((partition, smallest(board)?))).collect()
     }
 
     /// How far each read model is behind in each partition. Asks the log itself, so it is true also of a runner that
@@ -238,21 +238,22 @@ impl Projections {
         let ends = try_join_all(partitions().map(|(partition, _)| self.journal.end(partition))).await?;
         for ((partition, board), end) in partitions().zip(ends) {
             let mut times = BTreeMap::new();
-            for (model, progress) in self.models.iter().zip(&board.progress) {
+            for (index, (model, progress)) in self.names().zip(&board.progress).enumerate() {
                 let next = progress.borrow().next;
-                let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
+                let stored = board.stored(index);
+                let parked = || stored.iter().flat_map(|stored| stored.parked.values());
                 if next < end && !times.contains_key(&next) {
                     times.insert(next, self.time_of_next(partition, next).await?);
                 }
                 let unread = times.get(&next).copied().flatten();
-                let oldest = parked.values().map(|parked| parked.since).chain(unread).min();
+                let oldest = parked().map(|parked| parked.since).chain(unread).min();
                 lags.push(ModelLag {
-                    model: model.name(),
+                    model,
                     partition,
                     next,
                     end,
                     records: end.saturating_sub(next),
-                    parked: parked.values().map(|parked| parked.offsets.len()).sum(),
+                    parked: parked().map(|parked| parked.offsets.len()).sum(),
                     oldest: oldest.map(|oldest| (self.clock)().since(oldest)),
                 });
             }
@@ -276,10 +277,10 @@ impl Projections {
     /// Every key that stopped, by read model, partition and key.
     pub fn parked(&self) -> Vec<ParkedKey> {
         let mut all = Vec::new();
-        for model in &self.models {
-            for partition in (0..self.journal.partitions()).map(Partition) {
-                let parked = model.checkpoint(partition).map(|checkpoint| checkpoint.parked).unwrap_or_default();
-                all.extend(parked.into_iter().map(|(key, parked)| ParkedKey::of(model.name(), partition, key, parked)));
+        for model in self.names() {
+            for partition in self.partitions() {
+                let Some(stored) = self.stored(model, partition) else { continue };
+                all.extend(stored.parked.iter().map(|(key, parked)| ParkedKey::of(model, partition, *key, parked)));
             }
         }
         all
@@ -316,7 +317,7 @@ impl Projections {
     }
 
     fn index(&self, model: &str) -> Option<usize> {
-        self.models.iter().position(|it| it.name() == model)
+        self.names.iter().position(|name| *name == model)
     }
 
     fn board(&self, partition: Partition) -> Option<&Board> {
@@ -325,9 +326,9 @@ impl Projections {
 }
 
 impl ParkedKey {
-    pub(crate) fn of(model: &'static str, partition: Partition, key: Key, parked: Parked) -> Self {
+    pub(crate) fn of(model: &'static str, partition: Partition, key: Key, parked: &Parked) -> Self {
         let Parked { error, since, offsets } = parked;
-        let offset = offsets.first().copied().unwrap_or_default();
-        Self { model, key, position: Position { partition, offset }, error, since, commits: offsets.len() }
+        let position = Position { partition, offset: offsets.first().copied().unwrap_or_default() };
+        Self { model, key, position, error: error.clone(), since: *since, commits: offsets.len() }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::opener::Opener;
+use async_trait::async_trait;
 use events::{Commit, Event, Key, SealError, Timestamp};
 use journal::{DecodedCommit, Partition, Position};
 
-/// Data that is built from the log, with its checkpoints.
+/// Data that is built from the log, with its checkpoints; it may live in a server.
 ///
 /// **Atomic.** Data and checkpoint change together: a reader, and a runner after a crash, sees either all of a batch and
 /// its checkpoint or nothing of either.
@@ -16,6 +17,10 @@ use journal::{DecodedCommit, Partition, Position};
 ///
 /// **Order.** Commits of one key come in the order of the log and each of them once, as far as the checkpoint is
 /// durable. Between keys there is no order: changes must commute or be guarded.
+///
+/// **Interrupted.** A call may be dropped while it waits. Then all of it takes effect or nothing, as if its answer had
+/// been lost.
+#[async_trait]
 pub trait ReadModel: Send + Sync {
     /// Stable, for operators, metrics and waits.
     fn name(&self) -> &'static str;
@@ -23,21 +28,33 @@ pub trait ReadModel: Send + Sync {
     /// Which build this is.
     fn generation(&self) -> u64;
 
-    /// The stored checkpoint of a partition; `None` if nothing was ever written for it.
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint>;
+    /// The stored checkpoint of a partition; `None` if nothing was ever written for it. It may be of another generation:
+    /// then the caller has nothing to write here.
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable>;
 
     /// Applies all of the batch and stores `new`, or does neither.
     ///
     /// Where nothing is stored yet, `expected` must be a genesis of this generation. The batch may be empty: then only
-    /// the checkpoint changes.
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError>;
+    /// the checkpoint changes. After [`ApplyError::Unavailable`] it may have taken effect all the same.
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError>;
 }
+
+/// One step of a read model in a partition: from where, over what, to where.
+pub struct Advance<'a> {
+    /// In which partition.
+    pub partition: Partition,
+    /// The checkpoint that must be stored.
+    pub expected: &'a Checkpoint,
+    /// What is to be applied.
+    pub batch: &'a Batch<'a>,
+    /// The checkpoint to store with it.
+    pub new: &'a Checkpoint,
+}
+
+/// The store of a read model does not answer; the same call may succeed later. Why, for operators: it names no secret.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("the read model is not available: {0}")]
+pub struct Unavailable(pub String);
 
 /// Why nothing of a batch was applied.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -54,8 +71,8 @@ pub enum ApplyError {
         error: String,
     },
     /// The store does not answer; the same call may succeed later.
-    #[error("the read model is not available: {0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// Commits of one partition in the order of the log, and what opens them.

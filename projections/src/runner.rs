@@ -16,7 +16,7 @@ use crate::board::{Board, RunnerState};
 use crate::checkpoint::Checkpoint;
 use crate::opener::Opener;
 use crate::projections::ProjectionsOptions;
-use crate::read_model::{Batch, Entry, ReadModel};
+use crate::read_model::{Batch, Entry, ReadModel, Unavailable};
 use events::{Keyring, KeyringError, Timestamp};
 use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader, Rule, Rules, Tally};
 use metrics::{counter, gauge};
@@ -103,8 +103,8 @@ pub struct Runner {
     requests: mpsc::Receiver<Request>,
     /// `None` until the first pass.
     reader: Option<Reader>,
-    /// What each model is known to have stored.
-    places: Vec<Checkpoint>,
+    /// What each model is known to have stored; the beginning until it was asked, before the first pass.
+    places: Vec<Arc<Checkpoint>>,
     replays: VecDeque<Replay>,
     rules: Rules,
 }
@@ -112,13 +112,10 @@ pub struct Runner {
 impl Runner {
     pub(crate) fn new(partition: Partition, options: &ProjectionsOptions) -> Self {
         let ProjectionsOptions { journal, keyring, models, clock, rules } = options;
-        let place = |model: &Arc<dyn ReadModel>| {
-            let genesis = || Checkpoint::genesis(model.generation(), journal.log(), partition);
-            model.checkpoint(partition).unwrap_or_else(genesis)
-        };
-        let places = models.iter().map(place).collect::<Vec<_>>();
+        let beginning =
+            |model: &Arc<dyn ReadModel>| Arc::new(Checkpoint::genesis(model.generation(), journal.log(), partition));
         let (sender, requests) = mpsc::channel(limits::REQUESTS_MAX);
-        let board = Arc::new(Board::new(partition, places.iter().map(|place| place.at.next), sender, clock()));
+        let board = Arc::new(Board::new(partition, models.len(), sender, clock()));
         Self {
             partition,
             journal: Arc::clone(journal),
@@ -128,7 +125,7 @@ impl Runner {
             board,
             requests,
             reader: None,
-            places,
+            places: models.iter().map(beginning).collect(),
             replays: VecDeque::new(),
             rules: *rules,
         }
@@ -293,6 +290,7 @@ impl Runner {
     /// The reader; at first use at the smallest checkpoint, once the log was seen to hold what each model has read.
     async fn reader(&mut self) -> Result<&mut Reader, Stop> {
         if self.reader.is_none() {
+            self.load().await?;
             let mut smallest = self.resume(Checkpoint::genesis(0, self.journal.log(), self.partition).at).await?;
             for (index, place) in self.places.iter().enumerate() {
                 let reader = self.resume(place.at).await?;
@@ -303,6 +301,29 @@ impl Runner {
             self.reader = Some(smallest);
         }
         Ok(self.reader.as_mut().expect("made above"))
+    }
+
+    /// Asks every model what it has stored.
+    async fn load(&mut self) -> Result<(), Stop> {
+        for model in 0..self.models.len() {
+            let Some(checkpoint) = self.checkpoint(model).await else { continue };
+            // It was built anew since this runner was made: whoever goes on from there would write into another build.
+            if checkpoint.generation != self.models[model].generation() {
+                return Err(Stop::Fenced { model: self.models[model].name(), partition: self.partition });
+            }
+            self.note(model, Arc::new(checkpoint));
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&self, model: usize) -> Option<Checkpoint> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.models[model].checkpoint(self.partition).await {
+                Err(Unavailable(error)) => self.back_off(&mut backoff, &error).await,
+                Ok(stored) => return stored,
+            }
+        }
     }
 
     async fn resume(&self, at: journal::Checkpoint) -> Result<Reader, Stop> {
@@ -329,10 +350,9 @@ impl Runner {
     }
 
     /// Notes what a model has stored.
-    fn stored(&mut self, model: usize, checkpoint: Checkpoint, commits: usize) {
-        self.board.passed(model, checkpoint.at.next);
+    fn note(&mut self, model: usize, checkpoint: Arc<Checkpoint>) {
+        self.board.store(model, Arc::clone(&checkpoint));
         self.places[model] = checkpoint;
-        counter!("tidings_projection_commits_total", "model" => self.models[model].name()).increment(commits as u64);
     }
 }
 
@@ -356,6 +376,6 @@ impl Drop for Runner {
             let error = std::thread::panicking().then(|| "the runner panicked".to_owned());
             self.show(RunnerState::Stopped { error });
         }
-        self.board.stopped();
+        self.board.stop();
     }
 }

@@ -21,8 +21,9 @@ pub use summary::{SagaSummary, Waiting};
 use crate::checkpoint::Checkpoint;
 use crate::dated;
 use crate::listing::{Listing, Page, Place};
-use crate::read_model::{ApplyError, Batch, Entry, ReadModel};
+use crate::read_model::{Advance, ApplyError, Entry, ReadModel, Unavailable};
 use crate::store::Store;
+use async_trait::async_trait;
 use events::{Event, SagaData, SagaEvent, SagaId, Step, Timestamp, UserEvent, UserId};
 use journal::Partition;
 use ledger::{Change, Ledger};
@@ -170,6 +171,7 @@ impl SagaFilter {
     }
 }
 
+#[async_trait]
 impl ReadModel for Sagas {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -179,20 +181,14 @@ impl ReadModel for Sagas {
         self.store.generation()
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.store.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        Ok(self.store.checkpoint(partition))
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let events =
-            batch.entries.iter().flat_map(|entry| entry.commit.events.iter().map(move |event| (*entry, event)));
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        let entries = advance.batch.entries.iter();
+        let events = entries.flat_map(|entry| entry.commit.events.iter().map(move |event| (*entry, event)));
         let changes = events.filter_map(|(entry, event)| self.change(entry, event)).collect::<Vec<_>>();
-        self.store.write(partition, expected, new, |ledger| changes.into_iter().for_each(|change| ledger.apply(change)))
+        self.store.write(advance, |ledger| changes.into_iter().for_each(|change| ledger.apply(change)))
     }
 }

@@ -7,9 +7,10 @@
 use crate::checkpoint::Checkpoint;
 use crate::listing::{Listing, Page};
 use crate::opener::Opener;
-use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::read_model::{Advance, ApplyError, ReadModel, Unavailable};
 use crate::store::Store;
 use crate::text::Text;
+use async_trait::async_trait;
 use events::{Event, SealError, SessionEvent, SessionId, Timestamp, UserEvent, UserId};
 use journal::Partition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -84,6 +85,7 @@ impl Sessions {
     }
 }
 
+#[async_trait]
 impl ReadModel for Sessions {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -93,22 +95,16 @@ impl ReadModel for Sessions {
         self.store.generation()
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.store.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        Ok(self.store.checkpoint(partition))
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let changes = batch.changes(Change::of)?;
-        self.store.write(partition, expected, new, |data| {
-            changes.into_iter().for_each(|change| data.apply(partition, change));
-            if let Some(now) = batch.entries.iter().map(|entry| entry.commit.time).max() {
-                data.forget(partition, now);
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        let changes = advance.batch.changes(Change::of)?;
+        self.store.write(advance, |data| {
+            changes.into_iter().for_each(|change| data.apply(advance.partition, change));
+            if let Some(now) = advance.batch.entries.iter().map(|entry| entry.commit.time).max() {
+                data.forget(advance.partition, now);
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Where a memory read model keeps its data: one lock over data and checkpoints, so that both change in one step.
 
 use crate::checkpoint::Checkpoint;
-use crate::read_model::ApplyError;
+use crate::read_model::{Advance, ApplyError};
 use journal::Partition;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use std::collections::BTreeMap;
@@ -37,16 +37,15 @@ impl<D: Default> Store<D> {
         RwLockReadGuard::map(self.stored.read(), |stored| &stored.data)
     }
 
-    /// Compare-and-set: changes the data and stores `new` if `expected` is what is stored.
+    /// Compare-and-set: changes the data and stores `new` if `expected` is what is stored. It waits
+    /// for nothing, so it is not dropped halfway.
     pub(crate) fn write(
         &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        new: Checkpoint,
+        Advance { partition, expected, new, .. }: &Advance<'_>,
         change: impl FnOnce(&mut D),
     ) -> Result<(), ApplyError> {
         let mut stored = self.stored.write();
-        let is_expected = match stored.checkpoints.get(&partition) {
+        let is_expected = match stored.checkpoints.get(partition) {
             Some(checkpoint) => checkpoint.is_same(expected),
             None => expected.generation == self.generation && expected.revision == 0 && expected.at.next == 0,
         };
@@ -54,7 +53,7 @@ impl<D: Default> Store<D> {
             return Err(ApplyError::Fenced);
         }
         change(&mut stored.data);
-        stored.checkpoints.insert(partition, new);
+        stored.checkpoints.insert(*partition, (*new).clone());
         Ok(())
     }
 }

@@ -14,9 +14,10 @@ use crate::checkpoint::Checkpoint;
 use crate::dated::Dated;
 use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
-use crate::read_model::{ApplyError, Batch, ReadModel};
+use crate::read_model::{Advance, ApplyError, ReadModel, Unavailable};
 use crate::store::Store;
 use crate::text::Text;
+use async_trait::async_trait;
 use barriers::Barriers;
 use directory::{Account, Change, Directory, Node};
 use events::{Claimed, Digest, PasswordHash, Role, Timestamp, UserId};
@@ -285,6 +286,7 @@ impl Users {
     }
 }
 
+#[async_trait]
 impl ReadModel for Users {
     fn name(&self) -> &'static str {
         Self::NAME
@@ -294,19 +296,13 @@ impl ReadModel for Users {
         self.store.generation()
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.store.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        Ok(self.store.checkpoint(partition))
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let changes = batch.changes(Change::of)?;
-        self.store.write(partition, expected, new, |directory| {
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        let changes = advance.batch.changes(Change::of)?;
+        self.store.write(advance, |directory| {
             changes.into_iter().for_each(|change| directory.apply(change));
         })
     }

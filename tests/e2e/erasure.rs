@@ -12,7 +12,7 @@ use gateway::{Config, Footprint};
 use http::{Method, StatusCode};
 use journal::{DecodedCommit, Journal};
 use projections::{
-    Feed, Hidden, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Users, spawn,
+    Feed, Hidden, MemoryPosts, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Users, spawn,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -278,7 +278,7 @@ async fn nobody_who_was_deleted_is_named_anywhere() -> Result<()> {
 async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Result<()> {
     let embedded = journal::embedded::open(data, 4)?;
     let (log, keyring): (Arc<dyn Journal>, Arc<dyn Keyring>) = (embedded.log.clone(), embedded.keyring.clone());
-    let (users, posts, sagas): (Arc<Users>, Arc<Posts>, Arc<Sagas>) = Default::default();
+    let (users, posts, sagas): (Arc<Users>, Arc<MemoryPosts>, Arc<Sagas>) = Default::default();
     let (feed, sessions): (Arc<Feed>, Arc<Sessions>) = Default::default();
     let models: Vec<Arc<dyn ReadModel>> = vec![users.clone(), posts.clone(), sagas.clone(), feed.clone(), sessions];
     let (projections, runners) = Projections::new(ProjectionsOptions {
@@ -300,9 +300,9 @@ async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Resu
     let names: Vec<_> = projections.names().collect();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     projections.wait_for(&names, &last, deadline).await.context("building the read models")?;
-    assert_eq!(posts.tagged(MARK, Page { limit: 10, after: None }, &Hidden::NOBODY).items, []);
+    assert_eq!(posts.tagged(MARK, Page { limit: 10, after: None }, &Hidden::NOBODY).await?.items, []);
     let footprint = Footprint { users, posts, sagas };
-    assert!(footprint.is_empty(user), "{:?}", footprint.traces(user, 10));
+    assert!(footprint.is_empty(user).await?, "{:?}", footprint.traces(user, 10).await?);
     assert_eq!(footprint.sagas_of(user), []);
     assert_eq!(feed.latest(user, Page { limit: 10, after: None }, &Hidden::NOBODY).items, []);
     assert!(keyring.find(KeyId::from(user)).await?.is_none(), "the key is still there");

@@ -4,11 +4,15 @@ use crate::answers::Models;
 use crate::fold::fold;
 use crate::history::{Decision, USERS, append, histories, user};
 use crate::log::{MemoryKeys, MemoryLog};
+use async_trait::async_trait;
 use events::{Event, Timestamp, UserEvent, UserId};
 use futures::FutureExt;
 use journal::{DecodedCommit, Partition, Position, Reader, Rules};
 use parking_lot::Mutex;
-use projections::{ApplyError, Batch, Checkpoint, Entry, Opener, Projections, ProjectionsOptions, ReadModel, spawn};
+use projections::{
+    Advance, ApplyError, Batch, Checkpoint, Entry, MemoryPosts, Opener, Projections, ProjectionsOptions, ReadModel,
+    Unavailable, spawn,
+};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -86,7 +90,7 @@ impl Workers {
 
     fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
         let genesis = || Checkpoint::genesis(0, "in memory", partition);
-        self.models.all()[model].checkpoint(partition).unwrap_or_else(genesis)
+        now(self.models.all()[model].checkpoint(partition)).unwrap().unwrap_or_else(genesis)
     }
 
     fn apply(&mut self, model: usize, partition: Partition, count: usize) {
@@ -121,13 +125,13 @@ impl Workers {
         let (all, _) = &self.log[partition.0 as usize];
         let entries = all[commits.clone()].iter().map(Entry::from).collect();
         let batch = Batch { entries, opener: &self.opener };
-        self.models.all()[*model].apply_batch(*partition, expected, &batch, new.clone())
+        now(self.models.all()[*model].apply(&Advance { partition: *partition, expected, batch: &batch, new }))
     }
 
     fn crash(&mut self, model: usize, writes: usize) {
         match model {
             0 => self.models.users = Arc::default(),
-            1 => self.models.posts = Arc::default(),
+            1 => self.models.posts = Arc::<MemoryPosts>::default(),
             2 => self.models.sessions = Arc::default(),
             3 => self.models.feed = Arc::default(),
             _ => self.models.sagas = Arc::default(),
@@ -218,11 +222,11 @@ proptest! {
         let mut workers = Workers::new(&log, &keys);
         for step in &steps {
             workers.step(step);
-            workers.models.check_counts();
+            now(workers.models.check_counts());
         }
         workers.finish();
         let destroyed = with_those_in_the_log(&destroyed, &history);
-        workers.models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
+        now(workers.models.answers(limit)).check(&fold(&history, &destroyed, PARTITIONS));
     }
 }
 
@@ -232,6 +236,7 @@ struct Picky {
     poison: Arc<Mutex<BTreeSet<Position>>>,
 }
 
+#[async_trait]
 impl ReadModel for Picky {
     fn name(&self) -> &'static str {
         self.inner.name()
@@ -241,21 +246,15 @@ impl ReadModel for Picky {
         self.inner.generation()
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.inner.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        self.inner.checkpoint(partition).await
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let poisonous = batch.entries.iter().find(|entry| self.poison.lock().contains(&entry.position));
-        match poisonous {
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        let mut entries = advance.batch.entries.iter();
+        match entries.find(|entry| self.poison.lock().contains(&entry.position)) {
             Some(entry) => Err(ApplyError::Rejected { position: entry.position, error: "poison".to_owned() }),
-            None => self.inner.apply_batch(partition, expected, batch, new),
+            None => self.inner.apply(advance).await,
         }
     }
 }
@@ -352,6 +351,6 @@ proptest! {
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
         runtime.block_on(run_parts(&history, parts, keys, &models));
         let destroyed = with_those_in_the_log(&destroyed, &history);
-        models.answers(limit).check(&fold(&history, &destroyed, PARTITIONS));
+        now(models.answers(limit)).check(&fold(&history, &destroyed, PARTITIONS));
     }
 }

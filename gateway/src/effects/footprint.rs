@@ -2,15 +2,15 @@
 
 use commands::{BlockCommand, Command, CommentCommand, FollowCommand, LikeCommand, MuteCommand, PostCommand};
 use events::{CommentId, Key, PostId, SagaId, UserId};
-use projections::{Posts, Sagas, Users};
+use projections::{Posts, Sagas, Unavailable, Users};
 use std::sync::Arc;
 
-/// Looks for what is left.
+/// Looks for what is left. A read model that does not answer may hold anything: then nobody knows, and nothing is over.
 pub struct Footprint {
     /// Who follows, blocks and mutes whom.
     pub users: Arc<Users>,
     /// Posts, comments and likes.
-    pub posts: Arc<Posts>,
+    pub posts: Arc<dyn Posts>,
     /// What is under way.
     pub sagas: Arc<Sagas>,
 }
@@ -40,8 +40,8 @@ pub enum Trace {
 
 impl Footprint {
     /// At most so many traces of a person.
-    pub fn traces(&self, user: UserId, limit: usize) -> Vec<Trace> {
-        let left = self.posts.traces(user, limit);
+    pub async fn traces(&self, user: UserId, limit: usize) -> Result<Vec<Trace>, Unavailable> {
+        let left = self.posts.traces(user, limit).await?;
         let mut traces: Vec<Trace> = left.posts.into_iter().map(Trace::Post).collect();
         traces.extend(left.comments.into_iter().map(|(post, comment)| Trace::Comment(post, comment)));
         traces.extend(left.likes.into_iter().map(Trace::Like));
@@ -52,12 +52,13 @@ impl Footprint {
         traces.extend(related.blocking.into_iter().map(Trace::Blocked));
         traces.extend(related.muted_by.into_iter().map(Trace::Muter));
         traces.extend(related.muting.into_iter().map(Trace::Muted));
-        traces
+        Ok(traces)
     }
 
     /// Whether nothing is left, not even a draft, and nothing that they typed is shown.
-    pub fn is_empty(&self, user: UserId) -> bool {
-        self.traces(user, 1).is_empty() && !self.posts.holds_trace(user) && !self.users.holds(user)
+    pub async fn is_empty(&self, user: UserId) -> Result<bool, Unavailable> {
+        let is_left = !self.traces(user, 1).await?.is_empty() || self.posts.holds_trace(user).await?;
+        Ok(!is_left && !self.users.holds(user))
     }
 
     /// The sagas that are under way on their key or on their behalf.

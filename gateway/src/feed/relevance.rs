@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::error::{ApiError, ErrorName};
 use events::{PostId, Timestamp, UserId};
 use projections::feed::ranking::{ACTS_MAX, AFFINITY_WINDOW, CANDIDATES_MAX, Candidate, Factors, Ranked, rank};
-use projections::{Listing, Page, Place, posts};
+use projections::{Listing, Page, Place, Unavailable, posts};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Backend {
         explain: Explain,
     ) -> Result<Listing<FeedItem>, ApiError> {
         let (from, id, ranking) = match page.after {
-            None => (0, None, self.rank(reader)),
+            None => (0, None, self.rank(reader).await?),
             Some((Timestamp(from), id)) => {
                 let ranking = self.readings.frozen.find(reader, id, Instant::now());
                 let expired = || ApiError::new(ErrorName::NotFound, "This cursor has expired; begin again without one");
@@ -79,14 +79,15 @@ impl Backend {
         Ok(Listing { items, next: next.map(place) })
     }
 
-    fn rank(&self, reader: UserId) -> Arc<[Ranked]> {
+    async fn rank(&self, reader: UserId) -> Result<Arc<[Ranked]>, Unavailable> {
         let now = Timestamp::now();
-        let posts = self.candidates(reader);
+        let posts = self.candidates(reader).await?;
         // By author, since each is asked about once.
         let mut acts = posts.iter().map(|post| (post.author, (0, 0))).collect::<BTreeMap<_, _>>();
         let authors = acts.keys().copied().collect::<Vec<_>>();
         let window = i64::try_from(AFFINITY_WINDOW.as_micros()).unwrap_or(i64::MAX);
-        let counted = self.models.posts.acts(reader, &authors, Timestamp(now.0.saturating_sub(window)), ACTS_MAX);
+        let since = Timestamp(now.0.saturating_sub(window));
+        let counted = self.models.posts.acts(reader, &authors, since, ACTS_MAX).await?;
         acts.values_mut().zip(counted).for_each(|(acts, counted)| *acts = counted);
         let candidate = |post: posts::Post| {
             let (own_likes, own_comments) = acts[&post.author];
@@ -101,14 +102,14 @@ impl Backend {
                 seen: self.readings.seen.contains(reader, post.id),
             }
         };
-        rank(posts.into_iter().map(candidate), now).into()
+        Ok(rank(posts.into_iter().map(candidate), now).into())
     }
 
     /// What is ranked: the newest of the feed.
-    fn candidates(&self, reader: UserId) -> Vec<posts::Post> {
+    async fn candidates(&self, reader: UserId) -> Result<Vec<posts::Post>, Unavailable> {
         let newest = Page { limit: CANDIDATES_MAX, after: None };
         let newest = self.models.feed.latest(reader, newest, &self.hidden_from(Some(reader)));
-        self.models.posts.posts(&newest.items, Some(reader))
+        self.models.posts.posts(&newest.items, Some(reader)).await
     }
 
     /// As many posts as are wanted and can be shown, beginning at a place of the ranking; and the place of the next one
@@ -132,7 +133,7 @@ impl Backend {
             }
             let ids = part.iter().map(|(_, ranked)| ranked.post).collect::<Vec<_>>();
             let mut part = part.into_iter();
-            let mut posts = self.models.posts.posts(&ids, Some(reader));
+            let mut posts = self.models.posts.posts(&ids, Some(reader)).await?;
             posts.retain(|post| !hidden.hides_in_feed(post.author));
             for post in self.shape_posts(Some(reader), posts).await? {
                 // What can be shown comes in the order in which it was asked for.

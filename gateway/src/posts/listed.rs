@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use events::UserId;
-use projections::{Hidden, Listing, Page, posts};
+use projections::{Hidden, Listing, Page, Unavailable, posts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +38,17 @@ pub(super) struct Reader {
     wanted: Wanted,
 }
 
+/// Where the posts of a list stand.
+#[derive(Clone, Copy)]
+pub(crate) enum Listed<'a> {
+    /// Among everybody's, or those of one author.
+    Latest(Option<UserId>),
+    /// Among those with this hashtag, folded.
+    Tagged(&'a str),
+    /// In the feed of this reader. The feed model may name posts that the other one has dropped already.
+    InFeed(UserId),
+}
+
 #[derive(Deserialize)]
 pub(super) struct Filter {
     author_id: Option<UserId>,
@@ -55,7 +66,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let of = author_id.as_ref().map_or(&[][..], |author| author.0.as_bytes());
     let list = List { kind: "posts", of };
-    page(&app, reader, list, None, |page, hidden| app.models.posts.latest(author_id, page, hidden)).await
+    page(&app, reader, list, Listed::Latest(author_id), None).await
 }
 
 /// Somebody's posts, newest first
@@ -69,7 +80,7 @@ pub(super) async fn of_user(
     reader: Reader,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "posts of a user", of: user.0.as_bytes() };
-    page(&app, reader, list, Some(user), |page, hidden| app.models.posts.latest(Some(user), page, hidden)).await
+    page(&app, reader, list, Listed::Latest(Some(user)), Some(user)).await
 }
 
 /// Posts with a hashtag, newest first
@@ -87,7 +98,7 @@ pub(super) async fn tagged(
     let invalid = || ApiError::invalid("A hashtag is letters, digits and underscores, and not digits only");
     let tag = parse_hashtag(&hashtag).ok_or_else(invalid)?;
     let list = List { kind: "posts with a hashtag", of: tag.as_bytes() };
-    page(&app, reader, list, None, |page, hidden| app.models.posts.tagged(&tag, page, hidden)).await
+    page(&app, reader, list, Listed::Tagged(&tag), None).await
 }
 
 /// A page of one of these lists; 404 if it is somebody's who does not exist.
@@ -95,8 +106,8 @@ async fn page(
     app: &App,
     Reader { viewer, paging, wanted }: Reader,
     list: List<'_>,
+    listed: Listed<'_>,
     of: Option<UserId>,
-    read: impl Fn(Page, &Hidden) -> Listing<posts::Post>,
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
@@ -104,7 +115,7 @@ async fn page(
     if of.is_some_and(|user| hidden.hides(user) || app.models.users.authors(&[user]).is_empty()) {
         return Err(ApiError::not_found("user"));
     }
-    let Listing { items: posts, next } = app.page_of_posts(viewer.user(), page, |page| read(page, &hidden)).await?;
+    let Listing { items: posts, next } = app.page_of_posts(viewer.user(), listed, page, &hidden).await?;
     let (next_cursor, link) = paging.next(app, list, next);
     Ok((fresh, link, Json(PostList { posts, next_cursor })).into_response())
 }
@@ -114,12 +125,13 @@ impl Backend {
     pub(crate) async fn page_of_posts(
         &self,
         viewer: Option<UserId>,
+        listed: Listed<'_>,
         mut page: Page,
-        read: impl Fn(Page) -> Listing<posts::Post>,
+        hidden: &Hidden,
     ) -> Result<Listing<Post>, ApiError> {
         let mut shown = Vec::with_capacity(page.limit);
         for _ in 0..REFILLS_MAX {
-            let Listing { items, next } = read(page);
+            let Listing { items, next } = self.listed(viewer, listed, page, hidden).await?;
             let posts = self.shape_posts(viewer, items).await?;
             page = Page { limit: page.limit - posts.len(), after: next };
             shown.extend(posts);
@@ -128,5 +140,23 @@ impl Backend {
             }
         }
         Ok(Listing { items: shown, next: page.after })
+    }
+
+    async fn listed(
+        &self,
+        viewer: Option<UserId>,
+        listed: Listed<'_>,
+        page: Page,
+        hidden: &Hidden,
+    ) -> Result<Listing<posts::Post>, Unavailable> {
+        let posts = &self.models.posts;
+        match listed {
+            Listed::Latest(author) => posts.latest(author, page, hidden).await,
+            Listed::Tagged(tag) => posts.tagged(tag, page, hidden).await,
+            Listed::InFeed(reader) => {
+                let Listing { items, next } = self.models.feed.latest(reader, page, hidden);
+                Ok(Listing { items: posts.posts(&items, viewer).await?, next })
+            }
+        }
     }
 }

@@ -78,7 +78,10 @@ impl Backend {
         let people = posts.iter().flat_map(|post| std::iter::once(&post.author).chain(&*post.mentions));
         let faces = self.faces(people.copied().collect(), &self.hidden_from(viewer)).await?;
         let ids = posts.iter().map(|post| post.id).collect::<Vec<_>>();
-        let liked = viewer.map_or_else(|| vec![false; ids.len()], |viewer| self.models.posts.liked(viewer, &ids));
+        let liked = match viewer {
+            Some(viewer) => self.models.posts.liked(viewer, &ids).await?,
+            None => vec![false; ids.len()],
+        };
         Ok(posts.into_iter().zip(liked).filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())
     }
 }

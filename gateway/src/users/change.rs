@@ -201,7 +201,8 @@ impl Backend {
     /// it can be seen in time.
     async fn changed(&self, caller: &Caller, done: &Done) -> Result<Response, ApiError> {
         self.visible(caller, &MODELS).await.map_err(|_| ApiError::outcome_unknown())?;
-        Ok(self.written(StatusCode::OK, done, self.own_profile(caller.user).await?))
+        let profile = self.own_profile(caller.user).await.map_err(ApiError::after_write)?;
+        Ok(self.written(StatusCode::OK, done, profile))
     }
 }
 

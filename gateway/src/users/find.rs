@@ -81,6 +81,6 @@ pub(super) async fn find(
     };
     let mut seen = HashSet::new();
     asked.retain(|id| seen.insert(*id));
-    let users = asked.into_iter().filter_map(|user| app.profile(user, viewer.user())).collect();
+    let users = app.profiles(asked, viewer.user()).await?;
     Ok((fresh, Json(FoundUsers { users })).into_response())
 }

@@ -6,8 +6,10 @@
 use super::{Runner, Stop, limits};
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Parked};
-use crate::read_model::{ApplyError, Batch};
+use crate::read_model::{Advance, ApplyError, Batch, Unavailable};
 use journal::{Offset, Position};
+use metrics::counter;
+use std::sync::Arc;
 use tracing::warn;
 
 impl Runner {
@@ -17,10 +19,11 @@ impl Runner {
         let mut backoff = Backoff::default();
         loop {
             self.check_parked(model, &new)?;
-            let expected = &self.places[model];
-            match self.models[model].apply_batch(partition, expected, &batch, new.clone()) {
+            let advance = Advance { partition, expected: &self.places[model], batch: &batch, new: &new };
+            match self.models[model].apply(&advance).await {
                 Ok(()) => {
-                    self.stored(model, new, batch.entries.len());
+                    self.note(model, Arc::new(new));
+                    counter!("tidings_projection_commits_total", "model" => name).increment(batch.entries.len() as u64);
                     return Ok(());
                 }
                 Err(ApplyError::Rejected { position, error }) => {
@@ -29,7 +32,7 @@ impl Runner {
                     }
                     warn!(model = name, %position, error, "{name} parked the key of the commit at {position}: {error}");
                 }
-                Err(ApplyError::Unavailable(error)) => self.back_off(&mut backoff, &error).await,
+                Err(ApplyError::Unavailable(Unavailable(error))) => self.back_off(&mut backoff, &error).await,
                 Err(ApplyError::Fenced) => return Err(Stop::Fenced { model: name, partition }),
             }
         }

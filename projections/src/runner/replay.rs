@@ -9,6 +9,7 @@ use crate::checkpoint::Parked;
 use crate::read_model::{Batch, Entry};
 use events::{Commit, Key, WireError};
 use journal::{JournalError, Kind, Offset, Position, Record, chain};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -61,7 +62,7 @@ impl Runner {
     pub(super) async fn replay(&mut self) -> Result<(), Stop> {
         let Some(Replay(mut request)) = self.replays.pop_front() else { return Ok(()) };
         let (model, key) = (request.model, request.key);
-        let place = self.places[model].clone();
+        let place = Arc::clone(&self.places[model]);
         let discard = request.discard.take();
         let queue = place.parked.get(&key).map(|parked| &parked.offsets);
         let Some(queue) = queue.filter(|queue| discard.as_ref().is_none_or(|it| queue.first() == Some(&it.offset)))
@@ -86,7 +87,7 @@ impl Runner {
         let entries =
             commits.iter().map(|(offset, commit)| Entry { position: position(*offset), key, commit }).collect();
         self.write(model, Batch { entries, opener: &opener }, new).await?;
-        self.note(model, key, discard);
+        self.tell(model, key, discard);
         self.answer(request, later.first().copied());
         Ok(())
     }
@@ -106,7 +107,7 @@ impl Runner {
         let _ = request.reply.send(answer);
     }
 
-    fn note(&self, model: usize, key: Key, discard: Option<Discard>) {
+    fn tell(&self, model: usize, key: Key, discard: Option<Discard>) {
         let (name, partition) = (self.models[model].name(), self.partition);
         match discard {
             Some(Discard { offset, reason }) => {

@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::board::Health;
+use crate::given::now;
 use crate::log::{MemoryKeys, MemoryLog, key_of};
 use crate::projections::{Projections, ProjectionsOptions, spawn};
-use crate::read_model::ApplyError;
+use crate::read_model::{Advance, ApplyError};
 use crate::store::Store;
-use crate::{Feed, Hidden, Page, Posts, Sessions, Users};
+use crate::{Feed, Hidden, MemoryPosts, Page, Posts, Sessions, Users, posts};
+use async_trait::async_trait;
 use events::{
     CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, LikeAdded, PostId, PostPublished, Sealed,
     SessionClosed, SessionId, SessionOpened, UserId,
@@ -31,8 +33,17 @@ impl Notebook {
     fn notes(&self, key: Key) -> Vec<Offset> {
         self.store.read().get(&key).cloned().unwrap_or_default()
     }
+
+    /// Fails as often as it is told.
+    fn answer(&self) -> Result<(), Unavailable> {
+        let mut unavailable = self.unavailable.lock();
+        let Some(left) = unavailable.checked_sub(1) else { return Ok(()) };
+        *unavailable = left;
+        Err(Unavailable("asked to fail".to_owned()))
+    }
 }
 
+#[async_trait]
 impl ReadModel for Notebook {
     fn name(&self) -> &'static str {
         "notebook"
@@ -42,27 +53,18 @@ impl ReadModel for Notebook {
         0
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        self.store.checkpoint(partition)
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        self.answer()?;
+        Ok(self.store.checkpoint(partition))
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
-        let left = self.unavailable.lock().checked_sub(1);
-        if let Some(left) = left {
-            *self.unavailable.lock() = left;
-            return Err(ApplyError::Unavailable("asked to fail".to_owned()));
-        }
-        let poison = self.poison.lock();
+    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
+        self.answer()?;
+        let (poison, batch) = (self.poison.lock(), advance.batch);
         if let Some(entry) = batch.entries.iter().find(|entry| poison.contains(&entry.position)) {
             return Err(ApplyError::Rejected { position: entry.position, error: "poison".to_owned() });
         }
-        self.store.write(partition, expected, new, |notes| {
+        self.store.write(advance, |notes| {
             for entry in &batch.entries {
                 notes.entry(entry.key).or_default().push(entry.position.offset);
             }
@@ -74,7 +76,7 @@ struct World {
     log: Arc<MemoryLog>,
     keys: Arc<MemoryKeys>,
     notebook: Arc<Notebook>,
-    posts: Arc<Posts>,
+    posts: Arc<MemoryPosts>,
     projections: Projections,
     running: JoinSet<(Partition, Result<(), Stop>)>,
     stop: CancellationToken,
@@ -113,13 +115,13 @@ impl World {
     }
 
     async fn pass(&self, position: Position) {
-        self.projections.wait_for(&["notebook", Posts::NAME], &[position], soon()).await.unwrap();
+        self.projections.wait_for(&["notebook", posts::NAME], &[position], soon()).await.unwrap();
     }
 
     async fn read_to_the_end(&self) {
         let ends = self.projections.ends().await.unwrap();
         for (partition, end) in ends {
-            for model in ["notebook", Posts::NAME] {
+            for model in ["notebook", posts::NAME] {
                 let mut progress = self.projections.progress(model, partition).unwrap();
                 in_time(progress.wait_for(|progress| progress.next >= end)).await.unwrap();
             }
@@ -182,7 +184,7 @@ async fn later_commits_of_a_parked_key_wait_and_others_go_on() {
     let parked = world.projections.parked();
     assert_eq!(parked.len(), 1, "for the model that failed only");
     assert_eq!((parked[0].position, parked[0].commits, parked[0].error.as_str()), (poison, 3, "poison"));
-    let offsets = &world.notebook.checkpoint(poison.partition).unwrap().parked[&Key::User(user(1))].offsets;
+    let offsets = &world.notebook.store.checkpoint(poison.partition).unwrap().parked[&Key::User(user(1))].offsets;
     assert_eq!(*offsets, [poison.offset, waits.offset, later.offset]);
 }
 
@@ -267,7 +269,7 @@ async fn a_wait_names_the_parked_key_that_keeps_a_position_out() {
     world.notebook.poison.lock().insert(poison);
     world.start();
     world.pass(other).await;
-    let lag = world.projections.wait_for(&["notebook", Posts::NAME], &[waits], soon()).await.unwrap_err();
+    let lag = world.projections.wait_for(&["notebook", posts::NAME], &[waits], soon()).await.unwrap_err();
     assert!(lag.behind.is_empty());
     assert_eq!((lag.parked[0].model, lag.parked[0].position), ("notebook", poison));
     let lags = world.projections.lag().await.unwrap();
@@ -281,9 +283,9 @@ async fn a_wait_for_what_does_not_come_ends_at_its_deadline_and_says_who_lags() 
     world.start();
     let (begun, position) = (Instant::now(), Position { partition: Partition(0), offset: 7 });
     let deadline = begun + Duration::from_secs(3);
-    let lag = world.projections.wait_for(&[Posts::NAME], &[position], deadline).await.unwrap_err();
+    let lag = world.projections.wait_for(&[posts::NAME], &[position], deadline).await.unwrap_err();
     assert!(begun.elapsed() >= Duration::from_secs(3));
-    assert_eq!((lag.behind[0].model.as_str(), lag.behind[0].position), (Posts::NAME, position));
+    assert_eq!((lag.behind[0].model.as_str(), lag.behind[0].position), (posts::NAME, position));
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,6 +330,46 @@ async fn what_does_not_answer_is_tried_again() {
     assert!(world.projections.parked().is_empty());
 }
 
+/// The state of the only partition's runner, once it is another one than before.
+async fn next_state(world: &World, before: &RunnerState) -> RunnerState {
+    let look = || world.projections.health().remove(0).state;
+    in_time(async {
+        while look() == *before {
+            sleep(limits::RETRY_DELAY / 10).await;
+        }
+    })
+    .await;
+    look()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_waited_for_at_the_start_and_later() {
+    let mut world = World::new(1);
+    let first = add(&world.log, follow(1, 2));
+    world.notebook.poison.lock().insert(first);
+    world.start();
+    world.read_to_the_end().await;
+    world.stop().await;
+
+    *world.notebook.unavailable.lock() = 3;
+    world.start();
+    let state = next_state(&world, &RunnerState::Starting).await;
+    assert!(matches!(state, RunnerState::Retrying { attempts: 1, .. }), "{state:?}");
+    let progress = |world: &World| *world.projections.progress("notebook", first.partition).unwrap().borrow();
+    assert_eq!(progress(&world).next, 0, "nothing is known of it yet");
+    world.read_to_the_end().await;
+    assert_eq!(*world.notebook.unavailable.lock(), 0);
+    assert_eq!(world.projections.parked().len(), 1, "what it had stored is known");
+
+    *world.notebook.unavailable.lock() = 2;
+    let following = world.projections.health().remove(0).state;
+    let second = add(&world.log, follow(2, 1));
+    let away = next_state(&world, &following).await;
+    assert!(matches!(&away, RunnerState::Retrying { error, .. } if error == "asked to fail"), "{away:?}");
+    world.pass(second).await;
+    assert_eq!(world.notebook.notes(Key::User(user(2))), [second.offset]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     let mut world = World::new(1);
@@ -337,8 +379,8 @@ async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     world.pass(good).await;
     let parked = world.projections.parked();
     assert_eq!(parked.len(), 1);
-    assert_eq!((parked[0].model, parked[0].position), (Posts::NAME, forged));
-    assert_eq!(world.posts.count_of(user(1)), 1);
+    assert_eq!((parked[0].model, parked[0].position), (posts::NAME, forged));
+    assert_eq!(world.posts.count_of(user(1)).await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -424,7 +466,7 @@ async fn what_stands_before_an_unreadable_commit_is_applied_and_nothing_passes_i
             Stop::Log(JournalError::Unreadable { position, .. }) if position.offset == good.offset + 1
         ));
         assert_eq!(world.notebook.notes(Key::User(user(1))), [good.offset]);
-        assert_eq!(world.notebook.checkpoint(good.partition).unwrap().at.next, good.offset + 1);
+        assert_eq!(world.notebook.store.checkpoint(good.partition).unwrap().at.next, good.offset + 1);
     }
     let mut reader = Reader::from_start(Arc::clone(&world.log) as _, good.partition).await.unwrap();
     assert_eq!(reader.commits().await.unwrap().len(), 1);
@@ -463,10 +505,10 @@ async fn a_worker_that_was_paused_writes_nothing_and_steps_aside() {
     let position = add(&world.log, follow(1, 2));
     world.start();
     world.pass(position).await;
-    let before = world.notebook.checkpoint(position.partition);
+    let before = world.notebook.store.checkpoint(position.partition);
     let end = in_time(paused.run(CancellationToken::new())).await;
     assert!(matches!(end, Err(Stop::Fenced { model: "notebook", .. })));
-    assert_eq!(world.notebook.checkpoint(position.partition), before);
+    assert_eq!(world.notebook.store.checkpoint(position.partition), before);
     assert_eq!(world.notebook.notes(Key::User(user(1))), [position.offset]);
 }
 
@@ -488,6 +530,21 @@ async fn a_worker_that_slept_through_a_retry_does_not_park_the_key_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_begins_when_another_build_is_stored_writes_nothing_and_steps_aside() {
+    let mut world = World::new(1);
+    let store = Store::with_generation(1);
+    let begun = Checkpoint::genesis(1, "log", Partition(0));
+    let (stored, batch) = (begun.succeed(begun.at), Batch { entries: Vec::new(), opener: &Opener::default() });
+    let advance = Advance { partition: Partition(0), expected: &begun, batch: &batch, new: &stored };
+    store.write(&advance, |_| {}).unwrap();
+    world.notebook = Arc::new(Notebook { store, ..Notebook::default() });
+    add(&world.log, follow(1, 2));
+    world.start();
+    assert!(matches!(end_of(&mut world).await, Stop::Fenced { model: "notebook", .. }));
+    assert_eq!(world.notebook.store.checkpoint(Partition(0)), Some(stored));
+}
+
+#[tokio::test(start_paused = true)]
 async fn models_that_differ_after_a_crash_each_get_what_they_miss() {
     let mut world = World::new(1);
     let first = add(&world.log, publish(1, 1, 1));
@@ -498,7 +555,7 @@ async fn models_that_differ_after_a_crash_each_get_what_they_miss() {
     let second = add(&world.log, publish(2, 1, 1));
     world.start();
     world.pass(second).await;
-    assert_eq!(world.posts.count_of(user(1)), 2);
+    assert_eq!(world.posts.count_of(user(1)).await.unwrap(), 2);
     assert_eq!(world.notebook.notes(Key::Post(PostId(Uuid::from_u128(1)))), [first.offset]);
     assert_eq!(world.notebook.notes(Key::Post(PostId(Uuid::from_u128(2)))), [second.offset]);
 }
@@ -559,13 +616,13 @@ async fn what_a_destroyed_key_sealed_counts_as_deleted() {
     let text = Sealed::seal(&CommentText::parse("hi").unwrap(), &key_of(gone));
     let comment = CommentAdded { comment: CommentId(Uuid::from_u128(3)), post, author: gone, text };
     add(&log, (Key::Post(post), vec![comment.into()]));
-    let (posts, feed): (Arc<Posts>, Arc<Feed>) = Default::default();
+    let (posts, feed): (Arc<MemoryPosts>, Arc<Feed>) = Default::default();
     for model in [Arc::clone(&posts) as Arc<dyn ReadModel>, Arc::clone(&feed) as _] {
         applied(&log, MemoryKeys { destroyed: [gone].into(), ..MemoryKeys::default() }, model).await;
     }
     let page = Page { limit: 10, after: None };
-    assert_eq!(posts.latest(None, page, &Hidden::NOBODY).items.len(), 1);
-    assert_eq!(posts.post(post, None).unwrap().comments_count, 0);
+    assert_eq!(posts.latest(None, page, &Hidden::NOBODY).await.unwrap().items.len(), 1);
+    assert_eq!(posts.post(post, None).await.unwrap().unwrap().comments_count, 0);
     assert!(feed.latest(gone, page, &Hidden::NOBODY).items.is_empty());
     assert_eq!(feed.latest(user(1), page, &Hidden::NOBODY).items, [post]);
 }
@@ -575,9 +632,12 @@ fn a_worker_of_another_generation_changes_nothing() {
     let users = Users::with_generation(2);
     let batch = Batch { entries: Vec::new(), opener: &Opener::default() };
     let place = |generation| Checkpoint::genesis(generation, "log", Partition(0));
-    let write = |place: Checkpoint| users.apply_batch(Partition(0), &place, &batch, place.succeed(place.at));
+    let write = |place: Checkpoint| {
+        let (partition, new) = (Partition(0), place.succeed(place.at));
+        now(users.apply(&Advance { partition, expected: &place, batch: &batch, new: &new }))
+    };
     assert_eq!(write(place(1)), Err(ApplyError::Fenced));
-    assert_eq!(users.checkpoint(Partition(0)), None);
+    assert_eq!(now(users.checkpoint(Partition(0))), Ok(None));
     assert_eq!(write(place(2)), Ok(()));
     assert_eq!(write(place(2)), Err(ApplyError::Fenced), "a stale revision");
 }

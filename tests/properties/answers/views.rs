@@ -3,6 +3,7 @@
 use super::{Models, walk};
 use crate::history::{POSTS, TAGS, USERS, hashtag, post, user};
 use events::{CommentId, PostId, Timestamp, UserId};
+use projections::posts::Post;
 use projections::users::{Follow, Relation};
 use projections::{Hidden, Listing, Page};
 use std::collections::BTreeMap;
@@ -24,45 +25,59 @@ pub(crate) struct View {
 }
 
 impl Models {
-    pub(super) fn view(&self, viewer: UserId, limit: usize) -> View {
+    pub(super) async fn view(&self, viewer: UserId, limit: usize) -> View {
         let hidden = &self.users.hidden_from(viewer);
         let relation = |other: UserId| {
             let Relation { following, followed_by, blocking, blocked_by, muting } = self.users.relation(viewer, other);
             assert_eq!(hidden.hides(other), blocking || blocked_by);
             [following, followed_by, blocking, blocked_by, muting]
         };
-        let dated = |list: &dyn Fn(Page) -> Listing<Follow>| {
-            let walked = walk(limit, list, |entry| (entry.created_at, entry.user.0));
-            walked.into_iter().map(|entry| (entry.created_at, entry.user)).collect::<Vec<_>>()
+        let mut view = View {
+            relations: (0..USERS).map(user).map(|other| (other, relation(other))).collect(),
+            blocks: dated(limit, async |page| self.users.blocks(viewer, page)).await,
+            mutes: dated(limit, async |page| self.users.mutes(viewer, page)).await,
+            latest: ids(limit, async |page| self.posts.latest(None, page, hidden).await.unwrap()).await,
+            feed: self.feed_of(viewer, limit, hidden).await,
+            ..View::default()
         };
-        let names = |list: &dyn Fn(Page) -> Listing<Follow>| dated(list).into_iter().map(|(_, user)| user).collect();
-        let users = || (0..USERS).map(user);
-        let tagged = |tag: &String| {
-            let walked = walk(limit, |page| self.posts.tagged(tag, page, hidden), |it| (it.created_at, it.id.0));
-            walked.into_iter().map(|post| post.id).collect()
-        };
-        let latest = walk(limit, |page| self.posts.latest(None, page, hidden), |it| (it.created_at, it.id.0));
-        View {
-            relations: users().map(|other| (other, relation(other))).collect(),
-            blocks: dated(&|page| self.users.blocks(viewer, page)),
-            mutes: dated(&|page| self.users.mutes(viewer, page)),
-            followers: users().map(|of| (of, names(&|page| self.users.followers(of, page, hidden)))).collect(),
-            following: users().map(|of| (of, names(&|page| self.users.following(of, page, hidden)))).collect(),
-            latest: latest.into_iter().map(|post| post.id).collect(),
-            tagged: (0..TAGS).map(hashtag).map(|tag| (tag.clone(), tagged(&tag))).collect(),
-            feed: walk(limit, |page| self.feed.latest(viewer, page, hidden), |post| self.place_of(*post, viewer)),
-            comments: (0..POSTS).map(post).map(|of| (of, self.comments_seen(of, limit, hidden))).collect(),
-            likes: (0..POSTS).map(post).map(|of| (of, self.likes_seen(of, limit, hidden))).collect(),
+        for of in (0..USERS).map(user) {
+            view.followers.insert(of, names(limit, async |page| self.users.followers(of, page, hidden)).await);
+            view.following.insert(of, names(limit, async |page| self.users.following(of, page, hidden)).await);
         }
+        for tag in (0..TAGS).map(hashtag) {
+            let posts = ids(limit, async |page| self.posts.tagged(&tag, page, hidden).await.unwrap()).await;
+            view.tagged.insert(tag, posts);
+        }
+        for of in (0..POSTS).map(post) {
+            view.comments.insert(of, self.comments_seen(of, limit, hidden).await);
+            view.likes.insert(of, self.likes_seen(of, limit, hidden).await);
+        }
+        view
     }
 
-    fn comments_seen(&self, post: PostId, limit: usize, hidden: &Hidden) -> Vec<CommentId> {
-        let comments = walk(limit, |page| self.posts.comments(post, page, hidden), |it| (it.created_at, it.id.0));
+    async fn comments_seen(&self, post: PostId, limit: usize, hidden: &Hidden) -> Vec<CommentId> {
+        let comments = async |page| self.posts.comments(post, page, hidden).await.unwrap();
+        let comments = walk(limit, comments, |it| (it.created_at, it.id.0)).await;
         comments.into_iter().map(|comment| comment.id).collect()
     }
 
-    fn likes_seen(&self, post: PostId, limit: usize, hidden: &Hidden) -> Vec<UserId> {
-        let likes = walk(limit, |page| self.posts.likes(post, page, hidden), |it| (it.created_at, it.user.0));
+    async fn likes_seen(&self, post: PostId, limit: usize, hidden: &Hidden) -> Vec<UserId> {
+        let likes = async |page| self.posts.likes(post, page, hidden).await.unwrap();
+        let likes = walk(limit, likes, |it| (it.created_at, it.user.0)).await;
         likes.into_iter().map(|like| like.user).collect()
     }
+}
+
+async fn dated(limit: usize, list: impl AsyncFn(Page) -> Listing<Follow>) -> Vec<(Timestamp, UserId)> {
+    let walked = walk(limit, list, |entry| (entry.created_at, entry.user.0)).await;
+    walked.into_iter().map(|entry| (entry.created_at, entry.user)).collect()
+}
+
+async fn names(limit: usize, list: impl AsyncFn(Page) -> Listing<Follow>) -> Vec<UserId> {
+    dated(limit, list).await.into_iter().map(|(_, user)| user).collect()
+}
+
+async fn ids(limit: usize, list: impl AsyncFn(Page) -> Listing<Post>) -> Vec<PostId> {
+    let walked = walk(limit, list, |post| (post.created_at, post.id.0)).await;
+    walked.into_iter().map(|post| post.id).collect()
 }

@@ -242,7 +242,7 @@ impl Reading {
     async fn retry_parked(&self) {
         for _ in 0..RETRIES_MAX {
             self.look_after().await;
-            if self.node.lock().projections.parked().is_empty() {
+            if self.parked().is_ok() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -282,10 +282,17 @@ impl Reading {
             }
         }
         self.retry_parked().await;
-        let node = self.node.lock();
-        match node.projections.parked().first() {
+        self.parked().map(|()| self.models())
+    }
+
+    /// Whether nothing is parked, or what is. Runners that have just begun do not know it yet.
+    fn parked(&self) -> Result<(), String> {
+        let projections = &self.node.lock().projections;
+        let known = projections.passed().len();
+        match projections.parked().first() {
             Some(parked) => Err(format!("left parked: {parked:?}")),
-            None => Ok(node.models.clone()),
+            None if known < self.log.partitions() as usize => Err(format!("only {known} partitions are known")),
+            None => Ok(()),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use commands::{Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
 use events::{CommentId, Digest, PostId, SessionId, UserId};
+use futures::FutureExt;
 use gateway::Footprint;
 use projections::sagas::{SagaFilter, SagaSummary};
 use projections::sessions::SessionState;
 use projections::users::Claims;
-use projections::{Feed, Hidden, Page, Posts, ReadModel, Sagas, Sessions, Users};
+use projections::{Feed, Hidden, MemoryPosts, Page, Posts, ReadModel, Sagas, Sessions, Unavailable, Users, posts};
 use std::sync::Arc;
 
 /// More than any list has.
@@ -61,7 +62,7 @@ impl Thing {
 #[derive(Clone)]
 pub struct Models {
     users: Arc<Users>,
-    posts: Arc<Posts>,
+    posts: Arc<MemoryPosts>,
     sessions: Arc<Sessions>,
     feed: Arc<Feed>,
     sagas: Arc<Sagas>,
@@ -69,13 +70,13 @@ pub struct Models {
 
 impl Models {
     /// The names of all read models.
-    pub(super) const NAMES: [&str; 5] = [Users::NAME, Posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
+    pub(super) const NAMES: [&str; 5] = [Users::NAME, posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
 
     /// Empty ones.
     pub(super) fn of(generation: u64) -> Self {
         Self {
             users: Arc::new(Users::with_generation(generation)),
-            posts: Arc::new(Posts::with_generation(generation)),
+            posts: Arc::new(MemoryPosts::with_generation(generation)),
             sessions: Arc::new(Sessions::with_generation(generation)),
             feed: Arc::new(Feed::with_generation(generation)),
             sagas: Arc::new(Sagas::with_generation(generation)),
@@ -89,10 +90,10 @@ impl Models {
     /// Whether it can be read.
     pub fn show(&self, thing: Thing) -> bool {
         match thing {
-            Thing::Like(post, user) => self.posts.liked(user, &[post])[0],
-            Thing::Post(post) => self.posts.post(post, None).is_some(),
-            Thing::Draft(post, author) => self.posts.post(post, Some(author)).is_some(),
-            Thing::Comment(post, comment) => self.posts.comment(post, comment).is_some(),
+            Thing::Like(post, user) => answer(self.posts.liked(user, &[post]))[0],
+            Thing::Post(post) => answer(self.posts.post(post, None)).is_some(),
+            Thing::Draft(post, author) => answer(self.posts.post(post, Some(author))).is_some(),
+            Thing::Comment(post, comment) => answer(self.posts.comment(post, comment)).is_some(),
             Thing::Name(user, claim) => self.users.by_username(claim) == Some(user),
             Thing::Session(session) => matches!(self.session(session), SessionState::Open { .. }),
         }
@@ -141,7 +142,7 @@ impl Models {
         let mut lines = self.shown(of);
         for user in &of.users {
             lines.push(format!("{:?} {:?}", self.users.claims(*user), self.users.related(*user, ALL)));
-            lines.push(format!("{:?}", self.posts.traces(*user, ALL)));
+            lines.push(format!("{:?}", answer(self.posts.traces(*user, ALL))));
         }
         lines
     }
@@ -159,7 +160,7 @@ impl Models {
     fn shown(&self, Shown { users, posts, sessions }: &Shown) -> Vec<String> {
         let page = || Page { limit: ALL, after: None };
         let all = &Hidden::NOBODY;
-        let mut lines = vec![format!("{:?}", self.posts.latest(None, page(), all))];
+        let mut lines = vec![format!("{:?}", answer(self.posts.latest(None, page(), all)))];
         for user in users {
             lines.push(format!("{:?}", self.users.profile(*user)));
             lines.push(format!("{:?}", self.users.followers(*user, page(), all)));
@@ -167,16 +168,25 @@ impl Models {
             lines.push(format!("{:?}", self.users.blocks(*user, page())));
             lines.push(format!("{:?}", self.users.mutes(*user, page())));
             lines.push(format!("{:?}", self.feed.latest(*user, page(), &self.users.hidden_from(*user))));
-            lines.push(format!("{:?} {}", self.posts.latest(Some(*user), page(), all), self.posts.count_of(*user)));
+            lines.push(format!(
+                "{:?} {}",
+                answer(self.posts.latest(Some(*user), page(), all)),
+                answer(self.posts.count_of(*user))
+            ));
         }
         for post in posts {
-            lines.push(format!("{:?}", self.posts.post(*post, None)));
-            lines.push(format!("{:?}", self.posts.comments(*post, page(), all)));
-            lines.push(format!("{:?}", self.posts.likes(*post, page(), all)));
+            lines.push(format!("{:?}", answer(self.posts.post(*post, None))));
+            lines.push(format!("{:?}", answer(self.posts.comments(*post, page(), all))));
+            lines.push(format!("{:?}", answer(self.posts.likes(*post, page(), all))));
         }
         lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
         lines
     }
+}
+
+/// What a read model in memory answers.
+fn answer<T>(asked: impl Future<Output = Result<T, Unavailable>>) -> T {
+    asked.now_or_never().expect("in memory nothing waits").expect("and it is always there")
 }
 
 fn naming(user: UserId, lines: Vec<String>) -> Vec<String> {

@@ -5,9 +5,10 @@
 //! with what it has. The real memory model underneath compares the checkpoints.
 
 use super::super::{Dice, Fault, Story};
+use async_trait::async_trait;
 use journal::{Partition, Position, Rule, Rules};
 use parking_lot::Mutex;
-use projections::{ApplyError, Batch, Checkpoint, ReadModel};
+use projections::{Advance, ApplyError, Batch, Checkpoint, ReadModel, Unavailable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ const REJECTIONS_MAX: usize = 3;
 /// How often the stores misbehave; 0 for never.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreRates {
-    /// One transaction in so many never begins.
+    /// One transaction in so many never begins, nor one look at the checkpoint.
     pub unavailable_one_in: usize,
     /// One answer in so many is lost after the transaction was applied.
     pub answer_lost_one_in: usize,
@@ -96,6 +97,15 @@ impl StoredModel {
         Arc::new(Self { name, generation, slot, faults })
     }
 
+    /// Fails now and then.
+    fn answer(&self, partition: Partition) -> Result<(), Unavailable> {
+        if self.faults.once_in(self.faults.rates.unavailable_one_in) {
+            self.faults.fault(Fault::StoreUnavailable, self.name, partition);
+            return Err(Unavailable("the store does not answer".to_owned()));
+        }
+        Ok(())
+    }
+
     /// What the store takes for the stored checkpoint, with a rule taken away.
     fn expected(&self, stored: Option<&Checkpoint>, expected: &Checkpoint) -> Checkpoint {
         let Some(stored) = stored else { return expected.clone() };
@@ -105,6 +115,7 @@ impl StoredModel {
     }
 }
 
+#[async_trait]
 impl ReadModel for StoredModel {
     fn name(&self) -> &'static str {
         self.name
@@ -114,38 +125,31 @@ impl ReadModel for StoredModel {
         self.generation
     }
 
-    fn checkpoint(&self, partition: Partition) -> Option<Checkpoint> {
-        let mut checkpoint = self.slot.lock().checkpoint(partition)?;
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+        self.answer(partition)?;
+        let model = Arc::clone(&self.slot.lock());
+        let mut checkpoint = model.checkpoint(partition).await?;
         if !self.faults.rules.keep(Rule::LoadParkedKeys) {
-            checkpoint.parked.clear();
+            checkpoint.iter_mut().for_each(|checkpoint| checkpoint.parked.clear());
         }
-        Some(checkpoint)
+        Ok(checkpoint)
     }
 
-    fn apply_batch(
-        &self,
-        partition: Partition,
-        expected: &Checkpoint,
-        batch: &Batch<'_>,
-        new: Checkpoint,
-    ) -> Result<(), ApplyError> {
+    async fn apply(&self, &Advance { partition, expected, batch, new }: &Advance<'_>) -> Result<(), ApplyError> {
         let (faults, name, model) = (&self.faults, self.name, Arc::clone(&self.slot.lock()));
-        if faults.once_in(faults.rates.unavailable_one_in) {
-            faults.fault(Fault::StoreUnavailable, name, partition);
-            return Err(ApplyError::Unavailable("the store does not answer".to_owned()));
-        }
+        self.answer(partition)?;
         if let Some(position) = faults.rejects(name, batch) {
             faults.fault(Fault::CommitRejected, name, partition);
             return Err(ApplyError::Rejected { position, error: "poison".to_owned() });
         }
-        let expected = self.expected(model.checkpoint(partition).as_ref(), expected);
+        let expected = &self.expected(model.checkpoint(partition).await?.as_ref(), expected);
         let lost = faults.once_in(faults.rates.answer_lost_one_in);
         if lost && !faults.rules.keep(Rule::CheckpointWithData) {
             // The worker dies between the two writes.
             let nothing = Batch { entries: Vec::new(), opener: batch.opener };
-            model.apply_batch(partition, &expected, &nothing, new)?;
+            model.apply(&Advance { partition, expected, batch: &nothing, new }).await?;
         } else {
-            model.apply_batch(partition, &expected, batch, new)?;
+            model.apply(&Advance { partition, expected, batch, new }).await?;
         }
         if model.generation() != self.generation {
             let what = format!("build {} of {name} has written into build {}", self.generation, model.generation());
@@ -153,7 +157,7 @@ impl ReadModel for StoredModel {
         }
         if lost {
             faults.fault(Fault::StoreAnswerLost, name, partition);
-            return Err(ApplyError::Unavailable("the store's answer was lost".to_owned()));
+            return Err(Unavailable("the store's answer was lost".to_owned()).into());
         }
         Ok(())
     }

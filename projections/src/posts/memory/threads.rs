@@ -1,14 +1,14 @@
-//! The data behind [`super::Posts`]: each post with its comments and likes. A draft is a thread that nothing can lie
+//! The data behind [`super::MemoryPosts`]: each post with its comments and likes. A draft is a thread that nothing can lie
 //! under.
 //!
 //! What nobody is shown any more stays without its text until it is deleted, since a deletion must find it: what those who
 //! are gone have left, whether it came before they went or after, and what can no longer be read.
 
-use super::change::{Body, Change};
 use super::orders::Orders;
 use super::traces::{Act, Traces};
 use super::versions::Versions;
 use crate::dated::Dated;
+use crate::posts::change::{Body, Change};
 use crate::text::Text;
 use events::{CommentId, PostId, Timestamp, UserId};
 use std::collections::hash_map::Entry;

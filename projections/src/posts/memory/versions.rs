@@ -1,28 +1,10 @@
 //! What a post says and has said. Whoever edits a post more often than is kept loses the oldest texts, not the numbers:
 //! they go on, so that one who reads the history sees that it began earlier.
 
-use super::change::Body;
-use crate::text::Text;
-use events::{Timestamp, UserId};
+use crate::posts::change::Body;
+use crate::posts::{VERSIONS_KEPT_MAX, Version};
+use events::Timestamp;
 use std::sync::Arc;
-
-/// The versions of a post that can be read, the newest included.
-pub const VERSIONS_KEPT_MAX: usize = 50;
-
-/// One version of a post.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Version {
-    /// 1 for what was published, one more with each edit.
-    pub number: u64,
-    /// What it said.
-    pub content: Text,
-    /// Folded, distinct, in the order of first appearance.
-    pub hashtags: Arc<[Text]>,
-    /// Distinct, in the order of first appearance.
-    pub mentions: Arc<[UserId]>,
-    /// When it was written; the first one when the post was published.
-    pub created_at: Timestamp,
-}
 
 /// The text of a post that can be read.
 pub(super) struct Versions {
