@@ -15,7 +15,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::{Timestamp, UserId};
 pub(crate) use find::BATCH_MAX;
-use futures::future::try_join_all;
 use projections::{Text, Unavailable, Users, posts, users};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -94,14 +93,7 @@ impl Backend {
     /// A profile as `viewer` sees it; `None` if there is no such account, or its owner blocks the viewer. Whom the viewer
     /// blocks is shown: they may unblock them.
     pub(crate) async fn profile(&self, user: UserId, viewer: Option<UserId>) -> Result<Option<Profile>, Unavailable> {
-        match viewer {
-            Some(viewer) if self.models.users.relation(viewer, user).blocked_by => Ok(None),
-            Some(viewer) => self.profile_with_relation(user, viewer).await,
-            None => match self.models.users.profile(user) {
-                Some(profile) => Ok(Some(self.shape(profile, None).await?.profile)),
-                None => Ok(None),
-            },
-        }
+        Ok(self.profiles([user], viewer).await?.pop())
     }
 
     /// The profiles of these as `viewer` sees them, in their order, but for those that are not shown.
@@ -110,46 +102,58 @@ impl Backend {
         users: impl IntoIterator<Item = UserId>,
         viewer: Option<UserId>,
     ) -> Result<Vec<Profile>, Unavailable> {
-        let profiles = try_join_all(users.into_iter().map(|user| self.profile(user, viewer))).await?;
-        Ok(profiles.into_iter().flatten().collect())
+        let is_blocked = |user| viewer.is_some_and(|viewer| self.models.users.relation(viewer, user).blocked_by);
+        self.shape(users.into_iter().filter(|user| !is_blocked(*user)), viewer).await
     }
 
-    /// The same, whether or not its owner blocks the viewer.
+    /// The same of one, whether or not its owner blocks the viewer.
     pub(crate) async fn profile_with_relation(
         &self,
         user: UserId,
         viewer: UserId,
     ) -> Result<Option<Profile>, Unavailable> {
-        let Some(profile) = self.models.users.profile(user) else { return Ok(None) };
-        let relation = self.models.users.relation(viewer, user);
-        let users::Relation { following, followed_by, blocking, muting, blocked_by: _ } = relation;
-        let relation = Relation { following, followed_by, blocking, muting };
-        Ok(Some(self.shape(profile, Some(relation)).await?.profile))
+        Ok(self.shape([user], Some(viewer)).await?.pop())
     }
 
-    async fn shape(&self, profile: users::Profile, viewer: Option<Relation>) -> Result<OwnProfile, Unavailable> {
-        let users::Profile { id, email, username, bio, avatar_url, created_at, follower_count, following_count } =
-            profile;
-        let posts_count = self.models.posts.count_of(id).await?;
-        let profile = Profile {
-            id: id.0,
-            username,
-            bio,
-            avatar_url,
-            created_at,
-            follower_count,
-            following_count,
-            posts_count,
-            viewer,
+    /// The profiles of those of them who have an account.
+    async fn shape(
+        &self,
+        users: impl IntoIterator<Item = UserId>,
+        viewer: Option<UserId>,
+    ) -> Result<Vec<Profile>, Unavailable> {
+        let profile = |user| {
+            let relation = viewer.map(|viewer| self.models.users.relation(viewer, user).into());
+            self.models.users.profile(user).map(|profile| (profile, relation))
         };
-        Ok(OwnProfile { email, profile })
+        let (profiles, relations): (Vec<_>, Vec<_>) = users.into_iter().filter_map(profile).unzip();
+        let ids = profiles.iter().map(|profile| profile.id).collect::<Vec<_>>();
+        let counts = self.models.posts.counts_of(&ids).await?;
+        let shaped = profiles.into_iter().zip(counts).zip(relations);
+        Ok(shaped.map(|((profile, posts), relation)| Profile::of(profile, posts, relation)).collect())
     }
 
     async fn own_profile(&self, user: UserId) -> Result<OwnProfile, ApiError> {
         // Whoever is signed in has an account; the read model may be behind by a moment.
         self.face(user).await?;
         let profile = self.models.users.profile(user).ok_or_else(ApiError::bad_token)?;
-        Ok(self.shape(profile, None).await?)
+        let email = profile.email.clone();
+        let posts = self.models.posts.counts_of(&[user]).await?.pop().unwrap_or_default();
+        Ok(OwnProfile { email, profile: Profile::of(profile, posts, None) })
+    }
+}
+
+impl Profile {
+    fn of(profile: users::Profile, posts_count: usize, viewer: Option<Relation>) -> Self {
+        let users::Profile { id, email: _, username, bio, avatar_url, created_at, follower_count, following_count } =
+            profile;
+        Self { id: id.0, username, bio, avatar_url, created_at, follower_count, following_count, posts_count, viewer }
+    }
+}
+
+impl From<users::Relation> for Relation {
+    fn from(relation: users::Relation) -> Self {
+        let users::Relation { following, followed_by, blocking, muting, blocked_by: _ } = relation;
+        Self { following, followed_by, blocking, muting }
     }
 }
 

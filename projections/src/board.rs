@@ -7,7 +7,7 @@ use events::Timestamp;
 use journal::{Offset, Partition};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// How far a read model is in a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,8 @@ pub enum RunnerState {
     CatchingUp,
     /// It has read to the log's end and waits for more.
     Following,
+    /// Another node feeds the read models, and it shows how far that has come.
+    LookingOn,
     /// Something does not answer; it tries again until it does.
     Retrying {
         /// What came instead of an answer.
@@ -56,7 +58,9 @@ pub struct Health {
 /// Where a runner leaves word.
 pub(crate) struct Board {
     /// For each read model, in the order of registration.
-    pub(crate) progress: Vec<watch::Sender<Progress>>,
+    progress: Vec<watch::Sender<Progress>>,
+    /// Told when somebody begins to wait.
+    wanted: Notify,
     pub(crate) requests: mpsc::Sender<Request>,
     /// For each read model what it has stored; `None` if that is nothing, or not known yet.
     stored: Mutex<Vec<Option<Arc<Checkpoint>>>>,
@@ -69,7 +73,7 @@ impl Board {
         let progress = std::iter::repeat_with(beginning).take(models).collect();
         let stored = Mutex::new(vec![None; models]);
         let health = Mutex::new(Health { partition, state: RunnerState::Starting, heartbeat: now });
-        Self { progress, requests, stored, health }
+        Self { progress, wanted: Notify::new(), requests, stored, health }
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -81,14 +85,31 @@ impl Board {
         (health.state, health.heartbeat) = (state, now);
     }
 
+    /// How far a read model is, as it changes, for whoever waits for it.
+    pub(crate) fn watch(&self, model: usize) -> watch::Receiver<Progress> {
+        let progress = self.progress[model].subscribe();
+        self.wanted.notify_one();
+        progress
+    }
+
+    /// How far a read model is.
+    pub(crate) fn progress(&self, model: usize) -> Progress {
+        *self.progress[model].borrow()
+    }
+
+    /// Whether somebody waits.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.progress.iter().any(|progress| progress.receiver_count() > 0)
+    }
+
+    /// Returns when somebody begins to wait, or has begun since it was asked before.
+    pub(crate) async fn awaited(&self) {
+        self.wanted.notified().await;
+    }
+
     /// What a read model is known to have stored.
     pub(crate) fn stored(&self, model: usize) -> Option<Arc<Checkpoint>> {
         self.stored.lock()[model].clone()
-    }
-
-    /// What every read model is known to have stored; `None` if that is nothing in one of them.
-    pub(crate) fn all_stored(&self) -> Option<Vec<Arc<Checkpoint>>> {
-        self.stored.lock().iter().cloned().collect()
     }
 
     /// Notes what a read model has stored.

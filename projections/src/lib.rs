@@ -21,6 +21,8 @@ mod listing;
 #[path = "../../tests/properties/log.rs"]
 mod log;
 mod opener;
+#[cfg(feature = "servers")]
+pub mod postgres;
 pub mod posts;
 mod projections;
 mod read_model;
@@ -37,10 +39,12 @@ pub use feed::Feed;
 pub use hidden::Hidden;
 pub use listing::{Listing, Page, Place};
 pub use opener::Opener;
+#[cfg(feature = "servers")]
+pub use posts::PostgresPosts;
 pub use posts::{MemoryPosts, Posts};
 pub use projections::{Behind, Lag, ModelLag, ParkedKey, Projections, ProjectionsOptions, spawn};
 pub use read_model::{Advance, ApplyError, Batch, Entry, ReadModel, Unavailable};
-pub use runner::{Clock, RequestError, Runner, Stop, limits};
+pub use runner::{Clock, RequestError, Runner, SharedRunner, Stop, limits};
 pub use sagas::Sagas;
 pub use sessions::Sessions;
 pub use text::Text;

@@ -44,26 +44,49 @@ impl<T> Listing<T> {
     }
 
     fn of_rows(page: Page, rows: impl Iterator<Item = (Place, Option<T>)>) -> Self {
-        let limit = page.limit.max(1);
-        let mut listing = Self { items: Vec::new(), next: None };
-        let (mut last, mut passed_over) = (None, 0);
+        let mut filling = Filling::of(page);
         for (place, item) in rows {
-            let Some(item) = item else {
-                passed_over += 1;
-                if passed_over < PASSED_OVER_MAX {
-                    continue;
-                }
-                listing.next = Some(place);
-                break;
-            };
-            if listing.items.len() == limit {
-                listing.next = last;
+            if !filling.push(place, item) {
                 break;
             }
-            listing.items.push(item);
-            last = Some(place);
         }
-        listing
+        filling.done()
+    }
+}
+
+/// A page that is being filled from the places of a list, one after the other.
+pub(crate) struct Filling<T> {
+    limit: usize,
+    listing: Listing<T>,
+    last: Option<Place>,
+    passed_over: usize,
+}
+
+impl<T> Filling<T> {
+    pub(crate) fn of(page: Page) -> Self {
+        Self { limit: page.limit.max(1), listing: Listing::default(), last: None, passed_over: 0 }
+    }
+
+    /// What stands at the next place, `None` if that is not shown. Returns whether there is more to ask for.
+    pub(crate) fn push(&mut self, place: Place, item: Option<T>) -> bool {
+        let Some(item) = item else {
+            self.passed_over += 1;
+            if self.passed_over == PASSED_OVER_MAX {
+                self.listing.next = Some(place);
+            }
+            return self.passed_over < PASSED_OVER_MAX;
+        };
+        if self.listing.items.len() == self.limit {
+            self.listing.next = self.last;
+            return false;
+        }
+        self.listing.items.push(item);
+        self.last = Some(place);
+        true
+    }
+
+    pub(crate) fn done(self) -> Listing<T> {
+        self.listing
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod change;
 mod memory;
+#[cfg(feature = "servers")]
+mod postgres;
 
 use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
@@ -16,6 +18,8 @@ use crate::text::Text;
 use async_trait::async_trait;
 use events::{CommentId, PostId, Timestamp, UserId};
 pub use memory::MemoryPosts;
+#[cfg(feature = "servers")]
+pub use postgres::PostgresPosts;
 use std::sync::Arc;
 
 /// The name of the read model of posts, wherever it lives.
@@ -55,8 +59,8 @@ pub trait Posts: ReadModel {
         max: usize,
     ) -> Result<Vec<(usize, usize)>, Unavailable>;
 
-    /// How many entries [`Self::latest`] has for this author.
-    async fn count_of(&self, author: UserId) -> Result<usize, Unavailable>;
+    /// For each of these authors, in their order, how many entries [`Self::latest`] has.
+    async fn counts_of(&self, authors: &[UserId]) -> Result<Vec<usize>, Unavailable>;
 
     /// What was said under a post, oldest first by (created_at, id), but for what those said who are hidden. Empty if
     /// there is no such post.

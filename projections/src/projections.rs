@@ -4,7 +4,7 @@
 use crate::board::{Board, Health, Progress};
 use crate::checkpoint::{Checkpoint, Parked};
 use crate::read_model::ReadModel;
-use crate::runner::{Clock, Discard, Request, RequestError, Runner, Stop, limits};
+use crate::runner::{Clock, Discard, Request, RequestError, Runner, SharedRunner, Stop, limits};
 use events::{Commit, Key, Keyring, Timestamp};
 use futures::future::try_join_all;
 use journal::{Journal, JournalError, Kind, Offset, Partition, Position, Rule, Rules, partition_of};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// What projections are made of.
+#[derive(Clone)]
 pub struct ProjectionsOptions {
     /// The log.
     pub journal: Arc<dyn Journal>,
@@ -35,12 +36,25 @@ pub struct ProjectionsOptions {
 /// The read models and what their runners show.
 pub struct Projections {
     journal: Arc<dyn Journal>,
-    /// Of the read models, in the order of registration.
-    names: Vec<&'static str>,
+    /// This node's own read models, and those that it shares with others.
+    groups: Vec<Group>,
     clock: Clock,
+    rules: Rules,
+}
+
+/// Read models that are fed in one pass.
+struct Group {
+    /// In the order of registration.
+    names: Vec<&'static str>,
     /// By partition.
     boards: Vec<Arc<Board>>,
-    rules: Rules,
+}
+
+/// A read model in a partition.
+struct Place<'a> {
+    board: &'a Board,
+    /// Its number on the board.
+    model: usize,
 }
 
 /// How far a read model is behind in a partition.
@@ -132,17 +146,31 @@ pub fn spawn(runners: Vec<Runner>, stop: &CancellationToken) -> JoinSet<(Partiti
 impl Projections {
     /// The projections and the runner of each partition, by partition, which are still to be run.
     pub fn new(options: ProjectionsOptions) -> (Self, Vec<Runner>) {
-        let runner = |n| Runner::new(Partition(n), &options);
-        let runners = (0..options.journal.partitions()).map(runner).collect::<Vec<_>>();
-        let boards = runners.iter().map(Runner::board).collect();
-        let ProjectionsOptions { journal, models, clock, rules, .. } = options;
-        let names = models.iter().map(|model| model.name()).collect();
-        (Self { journal, names, clock, boards, rules }, runners)
+        let runners = partitions(&options).map(|partition| Runner::new(partition, &options)).collect::<Vec<_>>();
+        let group = Group::of(&options, runners.iter().map(Runner::board));
+        let ProjectionsOptions { journal, clock, rules, .. } = options;
+        (Self { journal, groups: vec![group], clock, rules }, runners)
+    }
+
+    /// The same with read models that all nodes share beside those of this node, and a runner for each partition of them.
+    /// No two of all have one name.
+    pub fn with_shared(
+        options: ProjectionsOptions,
+        shared: Vec<Arc<dyn ReadModel>>,
+    ) -> (Self, Vec<Runner>, Vec<SharedRunner>) {
+        let of_all = ProjectionsOptions { models: shared, ..options.clone() };
+        let (mut projections, runners) = Self::new(options);
+        if of_all.models.is_empty() {
+            return (projections, runners, Vec::new());
+        }
+        let shared = partitions(&of_all).map(|partition| SharedRunner::new(partition, &of_all)).collect::<Vec<_>>();
+        projections.groups.push(Group::of(&of_all, shared.iter().map(SharedRunner::board)));
+        (projections, runners, shared)
     }
 
     /// The names of all read models.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.names.iter().copied()
+        self.groups.iter().flat_map(|group| &group.names).copied()
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
@@ -151,7 +179,8 @@ impl Projections {
 
     /// What a read model is known to have stored of a partition.
     pub(crate) fn stored(&self, model: &str, partition: Partition) -> Option<Arc<Checkpoint>> {
-        self.board(partition)?.stored(self.index(model)?)
+        let Place { board, model } = self.place(model, partition)?;
+        board.stored(model)
     }
 
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
@@ -160,8 +189,8 @@ impl Projections {
 
     /// How far a read model is in a partition, as it changes; `None` if there is no such read model or partition.
     pub fn progress(&self, model: &str, partition: Partition) -> Option<watch::Receiver<Progress>> {
-        let model = self.index(model)?;
-        self.board(partition).map(|board| board.progress[model].subscribe())
+        let Place { board, model } = self.place(model, partition)?;
+        Some(board.watch(model))
     }
 
     /// Waits until each of the read models has passed each of the positions, at most until the deadline.
@@ -188,9 +217,14 @@ impl Projections {
 
     /// How far the read model is once it has passed the position, stopped, or the deadline has come.
     async fn pass(&self, model: &str, position: Position, deadline: Instant) -> Progress {
-        let Some(mut progress) = self.progress(model, position.partition) else {
+        let Some(Place { board, model }) = self.place(model, position.partition) else {
             return Progress { next: 0, stopped: true };
         };
+        let now = board.progress(model);
+        if now.next > position.offset {
+            return now;
+        }
+        let mut progress = board.watch(model);
         let passed = progress.wait_for(|progress| progress.stopped || progress.next > position.offset);
         let _ = timeout_at(deadline, passed).await;
         *progress.borrow()
@@ -198,7 +232,7 @@ impl Projections {
 
     /// The parked key behind which a position waits.
     fn parked_at(&self, model: &str, position: Position) -> Option<ParkedKey> {
-        let model = self.names[self.index(model)?];
+        let model = self.names().find(|name| *name == model)?;
         let stored = self.stored(model, position.partition)?;
         let waits = |offsets: &[Offset]| offsets.binary_search(&position.offset).is_ok();
         let (key, parked) = stored.parked.iter().find(|(_, parked)| waits(&parked.offsets))?;
@@ -216,31 +250,35 @@ impl Projections {
 
     /// Whether every read model has passed all that lies before these ends.
     pub fn is_caught_up(&self, ends: &BTreeMap<Partition, Offset>) -> bool {
-        ends.iter().all(|(partition, end)| {
-            self.board(*partition)
-                .is_some_and(|board| board.progress.iter().all(|progress| progress.borrow().next >= *end))
-        })
+        let has_passed = |model: &str, partition: Partition, end: Offset| {
+            self.place(model, partition).is_some_and(|Place { board, model }| board.progress(model).next >= end)
+        };
+        ends.iter().all(|(partition, end)| self.names().all(|model| has_passed(model, *partition, *end)))
     }
 
-    /// The place in each partition that every read model has passed.
+    /// The place in each partition that every read model of this node's own has passed. That of shared ones is what a server
+    /// says: no reader here need have seen that the log is as it says.
     pub fn passed(&self) -> BTreeMap<Partition, journal::Checkpoint> {
-        // A model without a checkpoint has passed nothing.
-        let smallest = |board: &Board| board.all_stored()?.iter().map(|stored| stored.at).min_by_key(|at| at.next);
-        let boards = self.partitions().zip(&self.boards);
-        boards.filter_map(|(partition, board)| Some((partition, smallest(board)?))).collect()
+        let smallest = |partition| {
+            let own = self.groups.first().into_iter().flat_map(|group| &group.names);
+            let stored = own.map(|model| self.stored(model, partition).map(|stored| stored.at));
+            // A model without a checkpoint has passed nothing.
+            stored.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|at| at.next)
+        };
+        self.partitions().filter_map(|partition| Some((partition, smallest(partition)?))).collect()
     }
 
     /// How far each read model is behind in each partition. Asks the log itself, so it is true also of a runner that
     /// hangs or has ended.
     pub async fn lag(&self) -> Result<Vec<ModelLag>, JournalError> {
         let mut lags = Vec::new();
-        let partitions = || (0..).map(Partition).zip(&self.boards);
-        let ends = try_join_all(partitions().map(|(partition, _)| self.journal.end(partition))).await?;
-        for ((partition, board), end) in partitions().zip(ends) {
+        let ends = try_join_all(self.partitions().map(|partition| self.journal.end(partition))).await?;
+        for (partition, end) in self.partitions().zip(ends) {
             let mut times = BTreeMap::new();
-            for (index, (model, progress)) in self.names().zip(&board.progress).enumerate() {
-                let next = progress.borrow().next;
-                let stored = board.stored(index);
+            for name in self.names() {
+                let Some(Place { board, model }) = self.place(name, partition) else { continue };
+                let next = board.progress(model).next;
+                let stored = board.stored(model);
                 let parked = || stored.iter().flat_map(|stored| stored.parked.values());
                 if next < end && !times.contains_key(&next) {
                     times.insert(next, self.time_of_next(partition, next).await?);
@@ -248,7 +286,7 @@ impl Projections {
                 let unread = times.get(&next).copied().flatten();
                 let oldest = parked().map(|parked| parked.since).chain(unread).min();
                 lags.push(ModelLag {
-                    model,
+                    model: name,
                     partition,
                     next,
                     end,
@@ -269,9 +307,14 @@ impl Projections {
         Ok(records.iter().filter(|record| record.draft.kind == Kind::Commit).find_map(commit).map(|commit| commit.time))
     }
 
-    /// What each runner is doing, by partition.
+    /// What each runner of this node's own read models is doing, by partition.
     pub fn health(&self) -> Vec<Health> {
-        self.boards.iter().map(|board| board.health()).collect()
+        self.groups.first().into_iter().flat_map(Group::health).collect()
+    }
+
+    /// The same of those of shared read models; empty if there are none.
+    pub fn shared_health(&self) -> Vec<Health> {
+        self.groups.iter().skip(1).flat_map(Group::health).collect()
     }
 
     /// Every key that stopped, by read model, partition and key.
@@ -305,9 +348,8 @@ impl Projections {
     }
 
     async fn request(&self, model: &str, key: Key, discard: Option<Discard>) -> Result<(), RequestError> {
-        let model = self.index(model).ok_or(RequestError::NotParked)?;
         let partition = partition_of(&key, self.journal.partitions());
-        let board = self.board(partition).ok_or(RequestError::NotParked)?;
+        let Place { board, model } = self.place(model, partition).ok_or(RequestError::NotParked)?;
         let (reply, answer) = oneshot::channel();
         board.requests.try_send(Request { model, key, discard, reply }).map_err(|error| match error {
             TrySendError::Full(_) => RequestError::Busy,
@@ -316,13 +358,28 @@ impl Projections {
         answer.await.unwrap_or(Err(RequestError::Stopped))
     }
 
-    fn index(&self, model: &str) -> Option<usize> {
-        self.names.iter().position(|name| *name == model)
+    fn place(&self, model: &str, partition: Partition) -> Option<Place<'_>> {
+        let mut groups = self.groups.iter();
+        groups.find_map(|group| {
+            let model = group.names.iter().position(|name| *name == model)?;
+            let board = group.boards.get(usize::try_from(partition.0).ok()?)?;
+            Some(Place { board, model })
+        })
+    }
+}
+
+impl Group {
+    fn of(options: &ProjectionsOptions, boards: impl Iterator<Item = Arc<Board>>) -> Self {
+        Self { names: options.models.iter().map(|model| model.name()).collect(), boards: boards.collect() }
     }
 
-    fn board(&self, partition: Partition) -> Option<&Board> {
-        self.boards.get(usize::try_from(partition.0).ok()?).map(Arc::as_ref)
+    fn health(&self) -> impl Iterator<Item = Health> {
+        self.boards.iter().map(|board| board.health())
     }
+}
+
+fn partitions(options: &ProjectionsOptions) -> impl Iterator<Item = Partition> + use<> {
+    (0..options.journal.partitions()).map(Partition)
 }
 
 impl ParkedKey {

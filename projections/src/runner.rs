@@ -8,6 +8,7 @@
 
 mod parking;
 mod replay;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use metrics::{counter, gauge};
 use replay::Replay;
 pub use replay::RequestError;
 pub(crate) use replay::{Discard, Request};
+pub use shared::SharedRunner;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -306,7 +308,10 @@ impl Runner {
     /// Asks every model what it has stored.
     async fn load(&mut self) -> Result<(), Stop> {
         for model in 0..self.models.len() {
-            let Some(checkpoint) = self.checkpoint(model).await else { continue };
+            let Some(checkpoint) = self.checkpoint(model).await else {
+                self.begin(model);
+                continue;
+            };
             // It was built anew since this runner was made: whoever goes on from there would write into another build.
             if checkpoint.generation != self.models[model].generation() {
                 return Err(Stop::Fenced { model: self.models[model].name(), partition: self.partition });
@@ -314,6 +319,16 @@ impl Runner {
             self.note(model, Arc::new(checkpoint));
         }
         Ok(())
+    }
+
+    /// Of a model that has stored nothing, or nothing any more.
+    fn begin(&mut self, model: usize) {
+        let generation = self.models[model].generation();
+        let beginning = Arc::new(Checkpoint::genesis(generation, self.journal.log(), self.partition));
+        if self.board.stored(model).is_some() {
+            self.board.store(model, Arc::clone(&beginning));
+        }
+        self.places[model] = beginning;
     }
 
     async fn checkpoint(&self, model: usize) -> Option<Checkpoint> {

@@ -87,8 +87,10 @@ impl Posts for MemoryPosts {
         Ok(authors.iter().map(|author| threads.traces.count_since(user, *author, since, max)).collect())
     }
 
-    async fn count_of(&self, author: UserId) -> Result<usize, Unavailable> {
-        Ok(self.store.read().orders.by_author.get(&author).map_or(0, |order| order.len()))
+    async fn counts_of(&self, authors: &[UserId]) -> Result<Vec<usize>, Unavailable> {
+        let threads = self.store.read();
+        let count = |author| threads.orders.by_author.get(author).map_or(0, |order| order.len());
+        Ok(authors.iter().map(count).collect())
     }
 
     async fn comments(&self, post: PostId, page: Page, hidden: &Hidden) -> Result<Listing<Comment>, Unavailable> {

@@ -45,6 +45,9 @@ pub enum RequestError {
     /// Too many requests wait for the partition; try again.
     #[error("too many requests wait for this partition")]
     Busy,
+    /// Another node feeds the partition, and so it is the one to ask.
+    #[error("another node feeds this partition: ask the one that owns it")]
+    Elsewhere,
     /// The partition's runner has ended.
     #[error("the runner of this partition has ended")]
     Stopped,

@@ -23,15 +23,20 @@ use uuid::Uuid;
 
 /// Notes what it was given, key by key; rejects and fails as it is told.
 #[derive(Default)]
-struct Notebook {
+pub(super) struct Notebook {
     store: Store<BTreeMap<Key, Vec<Offset>>>,
     poison: Mutex<BTreeSet<Position>>,
     unavailable: Mutex<u32>,
 }
 
 impl Notebook {
-    fn notes(&self, key: Key) -> Vec<Offset> {
+    pub(super) fn notes(&self, key: Key) -> Vec<Offset> {
         self.store.read().get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Does not answer so often from now on.
+    pub(super) fn fail(&self, times: u32) {
+        *self.unavailable.lock() = times;
     }
 
     /// Fails as often as it is told.
@@ -129,17 +134,21 @@ impl World {
     }
 }
 
-fn options(log: &Arc<MemoryLog>, keys: &Arc<MemoryKeys>, models: Vec<Arc<dyn ReadModel>>) -> ProjectionsOptions {
+pub(super) fn options(
+    log: &Arc<MemoryLog>,
+    keys: &Arc<MemoryKeys>,
+    models: Vec<Arc<dyn ReadModel>>,
+) -> ProjectionsOptions {
     let (journal, keyring) = (Arc::clone(log) as _, Arc::clone(keys) as _);
     ProjectionsOptions { journal, keyring, models, clock: Arc::new(|| at(1_000)), rules: Rules::default() }
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
 /// The clock stands still unless everybody waits, so what does not come in time never comes.
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout_at(soon(), future).await.unwrap()
 }
 
@@ -151,7 +160,7 @@ fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
 }
 
-fn follow(follower: u128, followee: u128) -> (Key, Vec<Event>) {
+pub(super) fn follow(follower: u128, followee: u128) -> (Key, Vec<Event>) {
     let started = FollowStarted { follower: user(follower), followee: user(followee) };
     (Key::User(user(follower)), vec![started.into()])
 }
@@ -162,7 +171,7 @@ fn publish(n: u128, author: u128, sealer: u128) -> (Key, Vec<Event>) {
     (Key::Post(post), vec![PostPublished { post, author, content, hashtags: None, mentions: None }.into()])
 }
 
-fn add(log: &MemoryLog, (key, events): (Key, Vec<Event>)) -> Position {
+pub(super) fn add(log: &MemoryLog, (key, events): (Key, Vec<Event>)) -> Position {
     log.append(key, at(10), None, events)
 }
 
@@ -380,7 +389,7 @@ async fn a_forged_value_parks_its_key_for_the_model_that_opens_it() {
     let parked = world.projections.parked();
     assert_eq!(parked.len(), 1);
     assert_eq!((parked[0].model, parked[0].position), (posts::NAME, forged));
-    assert_eq!(world.posts.count_of(user(1)).await.unwrap(), 1);
+    assert_eq!(world.posts.counts_of(&[user(1)]).await.unwrap(), [1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -555,7 +564,7 @@ async fn models_that_differ_after_a_crash_each_get_what_they_miss() {
     let second = add(&world.log, publish(2, 1, 1));
     world.start();
     world.pass(second).await;
-    assert_eq!(world.posts.count_of(user(1)).await.unwrap(), 2);
+    assert_eq!(world.posts.counts_of(&[user(1)]).await.unwrap(), [2]);
     assert_eq!(world.notebook.notes(Key::Post(PostId(Uuid::from_u128(1)))), [first.offset]);
     assert_eq!(world.notebook.notes(Key::Post(PostId(Uuid::from_u128(2)))), [second.offset]);
 }

@@ -64,7 +64,7 @@ fn a_draft_is_there_for_its_author_alone_and_in_no_list() {
     }
     assert!(answer(posts.latest(None, ALL, &Hidden::NOBODY)).items.is_empty());
     assert!(answer(posts.latest(Some(user(1)), ALL, &Hidden::NOBODY)).items.is_empty());
-    assert_eq!(answer(posts.count_of(user(1))), 0);
+    assert_eq!(answer(posts.counts_of(&[user(1)])), [0]);
     assert!(!answer(posts.holds_trace(user(2))), "nothing lies under a draft");
 }
 
@@ -76,7 +76,7 @@ fn a_published_draft_is_a_post_since_it_was_published() {
     let seen = answer(posts.post(post(1), None)).unwrap();
     assert_eq!((seen.draft, seen.created_at, &*seen.content), (false, at(7), "hello"));
     assert_eq!(answer(posts.latest(None, ALL, &Hidden::NOBODY)).items, [seen]);
-    assert_eq!(answer(posts.count_of(user(1))), 1);
+    assert_eq!(answer(posts.counts_of(&[user(1)])), [1]);
     like(&posts, 1, user(2));
     assert_eq!(answer(posts.liked(user(2), &[post(1)])), [true]);
 }
@@ -185,7 +185,7 @@ fn check_that_user_1_is_nowhere(posts: &MemoryPosts) {
         [post(4)]
     );
     assert!(answer(posts.latest(Some(user(1)), ALL, &Hidden::NOBODY)).items.is_empty());
-    assert_eq!(answer(posts.count_of(user(1))), 0);
+    assert_eq!(answer(posts.counts_of(&[user(1)])), [0]);
     for n in [1, 2, 3] {
         assert!(
             answer(posts.comments(post(n), ALL, &Hidden::NOBODY)).items.is_empty()
