@@ -1,4 +1,4 @@
-//! Kills the servers in turn, and the broker if there is one, in the middle of their work, evenly spread over the run, and
+//! Kills the servers in turn, and those that they need, in the middle of their work, evenly spread over the run, and
 //! starts them again. The clients know nothing of it: they lose their connections and try again.
 
 use std::collections::VecDeque;

@@ -34,7 +34,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::{Mutex, RwLock};
 
-pub use options::{Options, OwnBroker, OwnServer, Source, Target};
+pub use options::{Options, OwnServer, OwnService, Source, Target};
 pub use report::{KillLine, PhaseLine, Report};
 
 use client::Client;
@@ -68,12 +68,12 @@ pub async fn run(options: Options) -> Result<Report> {
         Source::People(people) => Graph::generate(*people, &mut StdRng::seed_from_u64(options.seed))?,
     };
     let plan = Arc::new(Plan::new(&graph, &options.volume(&graph), options.seed));
-    let (nodes, broker) = match &options.target {
+    let (nodes, services) = match &options.target {
         Target::Running(url) => return execute(&options, plan, std::slice::from_ref(url), Vec::new()).await,
-        Target::Own { nodes, broker } => (nodes, broker),
+        Target::Own { nodes, services } => (nodes, services),
     };
     let hint = || nodes.first().map(server::log_hint).unwrap_or_default();
-    let (urls, victims) = start(nodes, broker.as_ref()).await.with_context(hint)?;
+    let (urls, victims) = start(nodes, services).await.with_context(hint)?;
     let outcome = execute(&options, plan, &urls, victims.clone()).await;
     let mut report = match outcome {
         Ok(report) => report,
@@ -103,14 +103,14 @@ async fn because(mut error: anyhow::Error, victims: &[Arc<Mutex<Victim>>]) -> an
 }
 
 /// Starts all nodes, one after the other: where they serve, and what can be killed.
-async fn start(nodes: &[OwnServer], broker: Option<&OwnBroker>) -> Result<(Vec<String>, Vec<Arc<Mutex<Victim>>>)> {
+async fn start(nodes: &[OwnServer], services: &[OwnService]) -> Result<(Vec<String>, Vec<Arc<Mutex<Victim>>>)> {
     let (mut urls, mut victims) = (Vec::new(), Vec::new());
     for own in nodes {
         let server = Server::start(own).await?;
         urls.push(server.url());
         victims.push(Victim::Server(Box::new(server)));
     }
-    victims.extend(broker.cloned().map(Victim::Broker));
+    victims.extend(services.iter().cloned().map(Victim::Service));
     Ok((urls, victims.into_iter().map(|victim| Arc::new(Mutex::new(victim))).collect()))
 }
 

@@ -61,14 +61,16 @@ pub enum Target {
     Own {
         /// At least one.
         nodes: Vec<OwnServer>,
-        /// The broker of their log, if it is to be killed too.
-        broker: Option<OwnBroker>,
+        /// The servers that they need and that are to be killed too, such as the broker of their log.
+        services: Vec<OwnService>,
     },
 }
 
-/// A Kafka broker that the demo kills and has started again.
+/// A server of another kind that the demo kills and has started again.
 #[derive(Debug, Clone)]
-pub struct OwnBroker {
+pub struct OwnService {
+    /// What it is, for the report.
+    pub kind: &'static str,
     /// A shell command that ends it with SIGKILL, and returns when it is gone.
     pub kill: String,
     /// A shell command that starts it, and returns when it answers.

@@ -124,17 +124,26 @@ fn log_path(own: &OwnServer) -> PathBuf {
     own.log.clone().unwrap_or_else(|| own.data.with_file_name("tidings-demo.log"))
 }
 
+/// Variables that name the servers of a network.
+const ELSEWHERE: [&str; 5] = ["KAFKA_BROKERS", "KEYRING_URL", "KEYRING_URL_FILE", "DATABASE_URL", "DATABASE_URL_FILE"];
+
 fn spawn(own: &OwnServer, port: u16) -> Result<Child> {
     let path = log_path(own);
     let log = OpenOptions::new().create(true).append(true).open(&path);
     let log = log.with_context(|| format!("cannot open the log {}", path.display()))?;
-    Command::new(&own.exe)
+    let mut command = Command::new(&own.exe);
+    command
         .arg("serve")
         .arg("--data")
         .arg(&own.data)
         .arg("--listen")
         .arg(format!("{}:{port}", Ipv4Addr::LOCALHOST))
-        .args(&own.args)
+        .args(&own.args);
+    // What is meant for another server must not become part of a network that is made up.
+    for name in ELSEWHERE {
+        command.env_remove(name);
+    }
+    command
         .envs(own.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("cannot share the log")?)

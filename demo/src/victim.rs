@@ -1,4 +1,4 @@
-//! What is killed: a server, or the broker under all of them.
+//! What is killed: a server, or one of those that it needs.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tokio::task::spawn_blocking;
 
-use crate::options::OwnBroker;
+use crate::options::OwnService;
 use crate::server::Server;
 
 /// Something that is killed without warning and started again.
 pub(crate) enum Victim {
     Server(Box<Server>),
-    Broker(OwnBroker),
+    Service(OwnService),
 }
 
 impl Victim {
@@ -20,7 +20,7 @@ impl Victim {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Server(_) => "server",
-            Self::Broker(_) => "broker",
+            Self::Service(service) => service.kind,
         }
     }
 
@@ -28,7 +28,9 @@ impl Victim {
     pub(crate) async fn kill(&mut self) -> Result<()> {
         match self {
             Self::Server(server) => server.kill().await,
-            Self::Broker(broker) => shell(&broker.kill).await.context("the broker could not be killed"),
+            Self::Service(OwnService { kind, kill, .. }) => {
+                shell(kill).await.with_context(|| format!("the {kind} could not be killed"))
+            }
         }
     }
 
@@ -36,9 +38,9 @@ impl Victim {
     pub(crate) async fn restart(&mut self) -> Result<Duration> {
         match self {
             Self::Server(server) => server.restart().await,
-            Self::Broker(broker) => {
+            Self::Service(OwnService { kind, up, .. }) => {
                 let begun = Instant::now();
-                shell(&broker.up).await.context("the broker could not be started again")?;
+                shell(up).await.with_context(|| format!("the {kind} could not be started again"))?;
                 Ok(begun.elapsed())
             }
         }

@@ -145,7 +145,8 @@ async fn the_fake_serves_when_it_is_told_to() {
 async fn killed(name: &str, kills: usize) -> Report {
     let home = std::env::temp_dir().join(format!("tidings-demo-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
-    let mut options = Options::new(Target::Own { nodes: vec![own(&home, name)], broker: None }, Source::People(14));
+    let mut options =
+        Options::new(Target::Own { nodes: vec![own(&home, name)], services: Vec::new() }, Source::People(14));
     options.kills = kills;
     let report = run(options).await.unwrap();
     std::fs::remove_dir_all(&home).unwrap();

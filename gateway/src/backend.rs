@@ -14,6 +14,7 @@ use crate::oidc::Oidc;
 use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::rate_limits::RateLimits;
+use crate::read_models::SharedModels;
 use crate::tokens::AccessTokens;
 use commands::Processes;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
@@ -71,10 +72,11 @@ pub(crate) struct Models {
 }
 
 impl Models {
-    /// Empty ones, which know what the sagas of these processes are to do.
-    pub(crate) fn of(processes: Processes) -> Self {
+    /// Those that are shared as they are, and empty ones for the rest. They know what the sagas of these processes are
+    /// to do.
+    pub(crate) fn of(processes: Processes, shared: &SharedModels) -> Self {
         let sagas = Arc::new(Sagas::planned(Arc::new(move |data| processes.plan(data))));
-        let posts = Arc::<MemoryPosts>::default();
+        let posts = shared.posts.clone().unwrap_or_else(|| Arc::<MemoryPosts>::default());
         Self { users: Arc::default(), posts, sessions: Arc::default(), feed: Arc::default(), sagas }
     }
 

@@ -1,8 +1,11 @@
 //! What can be configured. The doc comments are the help.
 
 mod door;
+mod read_models;
+mod secret;
 
 pub use door::DoorConfig;
+pub use read_models::ReadModelsConfig;
 
 use crate::backend::Limits;
 use crate::oidc::OidcIssuer;
@@ -15,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Environment variables that name servers which this version cannot use.
-pub const SERVERS: [&str; 4] = ["DATABASE_URL", "MONGODB_URL", "REDIS_URL", "MEDIA_URL"];
+pub const SERVERS: [&str; 3] = ["MONGODB_URL", "REDIS_URL", "MEDIA_URL"];
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
@@ -23,6 +26,10 @@ pub struct Config {
     /// Where the log and its keyring are
     #[command(flatten)]
     pub store: StoreConfig,
+
+    /// Where the read models are
+    #[command(flatten)]
+    pub read_models: ReadModelsConfig,
 
     /// The address to serve on
     #[arg(long, env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8080")]
@@ -133,6 +140,10 @@ pub struct StoreConfig {
     #[arg(long, env = "KEYRING_URL", hide_env_values = true)]
     pub keyring_url: Option<String>,
 
+    /// A file with that URL in it, instead of the URL
+    #[arg(long, env = "KEYRING_URL_FILE")]
+    pub keyring_url_file: Option<PathBuf>,
+
     /// Accept a Kafka that loses what was acknowledged when its machine fails: one broker, one replica
     #[arg(long, env = "TIDINGS_DEV")]
     pub dev: bool,
@@ -177,6 +188,7 @@ impl Config {
                 self.internal_listen
             );
         }
+        self.read_models.check()?;
         self.store.check()
     }
 
@@ -204,12 +216,17 @@ impl StoreConfig {
         self.kafka_brokers.is_some()
     }
 
+    /// The URL of the keyring, wherever it stands.
+    pub(crate) fn keyring_url(&self) -> Result<Option<String>> {
+        secret::read("KEYRING_URL", self.keyring_url.as_deref(), self.keyring_url_file.as_deref())
+    }
+
     /// The log and its keyring are either both in the data directory, or neither is: an error names what is missing.
     pub fn check(&self) -> Result<()> {
-        match (&self.kafka_brokers, &self.keyring_url) {
+        match (&self.kafka_brokers, self.keyring_url()?) {
             (Some(_), None) => bail!(
-                "KAFKA_BROKERS is set, but KEYRING_URL is not: the nodes of a log on Kafka share their keys in a \
-                 PostgreSQL database"
+                "KAFKA_BROKERS is set, but KEYRING_URL is not, nor KEYRING_URL_FILE: the nodes of a log on Kafka share \
+                 their keys in a PostgreSQL database"
             ),
             (None, Some(_)) => bail!(
                 "KEYRING_URL is set, but KAFKA_BROKERS is not: a log in the data directory has its keyring beside it"
@@ -242,8 +259,8 @@ pub fn refuse_servers(is_set: impl Fn(&str) -> bool) -> Result<()> {
     let set = SERVERS.into_iter().filter(|name| is_set(name)).collect::<Vec<_>>();
     if !set.is_empty() {
         bail!(
-            "{} is set, but this version keeps its read models in memory and uses no server but Kafka and the \
-             keyring's; unset it to go on",
+            "{} is set, but this version uses no server but Kafka and PostgreSQL, and keeps in memory what is not in \
+             these; unset it to go on",
             set.join(", ")
         );
     }

@@ -1,12 +1,12 @@
 //! `tidings demo`: the options of a run, and a server of its own unless one is named.
 
-use ::demo::{Options, OwnBroker, OwnServer, Source, Target};
+use ::demo::{Options, OwnServer, OwnService, Source, Target};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tidings_gateway::{Store, StoreConfig};
+use tidings_gateway::{Store, StoreConfig, delete_read_models, migrate};
 use uuid::Uuid;
 
 /// The partitions of a log on Kafka that a run makes: enough for each node to own several.
@@ -34,6 +34,10 @@ pub(crate) struct Arguments {
     /// are deleted if nothing differs
     #[arg(long, conflicts_with = "url", requires_all = ["brokers", "keyring_url"])]
     kafka: bool,
+    /// Keep read models in servers too, as far as this version can: in a new schema of the database of DATABASE_URL, which
+    /// is deleted if nothing differs
+    #[arg(long, requires_all = ["kafka", "database_url"])]
+    servers: bool,
     /// How many nodes serve the log
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     nodes: u8,
@@ -49,6 +53,15 @@ pub(crate) struct Arguments {
     /// A shell command that starts the broker again, and returns when it answers
     #[arg(long, env = "KAFKA_UP")]
     broker_up: Option<String>,
+    /// The database for --servers
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// As for the broker, for PostgreSQL: the keyring's server, and with --servers that of the read models
+    #[arg(long, env = "POSTGRES_KILL", requires = "postgres_up")]
+    postgres_kill: Option<String>,
+    /// A shell command that starts PostgreSQL again, and returns when it answers
+    #[arg(long, env = "POSTGRES_UP")]
+    postgres_up: Option<String>,
     /// Posts to publish [default: 6 for each person]
     #[arg(long)]
     posts: Option<usize>,
@@ -77,8 +90,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     }
     let log = arguments.kafka.then(|| arguments.new_log()).transpose()?;
-    let options = arguments.options(&home, log.as_ref())?;
+    let database = arguments.servers.then(|| arguments.new_database()).transpose()?;
+    let options = arguments.options(&home, log.as_ref(), database.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    if let Some(url) = &database {
+        runtime.block_on(migrate(url))?;
+    }
     let report = runtime.block_on(::demo::run(options))?;
     writeln!(std::io::stdout(), "{report}").context("writing the report")?;
     if report.differences() > 0 {
@@ -90,6 +107,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let deleted = runtime.block_on(async { Store::open(&log).await?.delete().await });
         deleted.with_context(|| format!("cannot delete the log in the topic {}", log.kafka_topic))?;
     }
+    if let Some(url) = database {
+        runtime.block_on(delete_read_models(&url))?;
+    }
     if own_home {
         fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
     }
@@ -97,8 +117,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 impl Arguments {
-    fn options(self, home: &Path, log: Option<&StoreConfig>) -> Result<Options> {
-        let target = self.target(home, log)?;
+    fn options(self, home: &Path, log: Option<&StoreConfig>, database: Option<&str>) -> Result<Options> {
+        let target = self.target(home, log, database)?;
         let source = self.graph.map_or(Source::People(self.people), Source::File);
         Ok(Options {
             posts: self.posts,
@@ -113,7 +133,7 @@ impl Arguments {
         })
     }
 
-    fn target(&self, home: &Path, log: Option<&StoreConfig>) -> Result<Target> {
+    fn target(&self, home: &Path, log: Option<&StoreConfig>, database: Option<&str>) -> Result<Target> {
         if let Some(url) = &self.url {
             return Ok(Target::Running(url.clone()));
         }
@@ -124,9 +144,10 @@ impl Arguments {
         let data = self.data.clone().unwrap_or_else(|| home.join("data"));
         let Some(log) = log else {
             let own = OwnServer { exe, data, log: None, args: Vec::new(), env: vec![unlimited()] };
-            return Ok(Target::Own { nodes: vec![own], broker: None });
+            return Ok(Target::Own { nodes: vec![own], services: Vec::new() });
         };
-        let env = environment(log);
+        let mut env = environment(log);
+        env.extend(database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())));
         let node = |node| OwnServer {
             exe: exe.clone(),
             data: data.clone(),
@@ -134,26 +155,44 @@ impl Arguments {
             args: Vec::new(),
             env: env.clone(),
         };
-        let broker = self.broker_kill.clone().zip(self.broker_up.clone());
-        let broker = broker.map(|(kill, up)| OwnBroker { kill, up });
-        Ok(Target::Own { nodes: (0..self.nodes).map(node).collect(), broker })
+        Ok(Target::Own { nodes: (0..self.nodes).map(node).collect(), services: self.services() })
+    }
+
+    /// What is killed beside the nodes.
+    fn services(&self) -> Vec<OwnService> {
+        let postgres_kill = self.postgres_kill.as_ref().filter(|_| self.servers);
+        [("broker", self.broker_kill.as_ref(), &self.broker_up), ("PostgreSQL", postgres_kill, &self.postgres_up)]
+            .into_iter()
+            .filter_map(|(kind, kill, up)| Some(OwnService { kind, kill: kill?.clone(), up: up.clone()? }))
+            .collect()
+    }
+
+    /// The read models of this run alone.
+    fn new_database(&self) -> Result<String> {
+        self.database_url.as_deref().map(in_new_schema).context("no database is named")
     }
 
     /// Of this run alone.
     fn new_log(&self) -> Result<StoreConfig> {
-        let run = Uuid::new_v4().simple();
         let keyring = self.keyring_url.as_ref().context("no keyring is named")?;
-        let and = if keyring.contains('?') { '&' } else { '?' };
+        let run = Uuid::new_v4().simple();
         Ok(StoreConfig {
             data: PathBuf::from("unused"),
             partitions: Some(PARTITIONS),
             kafka_brokers: Some(self.brokers.clone().context("no brokers are named")?),
             kafka_topic: format!("demo-{run}"),
             kafka_properties: Vec::new(),
-            keyring_url: Some(format!("{keyring}{and}options[search_path]=demo_{run}")),
+            keyring_url: Some(in_new_schema(keyring)),
+            keyring_url_file: None,
             dev: true,
         })
     }
+}
+
+/// The same database, and a schema in it that nobody else has.
+fn in_new_schema(url: &str) -> String {
+    let and = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{and}options[search_path]=demo_{}", Uuid::new_v4().simple())
 }
 
 /// The demo asks for as much as it can.

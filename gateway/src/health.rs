@@ -62,6 +62,8 @@ pub(crate) struct Ready {
     sagas: SagasStatus,
     /// Those sagas, the oldest first; 20 at most.
     stuck_sagas: Vec<StuckSaga>,
+    /// Partitions of which read models in a server cannot be reached at the moment: what is read of them is answered 503.
+    unreachable: Vec<u32>,
     /// When each partition's runner last moved.
     heartbeats: Vec<Heartbeat>,
 }
@@ -174,6 +176,7 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
         without_owner: app.without_owner().map(|(partition, _)| partition).collect(),
         behind: lags.into_iter().filter(|lag| !lag.is_complete()).map(Behind::from).collect(),
         parked: app.projections.parked().into_iter().map(Parked::from).collect(),
+        unreachable: app.unreachable().collect(),
         heartbeats: app.projections.health().into_iter().map(heartbeat).collect(),
     }))
 }
@@ -200,11 +203,17 @@ impl Backend {
             Stage::Draining { .. } => return Some("The server is stopping".to_owned()),
             Stage::Serving => {}
         }
-        let stopped = self.projections.health().into_iter().find_map(|health| match health.state {
+        let all = self.projections.health().into_iter().chain(self.projections.shared_health());
+        let stopped = all.into_iter().find_map(|health| match health.state {
             RunnerState::Stopped { .. } => Some(health.partition),
             _ => None,
         });
         stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
+    }
+
+    fn unreachable(&self) -> impl Iterator<Item = u32> {
+        let shared = self.projections.shared_health().into_iter();
+        shared.filter(|it| matches!(it.state, RunnerState::Retrying { .. })).map(|it| it.partition.0)
     }
 
     fn owned(&self) -> impl Iterator<Item = u32> {

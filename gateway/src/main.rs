@@ -2,6 +2,7 @@
 
 mod demo;
 mod keyring;
+mod migrate;
 mod operate;
 mod tail;
 mod verify;
@@ -11,7 +12,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 use tidings_gateway::telemetry::{self, Metrics};
-use tidings_gateway::{Config, Server, StoreConfig, openapi, refuse_servers};
+use tidings_gateway::{Config, ReadModelsConfig, Server, StoreConfig, openapi, refuse_servers};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,9 @@ enum Command {
         #[command(subcommand)]
         command: KeyringCommand,
     },
+    /// Brings the schema of the read models' database to what this version knows, or makes it. Nodes of the version before
+    /// that run go on working, but cannot be started any more
+    Migrate(ReadModelsConfig),
     /// Prints the API's document, openapi.json
     Openapi,
 }
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Command::Users { command, connection } => operate::users(&connection, command),
         Command::Keyring { command: KeyringCommand::Show(store) } => keyring::show(&store),
         Command::Keyring { command: KeyringCommand::Rotate(store) } => keyring::rotate(&store),
+        Command::Migrate(config) => migrate::run(&config),
         Command::Openapi => print_document(),
     };
     match done {
@@ -179,6 +184,7 @@ mod tests {
             "tidings users role ada operator --reason r",
             "tidings keyring show --data d",
             "tidings keyring rotate --data d",
+            "tidings migrate --database-url postgres://h/d",
             "tidings openapi",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");

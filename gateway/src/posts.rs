@@ -157,7 +157,7 @@ async fn publish(
     } else {
         let mut shown = draft.published(post, caller.user, done.receipt.time);
         shown.draft = status == StatusCode::ACCEPTED;
-        app.shape_post(Some(caller.user), shown).await
+        app.shape_new_post(shown).await
     };
     let shown = shown.map_err(ApiError::after_write)?;
     let (name, tag) = etag::of(shown.version, &shown);

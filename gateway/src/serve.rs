@@ -20,6 +20,7 @@ use crate::operator::AdminToken;
 use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
 use crate::rate_limits::RateLimits;
+use crate::read_models::SharedModels;
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -30,7 +31,7 @@ use commands::{Effects, Owner, Phase, Processes};
 use events::Timestamp;
 use journal::{Journal, JournalError, Partition, Rules};
 use metrics::gauge;
-use projections::{Feed, ModelLag, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Stop, Users};
+use projections::{ModelLag, Projections, ProjectionsOptions, ReadModel, SharedRunner, Stop};
 use recovery::{Partitions, recover};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub struct Server {
     address: SocketAddr,
     /// `None` if it is on servers that may not answer yet.
     store: Option<Store>,
+    shared: SharedModels,
     /// For commands of other nodes, where there can be some.
     internal: Option<TcpListener>,
     metrics: Metrics,
@@ -85,6 +87,7 @@ impl Server {
         let listener =
             TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve on {}", config.listen))?;
         let address = listener.local_addr().context("the listener has no address")?;
+        let shared = SharedModels::open(&config.read_models).await?;
         let store = if config.store.is_shared() { None } else { Some(Store::open(&config.store).await?) };
         let internal = match config.store.is_shared() {
             true => Some(
@@ -94,7 +97,8 @@ impl Server {
             ),
             false => None,
         };
-        Ok(Self { config, listener, address, store, internal, metrics, stage: watch::Sender::new(Stage::CatchingUp) })
+        let stage = watch::Sender::new(Stage::CatchingUp);
+        Ok(Self { config, listener, address, store, shared, internal, metrics, stage })
     }
 
     /// Where it listens.
@@ -117,9 +121,10 @@ impl Server {
     ///
     /// An error means that a part of it has ended by itself; everything acknowledged is in the log.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { config, listener, address, store, internal, metrics, stage } = self;
+        let Self { config, listener, address, store, shared, internal, metrics, stage } = self;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, "Tidings {version} listens on http://{address}, with its data in {}", config.store);
+        info!("read models: {shared}");
         let (door, shown) = watch::channel(routes::not_yet("it has just begun"));
         let (stop_listening, mut listening) = (CancellationToken::new(), JoinSet::new());
         listening.spawn(listen(listener, shown, limits(&config), stop_listening.clone()));
@@ -131,7 +136,8 @@ impl Server {
                 opened = Store::wait_for(&config.store, |why| drop(door.send_replace(routes::not_yet(why)))) => opened?,
             },
         };
-        let served = serve(&config, &store, internal, &metrics, &stage, &door, stop);
+        shared.bind(store.journal.log()).await?;
+        let served = serve(&config, (&store, &shared), internal, &metrics, &stage, &door, stop);
         let (outcome, running) = tokio::select! {
             biased;
             served = served => served?,
@@ -158,7 +164,7 @@ impl Server {
 /// Serves until told to stop or until something ends by itself, and says which; what runs is still to be stopped.
 async fn serve(
     config: &Config,
-    store: &Store,
+    (store, shared): (&Store, &SharedModels),
     internal: Option<TcpListener>,
     metrics: &Metrics,
     stage: &watch::Sender<Stage>,
@@ -167,7 +173,7 @@ async fn serve(
 ) -> Result<(Result<()>, Running)> {
     let begun = Instant::now();
     let owners = Owners::new(store, &processes(config), internal, config.internal_advertise.as_deref())?;
-    let parts = assemble(config, store, owners, metrics, stage.subscribe())?;
+    let parts = assemble(config, (store, shared), owners, metrics, stage.subscribe())?;
     let mut running = Running {
         app: Arc::clone(&parts.app),
         internal: JoinSet::new(),
@@ -179,6 +185,11 @@ async fn serve(
     };
     let (app, projections) = (Arc::clone(&parts.app), Arc::clone(&parts.app.projections));
     drop(door.send_replace(routes::router(parts.app)));
+    for runner in parts.shared {
+        let (partition, assigned, stop) =
+            (runner.partition(), app.ownership.assignments(), running.stop_runners.clone());
+        running.runners.spawn(async move { (partition, runner.run(assigned, stop).await) });
+    }
     if let Some(entrance) = parts.entrance {
         running.internal.spawn(entrance.listen(Arc::clone(&projections), running.stop_internal.clone()));
     }
@@ -246,25 +257,27 @@ struct Parts {
     entrance: Option<Entrance>,
     router: commands::Router,
     partitions: Partitions,
+    shared: Vec<SharedRunner>,
 }
 
 fn assemble(
     config: &Config,
-    store: &Store,
+    (store, shared): (&Store, &SharedModels),
     owners: Owners,
     metrics: &Metrics,
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
     let Owners { router, mut owners, ownership, entrance, elsewhere } = owners;
-    let models = Models::of(processes(config));
-    let (projections, runners) = Projections::new(ProjectionsOptions {
+    let models = Models::of(processes(config), shared);
+    let options = ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),
-        models: registered(&models),
+        models: own(&models, shared),
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
-    });
+    };
+    let (projections, runners, shared) = Projections::with_shared(options, shared.all());
     let projections = Arc::new(projections);
     let effects: Arc<dyn Effects> = Arc::new(ServerEffects::new(effects::Parts {
         router: router.clone(),
@@ -309,16 +322,18 @@ fn assemble(
         metrics: metrics.0.clone(),
         document: document.into(),
     });
-    Ok(Parts { app, entrance, router, partitions: Partitions { journal: Arc::clone(journal), owners, runners } })
+    let partitions = Partitions { journal: Arc::clone(journal), owners, runners };
+    Ok(Parts { app, entrance, router, partitions, shared })
 }
 
-/// Every read model that is fed. A new one is a line here.
-fn registered(models: &Models) -> Vec<Arc<dyn ReadModel>> {
+/// Every read model that this node feeds for itself. A new one is a line here.
+fn own(models: &Models, shared: &SharedModels) -> Vec<Arc<dyn ReadModel>> {
     let Models { users, posts, sessions, feed, sagas } = models;
-    let (users, posts): (Arc<Users>, Arc<dyn Posts>) = (Arc::clone(users), Arc::clone(posts));
-    let (sessions, feed): (Arc<Sessions>, Arc<Feed>) = (Arc::clone(sessions), Arc::clone(feed));
-    let sagas: Arc<Sagas> = Arc::clone(sagas);
-    vec![users, posts, sessions, feed, sagas]
+    let mut own: Vec<Arc<dyn ReadModel>> = vec![users.clone(), sessions.clone(), feed.clone(), sagas.clone()];
+    if shared.posts.is_none() {
+        own.push(Arc::clone(posts) as _);
+    }
+    own
 }
 
 impl Running {

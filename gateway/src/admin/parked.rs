@@ -101,7 +101,7 @@ async fn list(State(app): State<App>, _: Operator) -> Json<AllParked> {
     responses((status = 200, description = "The keys that are still parked", body = AllParked),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "Nothing is parked there", body = Error),
-        (status = 409, description = "It failed again", body = Error)))]
+        (status = 409, description = "It failed again, or another node feeds the read model", body = Error)))]
 async fn retry(
     State(app): State<App>,
     operator: Operator,
@@ -116,13 +116,13 @@ async fn retry(
 
 /// Go on without the commit that failed
 ///
-/// Read models live in memory in this version: the server that is started again meets the commit again.
+/// A read model that is in memory meets the commit again when the server is started again.
 #[utoipa::path(post, path = "/admin/parked/discard", tag = "operators", security(("bearer" = [])),
     request_body = ParkedDiscard,
     responses((status = 200, description = "The keys that are still parked", body = AllParked),
         (status = 403, description = "The caller is no operator", body = Error),
         (status = 404, description = "Nothing is parked there", body = Error),
-        (status = 409, description = "Another commit failed", body = Error)))]
+        (status = 409, description = "Another commit failed, or another node feeds the read model", body = Error)))]
 async fn discard(
     State(app): State<App>,
     operator: Operator,
@@ -155,7 +155,7 @@ fn offset(text: &str) -> Result<u64, String> {
 fn refused(error: &RequestError) -> ApiError {
     match *error {
         RequestError::NotParked => ApiError::new(ErrorName::NotFound, "Nothing is parked there"),
-        RequestError::Failed { .. } => ApiError::conflict(error.to_string()),
+        RequestError::Failed { .. } | RequestError::Elsewhere => ApiError::conflict(error.to_string()),
         RequestError::Busy | RequestError::Stopped => ApiError::unavailable(error.to_string()),
     }
 }

@@ -75,14 +75,25 @@ impl Backend {
         viewer: Option<UserId>,
         posts: Vec<posts::Post>,
     ) -> Result<Vec<Post>, ApiError> {
-        let people = posts.iter().flat_map(|post| std::iter::once(&post.author).chain(&*post.mentions));
-        let faces = self.faces(people.copied().collect(), &self.hidden_from(viewer)).await?;
         let ids = posts.iter().map(|post| post.id).collect::<Vec<_>>();
         let liked = match viewer {
             Some(viewer) => self.models.posts.liked(viewer, &ids).await?,
             None => vec![false; ids.len()],
         };
-        Ok(posts.into_iter().zip(liked).filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())
+        self.with_faces(viewer, posts.into_iter().zip(liked).collect()).await
+    }
+
+    /// A post that its author has written a moment ago, so that nobody likes it yet. The read model of posts is not asked.
+    pub(crate) async fn shape_new_post(&self, post: posts::Post) -> Result<Post, ApiError> {
+        let shown = self.with_faces(Some(post.author), vec![(post, false)]).await?.pop();
+        shown.ok_or_else(|| ApiError::not_found("post"))
+    }
+
+    /// Posts, each with whether the viewer likes it, and the people who belong to it.
+    async fn with_faces(&self, viewer: Option<UserId>, posts: Vec<(posts::Post, bool)>) -> Result<Vec<Post>, ApiError> {
+        let people = posts.iter().flat_map(|(post, _)| std::iter::once(&post.author).chain(&*post.mentions));
+        let faces = self.faces(people.copied().collect(), &self.hidden_from(viewer)).await?;
+        Ok(posts.into_iter().filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())
     }
 }
 

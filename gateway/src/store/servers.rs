@@ -30,8 +30,7 @@ pub(super) struct Servers {
 impl Servers {
     /// Opens both; makes the topics of a log to which the keyring is not bound yet.
     pub(super) async fn open(config: &StoreConfig) -> Result<Self> {
-        let url = config.keyring_url.as_deref().context("KEYRING_URL is missing")?;
-        let keyring = PostgresKeyring::open(url).await?;
+        let keyring = open_keyring(config).await?;
         let binding = keyring.binding().await?;
         let options = KafkaOptions {
             brokers: config.kafka_brokers.clone().context("KAFKA_BROKERS is missing")?,
@@ -54,8 +53,7 @@ impl Servers {
     }
 
     pub(super) async fn keyring_of(config: &StoreConfig) -> Result<Arc<dyn Keyring>> {
-        let url = config.keyring_url.as_deref().context("KEYRING_URL is missing")?;
-        Ok(Arc::new(PostgresKeyring::open(url).await?))
+        Ok(Arc::new(open_keyring(config).await?))
     }
 
     pub(super) fn log(&self) -> Arc<dyn Journal> {
@@ -105,4 +103,9 @@ impl Servers {
             }
         }
     }
+}
+
+async fn open_keyring(config: &StoreConfig) -> Result<PostgresKeyring> {
+    let url = config.keyring_url()?.context("KEYRING_URL is missing")?;
+    Ok(PostgresKeyring::open(&url).await?)
 }
