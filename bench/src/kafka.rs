@@ -87,6 +87,7 @@ fn new_log(options: &Options, partitions: u32) -> Result<StoreConfig> {
         kafka_topic: format!("bench-{id}"),
         kafka_properties: Vec::new(),
         keyring_url: Some(format!("{keyring}?options[search_path]=bench_{id}")),
+        keyring_url_file: None,
         dev: true,
     })
 }

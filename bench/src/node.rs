@@ -52,6 +52,7 @@ pub(crate) fn embedded(directory: &Path) -> StoreConfig {
         kafka_topic: String::new(),
         kafka_properties: Vec::new(),
         keyring_url: None,
+        keyring_url_file: None,
         dev: false,
     }
 }

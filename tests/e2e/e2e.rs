@@ -26,6 +26,7 @@ mod paging;
 mod post_creation;
 mod posts;
 mod program;
+mod read_models;
 mod readme;
 mod registration;
 mod sessions;

@@ -17,6 +17,7 @@ fn quick(config: &mut Config) {
 async fn what_stopped_is_tried_again_or_given_up_and_what_did_not_is_not_found() -> Result<()> {
     let World { directory, names, .. } = World::make(&std::env::temp_dir()).await?;
     let server = TestServer::over_with(directory, quick).await?;
+    server.caught_up().await?;
     let token = server.admin_token()?;
     let order = |path: String, body: Value| server.post(path).token(&token).json(&body).send();
     let parked = |order: &str| format!("/admin/parked/{order}");

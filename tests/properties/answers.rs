@@ -216,7 +216,7 @@ impl Models {
         }
         all.views.insert(id, self.view(id, limit).await);
         let posts = self.posts_of(Some(id), limit).await;
-        assert_eq!(self.posts.count_of(id).await, Ok(posts.len()));
+        assert_eq!(self.posts.counts_of(&[id]).await, Ok(vec![posts.len()]));
         all.latest_of.insert(id, posts);
         all.feeds.insert(id, self.feed_of(id, limit, &Hidden::NOBODY).await);
         let posts = (0..POSTS).map(post).collect::<Vec<_>>();
@@ -234,6 +234,7 @@ impl Models {
         traces.posts.sort();
         traces.comments.sort();
         traces.likes.sort();
+        traces.drafts.sort();
         all.traces.insert(id, traces);
         let standing = Standing {
             role: self.users.role(id),

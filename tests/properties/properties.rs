@@ -11,3 +11,4 @@ mod log;
 mod peers;
 mod ranking;
 mod read_models;
+mod stored;

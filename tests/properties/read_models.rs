@@ -1,4 +1,5 @@
-//! The memory read models against the plain fold: fed by hand, to reach every interleaving, and by the real runners.
+//! The read models against the plain fold: fed by hand, to reach every interleaving, and by the real runners; and where one
+//! of them is in a server, the same once more.
 
 use crate::answers::Models;
 use crate::fold::fold;
@@ -7,28 +8,34 @@ use crate::log::{MemoryKeys, MemoryLog};
 use async_trait::async_trait;
 use events::{Event, Timestamp, UserEvent, UserId};
 use futures::FutureExt;
+use futures::future::join_all;
 use journal::{DecodedCommit, Partition, Position, Reader, Rules};
 use parking_lot::Mutex;
 use projections::{
-    Advance, ApplyError, Batch, Checkpoint, Entry, MemoryPosts, Opener, Projections, ProjectionsOptions, ReadModel,
-    Unavailable, spawn,
+    Advance, ApplyError, Batch, Checkpoint, Entry, MemoryPosts, Opener, PostgresPosts, Posts, Projections,
+    ProjectionsOptions, ReadModel, Unavailable, spawn,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use tidings_tests::services::Services;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const PARTITIONS: u32 = 3;
 const MODELS: usize = 5;
+/// A question to a server costs a round trip, and a case asks about a thousand.
+const SERVER_CASES: u32 = 100;
 
 /// Something that happens to the workers.
 #[derive(Clone, Debug)]
 enum Step {
     /// A worker applies the next commits of a partition to those of the models that the mask names.
     Apply { partition: u8, commits: usize, models: u8 },
+    /// Workers apply the next commits of every partition to the posts at the same moment.
+    Together { commits: usize },
     /// A worker that was paused carries out what it was about to do back then, or does it once more.
     Stale { call: prop::sample::Index },
     /// A model crashes and comes back as it was after this many of its writes.
@@ -41,6 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let apply = (0..PARTITIONS as u8, 0..6_usize, 0..32_u8);
     let step = prop_oneof![
         6 => apply.prop_map(|(partition, commits, models)| Step::Apply { partition, commits, models }),
+        1 => (0..20_usize).prop_map(|commits| Step::Together { commits }),
         2 => any::<prop::sample::Index>().prop_map(|call| Step::Stale { call }),
         1 => (0..MODELS, any::<prop::sample::Index>()).prop_map(|(model, writes)| Step::Crash { model, writes }),
         1 => Just(Step::DestroyKeys),
@@ -60,6 +68,8 @@ struct Call {
 
 struct Workers {
     models: Models,
+    /// Whether the posts are in a server: what is written there survives the worker that wrote it.
+    posts_survive: bool,
     /// By partition: all commits, and where a reader stands that has read all.
     log: Vec<(Vec<DecodedCommit>, journal::Checkpoint)>,
     opener: Opener,
@@ -72,7 +82,8 @@ struct Workers {
 }
 
 impl Workers {
-    fn new(log: &Arc<MemoryLog>, keys: &MemoryKeys) -> Self {
+    /// Before the first write, over these posts or new ones in memory.
+    fn new(log: &Arc<MemoryLog>, keys: &MemoryKeys, posts: Option<Arc<dyn Posts>>) -> Self {
         let read = |n| {
             let mut reader = now(Reader::from_start(Arc::clone(log) as _, Partition(n))).unwrap();
             let commits = now(reader.commits()).unwrap();
@@ -85,16 +96,24 @@ impl Workers {
         let opener =
             now(Opener::fetch(keys, commits.clone().filter(|commit| !destroys_a_key(&commit.events)))).unwrap();
         let without_keys = Some(now(Opener::fetch(keys, commits)).unwrap());
-        Self { models: Models::default(), log, opener, without_keys, calls: Vec::new(), held: Default::default() }
+        let (posts_survive, mut models) = (posts.is_some(), Models::default());
+        models.posts = posts.unwrap_or(models.posts);
+        Self { models, posts_survive, log, opener, without_keys, calls: Vec::new(), held: Default::default() }
     }
 
-    fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
+    async fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
         let genesis = || Checkpoint::genesis(0, "in memory", partition);
-        now(self.models.all()[model].checkpoint(partition)).unwrap().unwrap_or_else(genesis)
+        self.models.all()[model].checkpoint(partition).await.unwrap().unwrap_or_else(genesis)
     }
 
-    fn apply(&mut self, model: usize, partition: Partition, count: usize) {
-        let expected = self.stored(model, partition);
+    async fn apply(&mut self, model: usize, partition: Partition, count: usize) {
+        let call = self.next(model, partition, count).await;
+        self.call(call).await;
+    }
+
+    /// What a worker that knows what is stored would write.
+    async fn next(&self, model: usize, partition: Partition, count: usize) -> Call {
+        let expected = self.stored(model, partition).await;
         let (commits, end) = &self.log[partition.0 as usize];
         let from = commits.partition_point(|decoded| decoded.position.offset < expected.at.next);
         let to = commits.len().min(from.saturating_add(count));
@@ -104,33 +123,42 @@ impl Workers {
             None => expected.at,
         };
         let new = expected.succeed(at);
-        self.call(Call { model, partition, expected, commits: from..to, new });
+        Call { model, partition, expected, commits: from..to, new }
+    }
+
+    async fn together(&mut self, model: usize, count: usize) {
+        let calls = join_all((0..PARTITIONS).map(|n| self.next(model, Partition(n), count))).await;
+        let written = join_all(calls.iter().map(|call| self.write(call))).await;
+        assert!(written.iter().all(Result::is_ok), "{written:?}");
+        self.held[model].extend(calls.iter().cloned());
+        self.calls.extend(calls);
     }
 
     /// Writes if nobody has written since, and changes nothing otherwise.
-    fn call(&mut self, call: Call) {
-        let before = self.stored(call.model, call.partition);
-        let result = self.write(&call);
+    async fn call(&mut self, call: Call) {
+        let before = self.stored(call.model, call.partition).await;
+        let result = self.write(&call).await;
         if before.is_same(&call.expected) {
             assert_eq!(result, Ok(()));
             self.held[call.model].push(call.clone());
         } else {
             assert_eq!(result, Err(ApplyError::Fenced));
-            assert_eq!(self.stored(call.model, call.partition), before);
+            assert_eq!(self.stored(call.model, call.partition).await, before);
         }
         self.calls.push(call);
     }
 
-    fn write(&self, Call { model, partition, expected, commits, new }: &Call) -> Result<(), ApplyError> {
+    async fn write(&self, Call { model, partition, expected, commits, new }: &Call) -> Result<(), ApplyError> {
         let (all, _) = &self.log[partition.0 as usize];
         let entries = all[commits.clone()].iter().map(Entry::from).collect();
         let batch = Batch { entries, opener: &self.opener };
-        now(self.models.all()[*model].apply(&Advance { partition: *partition, expected, batch: &batch, new }))
+        self.models.all()[*model].apply(&Advance { partition: *partition, expected, batch: &batch, new }).await
     }
 
-    fn crash(&mut self, model: usize, writes: usize) {
+    async fn crash(&mut self, model: usize, writes: usize) {
         match model {
             0 => self.models.users = Arc::default(),
+            1 if self.posts_survive => return,
             1 => self.models.posts = Arc::<MemoryPosts>::default(),
             2 => self.models.sessions = Arc::default(),
             3 => self.models.feed = Arc::default(),
@@ -138,25 +166,26 @@ impl Workers {
         }
         self.held[model].truncate(writes);
         for call in &self.held[model] {
-            assert_eq!(self.write(call), Ok(()));
+            assert_eq!(self.write(call).await, Ok(()));
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    async fn step(&mut self, step: &Step) {
         match step {
             &Step::Apply { partition, commits, models } => {
                 for model in (0..MODELS).filter(|model| models & (1 << model) != 0) {
-                    self.apply(model, Partition(partition.into()), commits);
+                    self.apply(model, Partition(partition.into()), commits).await;
                 }
             }
+            Step::Together { commits } => self.together(1, *commits).await,
             Step::Stale { call } if !self.calls.is_empty() => {
                 let call = call.get(&self.calls).clone();
-                self.call(call);
+                self.call(call).await;
             }
             Step::Stale { .. } => {}
             Step::Crash { model, writes } => {
                 let writes = writes.index(self.held[*model].len() + 1);
-                self.crash(*model, writes);
+                self.crash(*model, writes).await;
             }
             Step::DestroyKeys => {
                 if let Some(opener) = self.without_keys.take() {
@@ -166,10 +195,10 @@ impl Workers {
         }
     }
 
-    fn finish(&mut self) {
+    async fn finish(&mut self) {
         for model in 0..MODELS {
             for n in 0..PARTITIONS {
-                self.apply(model, Partition(n), usize::MAX);
+                self.apply(model, Partition(n), usize::MAX).await;
             }
         }
     }
@@ -204,29 +233,69 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+/// A history, and what happens to those who apply it.
+#[derive(Clone, Debug)]
+struct Course {
+    history: Vec<Decision>,
+    steps: Vec<Step>,
+    destroyed: BTreeSet<UserId>,
+    limit: usize,
+}
+
+fn courses() -> impl Strategy<Value = Course> {
+    (histories(300), steps(), destroyed_users(), 1..5_usize).prop_map(|(history, steps, destroyed, limit)| Course {
+        history,
+        steps,
+        destroyed,
+        limit,
+    })
+}
+
+impl Course {
+    /// Runs it over these posts, or over some in memory, and compares every answer with that of a clean fold. Counts are
+    /// looked at after each of `looks` steps as well.
+    async fn check(&self, posts: Option<Arc<dyn Posts>>, looks: usize) {
+        let Self { history, steps, destroyed, limit } = self;
+        let log = MemoryLog::new(PARTITIONS);
+        for decision in history {
+            append(&log, decision);
+        }
+        let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
+        let mut workers = Workers::new(&log, &keys, posts);
+        for (step, n) in steps.iter().zip(1..) {
+            workers.step(step).await;
+            if n % looks == 0 {
+                workers.models.check_counts().await;
+            }
+        }
+        workers.finish().await;
+        let destroyed = with_those_in_the_log(destroyed, history);
+        workers.models.answers(*limit).await.check(&fold(history, &destroyed, PARTITIONS));
+    }
+}
+
 proptest! {
     #![proptest_config(config(1_000))]
 
     #[test]
-    fn any_interleaving_with_duplicates_and_crashes_gives_the_answers_of_a_clean_fold(
-        history in histories(300),
-        steps in steps(),
-        destroyed in destroyed_users(),
-        limit in 1..5_usize,
-    ) {
-        let log = MemoryLog::new(PARTITIONS);
-        for decision in &history {
-            append(&log, decision);
+    fn any_interleaving_with_duplicates_and_crashes_gives_the_answers_of_a_clean_fold(course in courses()) {
+        now(course.check(None, 1));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(SERVER_CASES))]
+
+    #[test]
+    fn so_it_does_where_the_posts_are_in_postgresql(course in courses()) {
+        if let Some(services) = Services::from_env() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let database = services.fresh_database().await;
+                let posts = Arc::new(PostgresPosts::new(database));
+                course.check(Some(posts), 16).await;
+            });
         }
-        let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
-        let mut workers = Workers::new(&log, &keys);
-        for step in &steps {
-            workers.step(step);
-            now(workers.models.check_counts());
-        }
-        workers.finish();
-        let destroyed = with_those_in_the_log(&destroyed, &history);
-        now(workers.models.answers(limit)).check(&fold(&history, &destroyed, PARTITIONS));
     }
 }
 

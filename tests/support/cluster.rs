@@ -28,6 +28,8 @@ pub struct Cluster {
     /// Each a process.
     pub nodes: Vec<Server>,
     store: StoreConfig,
+    /// Of the read models that the nodes share, if they share any.
+    database: Option<String>,
     directory: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -62,9 +64,14 @@ impl Cluster {
             kafka_topic: format!("test-{}", Uuid::new_v4()),
             kafka_properties: Vec::new(),
             keyring_url: Some(keyring),
+            keyring_url_file: None,
             dev: true,
         };
-        Ok(Self { nodes: Vec::new(), store, directory, _alone: alone })
+        let database = Services::of_read_models().map(|services| services.fresh_database_url());
+        if let Some(url) = &database {
+            gateway::migrate(url).await?;
+        }
+        Ok(Self { nodes: Vec::new(), store, database, directory, _alone: alone })
     }
 
     /// One more node, which may not be ready for a while.
@@ -118,14 +125,16 @@ impl Cluster {
 
     fn environment(&self) -> Environment {
         let StoreConfig { kafka_brokers, keyring_url, kafka_topic, .. } = &self.store;
-        vec![
+        let database = self.database.iter().map(|url| ("DATABASE_URL", url.into()));
+        let log = [
             ("KAFKA_BROKERS", kafka_brokers.clone().unwrap_or_default().into()),
             ("KEYRING_URL", keyring_url.clone().unwrap_or_default().into()),
             ("KAFKA_TOPIC", kafka_topic.clone().into()),
             ("TIDINGS_PARTITIONS", PARTITIONS.to_string().into()),
             ("TIDINGS_DEV", "true".into()),
             ("TIDINGS_NOTICE_MS", NOTICE_MS.to_string().into()),
-        ]
+        ];
+        log.into_iter().chain(database).collect()
     }
 
     /// A client that asks all nodes in turn.

@@ -5,13 +5,14 @@
 
 mod document;
 
+use crate::services::Services;
 use crate::settled;
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use document::Document;
 use futures::{StreamExt, stream};
 use gateway::telemetry::Metrics;
-use gateway::{Config, DoorConfig, LogFormat, StoreConfig};
+use gateway::{Config, DoorConfig, LogFormat, ReadModelsConfig, StoreConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -93,8 +94,10 @@ pub fn config(data: &Path) -> Config {
             kafka_topic: "tidings.events".to_owned(),
             kafka_properties: Vec::new(),
             keyring_url: None,
+            keyring_url_file: None,
             dev: false,
         },
+        read_models: ReadModelsConfig::default(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         public_url: "http://127.0.0.1:8080".to_owned(),
         oidc_issuers: Vec::new(),
@@ -124,6 +127,20 @@ pub fn config(data: &Path) -> Config {
     }
 }
 
+/// The database of the read models of whoever serves this directory, if they are not in memory: each has one of its own,
+/// which it finds again.
+async fn database_of(directory: &TempDir) -> Result<Option<String>> {
+    let Some(services) = Services::of_read_models() else { return Ok(None) };
+    let note = directory.path().join("database-url");
+    if let Ok(url) = std::fs::read_to_string(&note) {
+        return Ok(Some(url));
+    }
+    let url = services.fresh_database_url();
+    gateway::migrate(&url).await?;
+    std::fs::write(note, &url)?;
+    Ok(Some(url))
+}
+
 impl TestServer {
     /// A server over an empty directory.
     pub async fn start() -> Result<Self> {
@@ -138,6 +155,7 @@ impl TestServer {
     /// The same, with other settings.
     pub async fn over_with(directory: TempDir, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut config = config(&directory.path().join("data"));
+        config.read_models.database_url = Box::pin(database_of(&directory)).await?;
         change(&mut config);
         let (server, ready) = Self::begin(directory, config).await?;
         ensure!(ready.await, "the server ended before it was ready");
@@ -155,7 +173,7 @@ impl TestServer {
 
     /// The same before it is ready, and what becomes true when it is.
     async fn begin(directory: TempDir, config: Config) -> Result<(Self, impl Future<Output = bool>)> {
-        let server = gateway::Server::open(config, Metrics::detached()?).await?;
+        let server = Box::pin(gateway::Server::open(config, Metrics::detached()?)).await?;
         let (address, journal, ready) = (server.address(), server.journal(), server.ready());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
@@ -201,19 +219,23 @@ impl TestServer {
     pub async fn settle(&self) -> Result<()> {
         let journal = self.journal.as_ref().context("the server has stopped")?;
         settled::all(journal, SETTLED_WITHIN).await?;
-        timeout(SETTLED_WITHIN, self.caught_up()).await.context("the read models stay behind")?
+        self.caught_up().await
     }
 
-    /// Of what is parked nobody waits.
-    async fn caught_up(&self) -> Result<()> {
-        loop {
-            let ready = self.get("/readyz").send().await?;
-            let behind = ready.body["behind"].as_array().context("not ready")?;
-            if behind.iter().all(|model| model["records"] == 0) {
-                return Ok(());
+    /// Waits until its read models have passed all that is in the log; what is parked is passed. In memory they have when it
+    /// serves.
+    pub async fn caught_up(&self) -> Result<()> {
+        let caught_up = async {
+            loop {
+                let ready = self.get("/readyz").send().await?;
+                let behind = ready.body["behind"].as_array().context("not ready")?;
+                if behind.iter().all(|model| model["records"] == 0) {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
             }
-            sleep(LOOK).await;
-        }
+        };
+        timeout(SETTLED_WITHIN, caught_up).await.context("the read models stay behind")?
     }
 
     /// Every commit of the log, with its key.

@@ -106,6 +106,7 @@ impl World {
         unreadable_post(&data, FORLORN, author, author).await?;
         let quick = |config: &mut Config| (config.write_deadline_ms, config.request_timeout_ms) = (500, 1_000);
         let server = TestServer::over_with(directory, quick).await?;
+        server.caught_up().await?;
         let deletion = server.delete("/users/me").by(&gone).send().await?;
         let ticket = deletion.header("location").and_then(|at| at.rsplit('/').next()).context("no ticket")?;
         let token = server.admin_token()?;

@@ -171,7 +171,7 @@ impl Models {
             lines.push(format!(
                 "{:?} {}",
                 answer(self.posts.latest(Some(*user), page(), all)),
-                answer(self.posts.count_of(*user))
+                answer(self.posts.counts_of(&[*user]))[0]
             ));
         }
         for post in posts {

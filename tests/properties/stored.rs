@@ -1,0 +1,134 @@
+//! Posts in PostgreSQL under real runners, and what only a database can do to them: refuse a value, come back older than it
+//! was, lose everything, belong to another log. On one thread, as all that uses the log in memory.
+
+use crate::history::post;
+use crate::log::{MemoryKeys, MemoryLog, key_of};
+use events::{Content, Event, Key, PostPublished, Sealed, Timestamp, UserId};
+use journal::{Assignment, Partition, Position, Rules};
+use projections::postgres::Database;
+use projections::{Page, PostgresPosts, Posts, Projections, ProjectionsOptions, posts};
+use sqlx::{Connection, PgConnection, raw_sql};
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_tests::services::Services;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const PARTITION: Partition = Partition(0);
+const LONG: Duration = Duration::from_secs(30);
+
+/// A node that feeds the only partition of a log.
+struct Node {
+    log: Arc<MemoryLog>,
+    url: String,
+    posts: PostgresPosts,
+    projections: Projections,
+    assignment: watch::Sender<Assignment>,
+    running: JoinSet<()>,
+}
+
+impl Node {
+    async fn start(services: &Services) -> Self {
+        let url = services.fresh_database_url();
+        Database::migrate(&url).await.unwrap();
+        let database = Database::open(&url).await.unwrap();
+        let log = MemoryLog::new(1);
+        let options = ProjectionsOptions {
+            journal: Arc::clone(&log) as _,
+            keyring: Arc::new(MemoryKeys::default()),
+            models: Vec::new(),
+            clock: Arc::new(|| Timestamp(0)),
+            rules: Rules::default(),
+        };
+        let shared = vec![Arc::new(PostgresPosts::new(database.clone())) as _];
+        let (projections, _, runners) = Projections::with_shared(options, shared);
+        let (assignment, mut running) = (watch::Sender::new([PARTITION].into()), JoinSet::new());
+        for runner in runners {
+            let run = runner.run(assignment.subscribe(), CancellationToken::new());
+            running.spawn(async move { run.await.unwrap() });
+        }
+        Self { log, url, posts: PostgresPosts::new(database), projections, assignment, running }
+    }
+
+    fn publish(&self, n: u8, text: &str) -> Position {
+        let author = UserId(Uuid::from_u128(1));
+        let content = Sealed::seal(&Content::parse(text).unwrap(), &key_of(author));
+        let published = PostPublished { post: post(n), author, content, hashtags: None, mentions: None };
+        self.log.append(Key::Post(post(n)), Timestamp(i64::from(n)), None, vec![Event::from(published)])
+    }
+
+    async fn pass(&self, position: Position) -> Result<(), projections::Lag> {
+        self.projections.wait_for(&[posts::NAME], &[position], Instant::now() + LONG).await
+    }
+
+    async fn execute(&self, sql: &'static str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn shown(&self) -> usize {
+        let page = Page { limit: 100, after: None };
+        self.posts.latest(None, page, &projections::Hidden::NOBODY).await.unwrap().items.len()
+    }
+
+    async fn until_shown(&self, wanted: usize) {
+        let begun = Instant::now();
+        while self.shown().await != wanted {
+            assert!(begun.elapsed() < LONG, "{} are shown, not {wanted}", self.shown().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_the_database_does_not_take_is_parked_and_others_go_on() {
+    let Some(services) = Services::from_env() else { return };
+    let node = Node::start(&services).await;
+    node.execute("alter table posts add constraint no_poison check (content <> 'poison')").await;
+    let poison = node.publish(1, "poison");
+    let good = node.publish(2, "well");
+    node.pass(good).await.unwrap();
+    let lag = node.pass(poison).await.unwrap_err();
+    assert_eq!((lag.parked.len(), lag.parked[0].position), (1, poison));
+    assert_eq!(node.shown().await, 1);
+
+    node.execute("alter table posts drop constraint no_poison").await;
+    node.projections.retry(posts::NAME, Key::Post(post(1))).await.unwrap();
+    assert_eq!(node.shown().await, 2);
+}
+
+#[tokio::test]
+async fn a_database_that_comes_back_older_is_noticed_without_a_new_commit() {
+    let Some(services) = Services::from_env() else { return };
+    let node = Node::start(&services).await;
+    node.pass(node.publish(1, "first")).await.unwrap();
+    node.execute("create table kept as select * from checkpoints; create table kept_posts as select * from posts")
+        .await;
+    node.pass(node.publish(2, "second")).await.unwrap();
+    node.until_shown(2).await;
+    let older = "truncate posts cascade; insert into posts select * from kept_posts; \
+                 delete from checkpoints; insert into checkpoints select * from kept";
+    node.execute(older).await;
+    node.until_shown(2).await;
+
+    node.execute("truncate posts cascade; delete from checkpoints").await;
+    node.until_shown(2).await;
+    assert_eq!(node.running.len(), 1, "the runner has not ended");
+    drop(node.assignment);
+}
+
+#[tokio::test]
+async fn a_database_belongs_to_one_log() {
+    let Some(services) = Services::from_env() else { return };
+    let url = services.fresh_database_url();
+    Database::migrate(&url).await.unwrap();
+    for _ in 0..2 {
+        Database::open(&url).await.unwrap().bind("one").await.unwrap();
+    }
+    let refused = Database::open(&url).await.unwrap().bind("another").await.unwrap_err().to_string();
+    assert!(refused.contains("the log one") && refused.contains("another"), "{refused}");
+}
