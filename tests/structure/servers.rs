@@ -95,6 +95,16 @@ fn services_and_compose_mean_the_same_servers() {
 }
 
 #[test]
+fn the_image_is_built_of_all_that_the_program_is_built_of() {
+    let (manifest, let_through) = (here("Cargo.toml"), here(".dockerignore"));
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap_or_default();
+    let members = members.split('"').skip(1).step_by(2).map(|member| member.split('/').next().unwrap_or_default());
+    let missing =
+        members.chain(["migrations"]).filter(|part| !let_through.lines().any(|line| line == format!("!{part}")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
 fn each_change_of_one_of_them_is_found() {
     let scripts = Scripts::read(here);
     let said = without_places(scripts.said());
