@@ -30,8 +30,9 @@ pub const READ_MAX: Duration = Duration::from_secs(5);
 /// How long writing a batch may take, before it is tried again.
 pub const WRITE_MAX: Duration = Duration::from_secs(30);
 
-/// How long a transaction may wait for its next statement: one that its node has lost must not hold others up.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How long a transaction may wait for its next statement: that of a node which sleeps in the middle of a batch holds up
+/// whoever takes over.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// The oldest server that is known to do, as `server_version_num` tells it.
 const SERVER_VERSION_MIN: i32 = 140_000;

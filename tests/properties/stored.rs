@@ -34,8 +34,11 @@ impl Node {
     async fn start(services: &Services) -> Self {
         let url = services.fresh_database_url();
         Database::migrate(&url).await.unwrap();
+        Self::over(MemoryLog::new(1), url).await
+    }
+
+    async fn over(log: Arc<MemoryLog>, url: String) -> Self {
         let database = Database::open(&url).await.unwrap();
-        let log = MemoryLog::new(1);
         let options = ProjectionsOptions {
             journal: Arc::clone(&log) as _,
             keyring: Arc::new(MemoryKeys::default()),
@@ -119,6 +122,45 @@ async fn a_database_that_comes_back_older_is_noticed_without_a_new_commit() {
     node.until_shown(2).await;
     assert_eq!(node.running.len(), 1, "the runner has not ended");
     drop(node.assignment);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next_one() {
+    let Some(services) = Services::from_env() else { return };
+    let one = Node::start(&services).await;
+    let other = Node::over(Arc::clone(&one.log), one.url.clone()).await;
+    let mut nodes = [&one, &other];
+    other.assignment.send_replace(Assignment::new());
+    let mut holder = PgConnection::connect(&one.url).await.unwrap();
+    for n in 1..=10 {
+        // While it writes, or while it waits for its turn to.
+        let lock = match n % 2 {
+            0 => "begin; lock table posts in exclusive mode",
+            _ => "begin; lock table gone in exclusive mode",
+        };
+        raw_sql(lock).execute(&mut holder).await.unwrap();
+        let [feeding, next] = nodes;
+        let position = feeding.publish(n % 6, &format!("post {n}"));
+        while waiting(&mut holder).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        feeding.assignment.send_replace(Assignment::new());
+        next.assignment.send_replace([PARTITION].into());
+        raw_sql("commit").execute(&mut holder).await.unwrap();
+        next.pass(position).await.unwrap();
+        feeding.pass(position).await.unwrap();
+        nodes.rotate_left(1);
+    }
+    assert_eq!(one.shown().await, 6, "each post once, however often it was published");
+    assert_eq!((one.running.len(), other.running.len()), (1, 1));
+}
+
+/// How many sessions wait for a lock in this schema's tables.
+async fn waiting(connection: &mut PgConnection) -> i64 {
+    let waiting = sqlx::query_scalar(
+        "select count(*) from pg_locks where not granted and relation in ('posts'::regclass, 'gone'::regclass)",
+    );
+    waiting.fetch_one(connection).await.unwrap()
 }
 
 #[tokio::test]
