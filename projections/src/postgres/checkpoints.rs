@@ -7,7 +7,7 @@ use events::{Incarnation, Key, Timestamp};
 use journal::{Head, Offset, Partition};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
+use sqlx::{Executor, PgConnection, Postgres, postgres::PgArguments, query::Query};
 use std::collections::BTreeMap;
 
 /// Those of one build of one read model.
@@ -27,12 +27,7 @@ struct Stored {
 
 impl Checkpoints {
     pub(crate) async fn load(&self, pool: &PgPool, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
-        let row = sqlx::query(
-            "select generation, revision, next, head, head_offset, incarnation, parked from checkpoints \
-             where model = $1 and partition = $2",
-        );
-        let row = row.bind(self.model).bind(i64::from(partition.0)).fetch_optional(pool);
-        read(row).await?.as_ref().map(checkpoint).transpose()
+        read(self.stored(partition, pool)).await?.as_ref().map(checkpoint).transpose()
     }
 
     /// Compare-and-set, and the first statement of the transaction: whoever else has it under way is waited for.
@@ -62,19 +57,26 @@ impl Checkpoints {
         if written == 0 { Err(ApplyError::Fenced) } else { Ok(()) }
     }
 
-    /// That nobody else has moved it, and nobody does before the transaction ends.
+    /// That nobody else has moved it.
     pub(crate) async fn expect(&self, transaction: &mut PgConnection, advance: &Advance<'_>) -> Result<(), ApplyError> {
         let Advance { partition, expected, .. } = advance;
-        let row = sqlx::query(
-            "select generation, revision, next, head, head_offset, incarnation, parked from checkpoints \
-             where model = $1 and partition = $2 for share",
-        );
-        let row = row.bind(self.model).bind(i64::from(partition.0)).fetch_optional(transaction);
-        let is_expected = match row.await.map_err(unavailable)? {
+        let is_expected = match self.stored(*partition, transaction).await.map_err(unavailable)? {
             Some(row) => checkpoint(&row)?.is_same(expected),
             None => expected.generation == self.generation && expected.revision == 0 && expected.at.next == 0,
         };
         if is_expected { Ok(()) } else { Err(ApplyError::Fenced) }
+    }
+
+    async fn stored<'e>(
+        &self,
+        partition: Partition,
+        database: impl Executor<'e, Database = Postgres>,
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let row = sqlx::query(
+            "select generation, revision, next, head, head_offset, incarnation, parked from checkpoints \
+             where model = $1 and partition = $2",
+        );
+        row.bind(self.model).bind(i64::from(partition.0)).fetch_optional(database).await
     }
 
     fn bind<'q>(

@@ -11,9 +11,13 @@ use crate::read_model::{Advance, ApplyError, Batch, ReadModel, Unavailable};
 use async_trait::async_trait;
 use events::UserId;
 use journal::Partition;
-use sqlx::{AssertSqlSafe, Postgres, Transaction, raw_sql};
+use sqlx::{Postgres, Transaction, raw_sql};
 use stages::Stage;
 use tokio::time::timeout;
+
+/// Whoever hears that somebody is gone waits for all who write, and these for them: each sees what the other wrote.
+const ALONE: &str = "lock table gone in exclusive mode";
+const BESIDE_OTHERS: &str = "lock table gone in row share mode";
 
 /// The read model of posts, shared by all nodes.
 pub struct PostgresPosts {
@@ -54,7 +58,7 @@ impl PostgresPosts {
         if !gone.is_empty() {
             self.hide(advance, &gone).await?;
         }
-        let mut transaction = self.begin("row share").await?;
+        let mut transaction = self.begin(BESIDE_OTHERS).await?;
         self.checkpoints.advance(&mut transaction, advance).await?;
         for stage in Stage::all(changes) {
             stage.write(&mut transaction).await?;
@@ -62,13 +66,10 @@ impl PostgresPosts {
         Ok(transaction.commit().await?)
     }
 
-    /// Whoever hears that somebody is gone (`exclusive`) waits for all who write (`row share`), and these for them: each
-    /// sees what the other wrote.
-    async fn begin(&self, mode: &'static str) -> Result<Transaction<'static, Postgres>, NotWritten> {
+    async fn begin(&self, lock: &'static str) -> Result<Transaction<'static, Postgres>, NotWritten> {
         let pool = self.database.writes().await.map_err(ApplyError::from)?;
         let mut transaction = pool.begin().await?;
         // Not together with `begin`: a transaction of which sqlx does not know yet is not rolled back when it is dropped.
-        let lock = AssertSqlSafe(format!("lock table gone in {mode} mode"));
         raw_sql(lock).execute(&mut *transaction).await?;
         Ok(transaction)
     }
@@ -78,13 +79,13 @@ impl PostgresPosts {
     /// crash in between does it again.
     async fn hide(&self, advance: &Advance<'_>, users: &[UserId]) -> Result<(), NotWritten> {
         let users = users.iter().map(|user| user.0).collect::<Vec<_>>();
-        let mut transaction = self.begin("exclusive").await?;
+        let mut transaction = self.begin(ALONE).await?;
         self.checkpoints.expect(&mut transaction, advance).await?;
         write::note_gone(&mut transaction, &users).await?;
         transaction.commit().await?;
         loop {
             // Alone too: these rows are of all partitions, whose writers would meet it in another order.
-            let mut transaction = self.begin("exclusive").await?;
+            let mut transaction = self.begin(ALONE).await?;
             let hidden = write::hide_some_of(&mut transaction, &users).await?;
             transaction.commit().await?;
             if hidden == 0 {
@@ -95,15 +96,17 @@ impl PostgresPosts {
 
     /// Which commit of a batch it is that the database does not take. Nothing is kept of what is written to find it.
     async fn culprit(&self, advance: &Advance<'_>, refused: &sqlx::Error) -> Result<(), NotWritten> {
-        let mut transaction = self.begin("row share").await?;
+        let mut transaction = self.begin(BESIDE_OTHERS).await?;
         for entry in &advance.batch.entries {
             let one = Batch { entries: vec![*entry], opener: advance.batch.opener };
             let (_, changes) = stages::gone(one.changes(Change::of)?);
             for stage in Stage::all(changes) {
-                if let Err(NotWritten::Refused(error)) = stage.write(&mut transaction).await.map_err(NotWritten::from) {
-                    let (position, error) = (entry.position, format!("PostgreSQL: {error}"));
-                    return Err(ApplyError::Rejected { position, error }.into());
-                }
+                stage.write(&mut transaction).await.map_err(|error| match error.into() {
+                    NotWritten::Refused(error) => {
+                        ApplyError::Rejected { position: entry.position, error: format!("PostgreSQL: {error}") }.into()
+                    }
+                    other => other,
+                })?;
             }
         }
         Err(ApplyError::from(Unavailable(format!("PostgreSQL: {refused}"))).into())
