@@ -40,11 +40,19 @@ pub(crate) use server::{Child, start_on, start_tidings};
 const PROFILER_MAX: Duration = Duration::from_secs(60);
 const PROFILER_POLL: Duration = Duration::from_millis(5);
 
-/// Measures all loads.
-pub(crate) fn run(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
-    let scale = *scale;
-    let directory = directory.to_owned();
-    on_own_thread(async move { compare_all(&scale, &directory).await })
+/// All loads there are.
+pub(crate) const LOADS: [Load; 3] = [Load::Likes, Load::Mix, Load::Reads];
+
+/// Measures loads on a server with this in its environment.
+pub(crate) fn run(
+    scale: &Scale,
+    directory: &Path,
+    loads: &[Load],
+    environment: &[(String, String)],
+) -> Result<(Vec<Section>, Vec<Floor>)> {
+    let (scale, directory) = (*scale, directory.to_owned());
+    let (loads, environment) = (loads.to_owned(), environment.to_owned());
+    on_own_thread(async move { compare_all(&scale, &directory, &loads, &environment).await })
 }
 
 /// Runs the load generator: a runtime of one thread.
@@ -55,19 +63,23 @@ pub(crate) fn on_own_thread<T: Send + 'static>(work: impl Future<Output = Result
     generator.join().map_err(|_| anyhow::anyhow!("the load generator panicked"))?
 }
 
-async fn compare_all(scale: &Scale, directory: &Path) -> Result<(Vec<Section>, Vec<Floor>)> {
+async fn compare_all(
+    scale: &Scale,
+    directory: &Path,
+    loads: &[Load],
+    environment: &[(String, String)],
+) -> Result<(Vec<Section>, Vec<Floor>)> {
     let (data, people) = populate(scale, directory).await?;
-    let mut product = Child::tidings(data.path())?;
+    let mut product = Child::tidings(data.path(), environment)?;
     let address = product.ready().await?.address;
     let requests = Arc::new(Requests::sign_in(address, &people).await?);
-    let scripts = [Load::Likes, Load::Mix, Load::Reads].map(|load| (load, people.script(load)));
-    let answers = requests.sample(address, &scripts[1].1).await?;
+    let answers = requests.sample(address, &people.script(Load::Mix)).await?;
     let mut baseline = Child::empty(&data.path().join("answers.json"), &answers)?;
     let empty = baseline.address()?;
 
     let (mut sections, mut floors) = (Vec::new(), Vec::new());
-    for (load, script) in &scripts {
-        let mut section = section(*load);
+    for load in loads {
+        let (script, mut section) = (&people.script(*load), section(*load));
         for clients in scale.clients {
             let mut compared = Compared::default();
             let mut costs = [Vec::new(), Vec::new()];

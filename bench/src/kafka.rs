@@ -86,6 +86,7 @@ fn new_log(options: &Options, partitions: u32) -> Result<StoreConfig> {
         kafka_brokers: Some(options.kafka_brokers.clone().context(missing)?),
         kafka_topic: format!("bench-{id}"),
         kafka_properties: Vec::new(),
+        kafka_properties_file: None,
         keyring_url: Some(format!("{keyring}?options[search_path]=bench_{id}")),
         keyring_url_file: None,
         dev: true,

@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod rounds;
 mod script;
+mod servers;
 mod start;
 
 use anyhow::{Context, Result};
@@ -53,56 +54,65 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         println!("{}", runtime.block_on(profile::run(workload, &scale, options, data))?);
         return Ok(());
     }
+    let mut report = Report { cores: available_parallelism()?.get(), sections: Vec::new(), floors: Vec::new() };
+    let measured = fill(&mut report, options, runtime, &scale, data);
+    // Of a long run what there is is shown, whatever has failed then.
+    if measured.is_ok() || !report.sections.is_empty() {
+        finish(options, &report)?;
+    }
+    measured
+}
+
+/// Measures what is asked for.
+fn fill(report: &mut Report, options: &Options, runtime: &Runtime, scale: &Scale, data: &Path) -> Result<()> {
     if options.kafka && options.handover {
-        let section = runtime.block_on(kafka::handover::run(&scale, options, data)).context("handover")?;
-        let report = Report { cores: available_parallelism()?.get(), sections: vec![section], floors: Vec::new() };
-        return finish(options, &report);
+        report.sections.push(runtime.block_on(kafka::handover::run(scale, options, data)).context("handover")?);
+        return Ok(());
     }
     if options.kafka && options.posts {
-        let (section, floors) = runtime.block_on(kafka::posts(&scale, options)).context("posts on Kafka")?;
-        return finish(options, &Report { cores: available_parallelism()?.get(), sections: vec![section], floors });
+        let (section, floors) = runtime.block_on(kafka::posts(scale, options)).context("posts on Kafka")?;
+        report.add([section], floors);
+        return Ok(());
     }
     if options.kafka {
-        let (sections, floors) = runtime.block_on(kafka::run(&scale, options, data)).context("commands on Kafka")?;
-        return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
+        let (sections, floors) = runtime.block_on(kafka::run(scale, options, data)).context("commands on Kafka")?;
+        report.add(sections, floors);
+        return Ok(());
+    }
+    if options.servers {
+        return servers::run(runtime, scale, options, data, report).context("read models in servers");
     }
     if let Some(other) = &options.against {
-        let (sections, floors) = http::former::run(&scale, data, other).context("another build")?;
-        return finish(options, &Report { cores: available_parallelism()?.get(), sections, floors });
+        let (sections, floors) = http::former::run(scale, data, other).context("another build")?;
+        report.add(sections, floors);
+        return Ok(());
     }
-    let is_wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    let cores = available_parallelism()?.get();
-    let mut report = Report { cores, sections: Vec::new(), floors: Vec::new() };
+    let is_wanted = |part| options.is_wanted(part);
     if is_wanted(Part::Commands) {
-        let (sections, floors) = runtime.block_on(in_process::run(&scale, data)).context("commands")?;
-        report.sections.extend(sections);
-        report.floors.extend(floors);
+        let (sections, floors) = runtime.block_on(in_process::run(scale, data)).context("commands")?;
+        report.add(sections, floors);
     }
     if is_wanted(Part::Posts) {
-        let (sections, floors) = runtime.block_on(creation::run(&scale, data)).context("posts")?;
-        report.sections.extend(sections);
-        report.floors.extend(floors);
+        let (sections, floors) = runtime.block_on(creation::run(scale, data)).context("posts")?;
+        report.add(sections, floors);
     }
     if is_wanted(Part::Http) {
-        let (sections, floors) = http::run(&scale, data).context("http")?;
-        report.sections.extend(sections);
-        report.floors.extend(floors);
+        let (sections, floors) = http::run(scale, data, &http::LOADS, &[]).context("http")?;
+        report.add(sections, floors);
     }
     if is_wanted(Part::Logins) {
-        let (section, floor) = runtime.block_on(logins::run(&scale, data)).context("logins")?;
-        report.sections.push(section);
-        report.floors.push(floor);
+        let (section, floor) = runtime.block_on(logins::run(scale, data)).context("logins")?;
+        report.add([section], [floor]);
     }
     if is_wanted(Part::Replay) {
-        let (section, floor) = runtime.block_on(replay::run(&scale, data, options.fresh)).context("replay")?;
-        report.sections.push(section);
-        report.floors.push(floor);
+        let (section, floor) = runtime.block_on(replay::run(scale, data, options.fresh)).context("replay")?;
+        report.add([section], [floor]);
     }
     if is_wanted(Part::Start) {
         let fresh = options.fresh && !is_wanted(Part::Replay);
-        report.sections.push(runtime.block_on(start::run(&scale, data, fresh)).context("start")?);
+        report.sections.push(runtime.block_on(start::run(scale, data, fresh)).context("start")?);
     }
-    finish(options, &report)
+    Ok(())
 }
 
 fn finish(options: &Options, report: &Report) -> Result<()> {

@@ -6,7 +6,8 @@ use events::{Keyring, Timestamp};
 use gateway::{Owners, Store, StoreConfig};
 use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
 use projections::{
-    Feed, MemoryPosts, Projections, ProjectionsOptions, ReadModel, Runner, Sagas, Sessions, Stop, Users, posts,
+    MemoryFeed, MemoryPosts, MemorySagas, MemorySessions, MemoryUsers, Projections, ProjectionsOptions, ReadModel,
+    Runner, Sagas, Stop, feed, posts, sagas, sessions, users,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +25,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 const SHARE_MAX: Duration = Duration::from_secs(60);
 /// How often a load is looked at: rarely enough that asking a broker for the ends costs nothing to speak of.
 const LOOK: Duration = Duration::from_millis(100);
-const MODELS: [&str; 5] = [Users::NAME, posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
+const MODELS: [&str; 5] = [users::NAME, posts::NAME, sessions::NAME, feed::NAME, sagas::NAME];
 
 /// See the module.
 pub(crate) struct Node {
@@ -34,7 +35,7 @@ pub(crate) struct Node {
     ownership: Arc<dyn Ownership>,
     status: Vec<OwnerStatus>,
     projections: Arc<Projections>,
-    sagas: Arc<Sagas>,
+    sagas: Arc<MemorySagas>,
     stop: CancellationToken,
     owners: JoinSet<Result<(), JournalError>>,
     runners: JoinSet<(Partition, Result<(), Stop>)>,
@@ -51,6 +52,7 @@ pub(crate) fn embedded(directory: &Path) -> StoreConfig {
         kafka_brokers: None,
         kafka_topic: String::new(),
         kafka_properties: Vec::new(),
+        kafka_properties_file: None,
         keyring_url: None,
         keyring_url_file: None,
         dev: false,
@@ -62,7 +64,7 @@ impl Node {
     pub(crate) async fn open(config: &StoreConfig, reading: bool) -> Result<Self> {
         let store = Store::open(config).await?;
         let (journal, keyring) = (Arc::clone(&store.journal), Arc::clone(&store.keyring));
-        let sagas = Arc::<Sagas>::default();
+        let sagas = Arc::<MemorySagas>::default();
         let (projections, runners) = read_models(&journal, &keyring, &sagas);
         let listener = match config.kafka_brokers {
             Some(_) => Some(TcpListener::bind("127.0.0.1:0").await?),
@@ -153,8 +155,8 @@ impl Node {
     }
 
     /// Sagas without an end, as the read model knows.
-    pub(crate) fn sagas_open(&self) -> usize {
-        self.sagas.tallies().iter().map(|tally| tally.count).sum()
+    pub(crate) async fn sagas_open(&self) -> Result<usize> {
+        Ok(self.sagas.tallies().await?.iter().map(|tally| tally.count).sum())
     }
 
     /// Waits until every saga has its end, which comes shortly after what it is waited for.
@@ -162,7 +164,7 @@ impl Node {
         let begun = Instant::now();
         loop {
             self.catch_up().await?;
-            match self.sagas_open() {
+            match self.sagas_open().await? {
                 0 => return Ok(()),
                 open => ensure!(begun.elapsed() < CATCH_UP_MAX, "{open} sagas are open at last"),
             }
@@ -171,9 +173,9 @@ impl Node {
     }
 
     /// How long the oldest of them has been open.
-    pub(crate) fn oldest_saga(&self) -> Duration {
-        let oldest = self.sagas.tallies().iter().filter_map(|tally| tally.oldest).min();
-        oldest.map(|oldest| Timestamp::now().since(oldest)).unwrap_or_default()
+    pub(crate) async fn oldest_saga(&self) -> Result<Duration> {
+        let oldest = self.sagas.tallies().await?.iter().filter_map(|tally| tally.oldest).min();
+        Ok(oldest.map(|oldest| Timestamp::now().since(oldest)).unwrap_or_default())
     }
 
     /// How many records the log holds.
@@ -203,14 +205,14 @@ impl Node {
 pub(crate) fn read_models(
     journal: &Arc<dyn Journal>,
     keyring: &Arc<dyn Keyring>,
-    sagas: &Arc<Sagas>,
+    sagas: &Arc<MemorySagas>,
 ) -> (Projections, Vec<Runner>) {
-    let sagas: Arc<Sagas> = Arc::clone(sagas);
+    let sagas: Arc<MemorySagas> = Arc::clone(sagas);
     let models: Vec<Arc<dyn ReadModel>> = vec![
-        Arc::<Users>::default(),
+        Arc::<MemoryUsers>::default(),
         Arc::<MemoryPosts>::default(),
-        Arc::<Sessions>::default(),
-        Arc::<Feed>::default(),
+        Arc::<MemorySessions>::default(),
+        Arc::<MemoryFeed>::default(),
         sagas,
     ];
     Projections::new(ProjectionsOptions {

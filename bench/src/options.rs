@@ -30,8 +30,14 @@ pub(crate) struct Options {
     #[arg(long, requires = "kafka", conflicts_with = "handover")]
     pub(crate) posts: bool,
 
+    /// Measures read models in servers instead, beside what these do with the same rows by themselves: those that
+    /// DATABASE_URL, MONGODB_URL and REDIS_URL name, in places of its own. Parts of it are replay, commands (until they
+    /// are visible there) and http
+    #[arg(long, conflicts_with_all = ["profile", "kafka"])]
+    pub(crate) servers: bool,
+
     /// Measures the server of this build beside another build of it, instead: ten rounds of each, in turns
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["only", "profile", "kafka"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["only", "profile", "kafka", "servers"])]
     pub(crate) against: Option<PathBuf>,
 
     /// Where Kafka is, as `host:port`
@@ -41,6 +47,18 @@ pub(crate) struct Options {
     /// Where the keyring is
     #[arg(long, env = "KEYRING_URL", hide = true, hide_env_values = true)]
     pub(crate) keyring_url: Option<String>,
+
+    /// Where the read models are
+    #[arg(long, env = "DATABASE_URL", hide = true, hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// Where notifications are
+    #[arg(long, env = "MONGODB_URL", hide = true, hide_env_values = true)]
+    pub(crate) mongodb_url: Option<String>,
+
+    /// Where sessions are
+    #[arg(long, env = "REDIS_URL", hide = true, hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
 
     /// Writes the tables to this file as well
     #[arg(long, value_name = "FILE")]
@@ -56,6 +74,12 @@ pub(crate) struct Options {
 
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
+}
+
+impl Options {
+    pub(crate) fn is_wanted(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 /// A section of the bench.

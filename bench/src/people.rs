@@ -94,7 +94,8 @@ impl People {
         self.users[n % self.users.len()].create(PostId(Uuid::now_v7()), n)
     }
 
-    fn request(&self, act: Act) -> Result<Request> {
+    /// What carries out an act.
+    pub(crate) fn request(&self, act: Act) -> Result<Request> {
         let request = match act {
             Act::Publish { author } => self.users[author].publish(PostId(Uuid::now_v7()), author)?,
             Act::Comment { author, post } => {

@@ -39,6 +39,13 @@ pub(crate) struct Floor {
     pub(crate) met: bool,
 }
 
+impl Report {
+    pub(crate) fn add(&mut self, sections: impl IntoIterator<Item = Section>, floors: impl IntoIterator<Item = Floor>) {
+        self.sections.extend(sections);
+        self.floors.extend(floors);
+    }
+}
+
 impl Floor {
     pub(crate) fn at_least(what: impl Into<String>, limit: f64, measured: f64) -> Self {
         let met = measured >= limit;
@@ -78,6 +85,12 @@ impl From<String> for Cell {
 impl Section {
     pub(crate) fn new(title: impl Into<String>, columns: Vec<&'static str>) -> Self {
         Self { title: title.into(), notes: Vec::new(), columns, rows: Vec::new() }
+    }
+
+    /// The same, and what is particular to it.
+    pub(crate) fn titled(mut self, particular: &str) -> Self {
+        self.title = format!("{}; {particular}", self.title);
+        self
     }
 
     pub(crate) fn note(&mut self, note: impl Into<String>) {

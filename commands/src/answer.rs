@@ -63,6 +63,22 @@ pub enum Answer {
     Unknown,
 }
 
+impl Answer {
+    /// In short, for a span or a metric.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Repeated(_) => "repeated",
+            Self::Unchanged(_) => "unchanged",
+            Self::Ended(..) => "ended",
+            Self::Refused(_) => "refused",
+            Self::Expired => "expired",
+            Self::Overloaded => "overloaded",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Why a command took no effect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

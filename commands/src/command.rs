@@ -35,6 +35,27 @@ pub enum Command {
     Saga(SagaCommand),
 }
 
+impl Command {
+    /// Of what it is asked, for a span.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Session(_) => "session",
+            Self::Follow(_) => "follow",
+            Self::Block(_) => "block",
+            Self::Mute(_) => "mute",
+            Self::Post(_) => "post",
+            Self::Comment(_) => "comment",
+            Self::Like(_) => "like",
+            Self::FeedSlot(_) => "feed_slot",
+            Self::Claim(_) => "claim",
+            Self::Saga(SagaCommand::Start { .. }) => "saga start",
+            Self::Saga(SagaCommand::Record { .. }) => "saga record",
+            Self::Saga(SagaCommand::Order { .. }) => "saga order",
+        }
+    }
+}
+
 macro_rules! into_command {
     ($($variant:ident($command:ty)),*) => {
         $(impl From<$command> for Command {

@@ -20,6 +20,7 @@
 
 mod driver;
 mod meters;
+mod spans;
 mod tenure;
 mod time;
 
@@ -38,6 +39,7 @@ use tenure::{End, Tenure};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
@@ -95,6 +97,8 @@ pub struct OwnerOptions {
     pub effects: Arc<dyn Effects>,
     /// The wall clock.
     pub clock: Clock,
+    /// Which traces are followed.
+    pub traces: Traces,
     /// Random ids, for incarnations.
     pub random: Arc<dyn Fn() -> Uuid + Send + Sync>,
     /// All of them, outside tests.
@@ -173,6 +177,7 @@ impl Owner {
                 processes: processes.clone(),
                 effects: Arc::new(NoEffects),
                 clock: Arc::new(Timestamp::now),
+                traces: Traces::default(),
                 random: Arc::new(Uuid::new_v4),
                 rules: Rules::default(),
             };
@@ -186,6 +191,13 @@ impl Owner {
     #[must_use]
     pub fn with_effects(mut self, effects: Arc<dyn Effects>) -> Self {
         self.options.effects = effects;
+        self
+    }
+
+    /// The same, of which the spans go there.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.options.traces = traces;
         self
     }
 
@@ -239,6 +251,21 @@ impl Owner {
                     self.phase.send_replace(Phase::Stopped);
                     return Err(error);
                 }
+            }
+        }
+        self.phase.send_replace(Phase::Stopped);
+        Ok(())
+    }
+
+    /// The same on a node that is never assigned anything: it follows no log and turns away whoever asks.
+    pub async fn decline(mut self, stop: CancellationToken) -> Result<(), JournalError> {
+        self.phase.send_replace(Phase::Idle);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                // Dropping the reply says "unknown", and they ask again.
+                asked = self.inbox.recv() => if asked.is_none() { break },
             }
         }
         self.phase.send_replace(Phase::Stopped);

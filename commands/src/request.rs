@@ -40,7 +40,7 @@ pub struct Request {
     pub command: Command,
     /// On whose behalf; `None` for the system itself.
     pub actor: Option<UserId>,
-    /// The request or process that it belongs to.
+    /// What it belongs to, as in [`events::Commit`].
     pub correlation: Uuid,
     /// What led to it.
     pub causation: Option<Uuid>,

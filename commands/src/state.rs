@@ -14,8 +14,8 @@ use crate::remembered::{CameOut, Known, Remembered};
 use crate::request::Request;
 use cqrs_es::Aggregate;
 use events::{
-    ClaimEvent, CommentId, Commit, Digest, Event, Key, PostId, Retention, SagaData, SagaId, Timestamp, UserEvent,
-    UserId,
+    ClaimEvent, CommandId, CommentId, Commit, Digest, Event, Key, PostId, Retention, SagaData, SagaId, Timestamp,
+    UserEvent, UserId,
 };
 use journal::{Position, Rule, Rules};
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +27,7 @@ use subject::{
     block_in, block_of, claim_of, comment_in, comment_of, follow_in, follow_of, key_of, like_in, like_of, mute_in,
     mute_of, post_in, session_in, slot_in, user_in,
 };
+use uuid::Uuid;
 
 /// What was decided on a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,15 @@ struct UnderWay {
     acted: Receipt,
     /// How old the log was when it changed last.
     changed: Duration,
+    origin: Origin,
+}
+
+/// What began a saga.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    /// All that the saga does belongs to it too.
+    pub(crate) correlation: Uuid,
+    pub(crate) command: CommandId,
 }
 
 /// A digest of an address is never that of a name, but the two are kept apart all the same.
@@ -123,6 +133,11 @@ impl State {
     pub(crate) fn unchanged_for(&self, id: SagaId) -> Duration {
         let changed = self.under_way.get(&id).map_or(Duration::MAX, |under_way| under_way.changed);
         self.commands.age().saturating_sub(changed)
+    }
+
+    /// What began a saga, unless it has ended.
+    pub(crate) fn origin(&self, id: SagaId) -> Option<Origin> {
+        self.under_way.get(&id).map(|under_way| under_way.origin)
     }
 
     /// What stands on a key, as far as a saga on it may decide upon it.
@@ -338,7 +353,8 @@ impl State {
     /// Notes what a commit means to the saga that is in it.
     fn follow(&mut self, id: SagaId, commit: &Commit, receipt: Receipt) {
         let changed = self.commands.age();
-        let begins = UnderWay { retention: commit.retention, acted: receipt, changed };
+        let origin = Origin { correlation: commit.correlation, command: commit.command };
+        let begins = UnderWay { retention: commit.retention, acted: receipt, changed, origin };
         let under_way = self.under_way.entry(id).or_insert(begins);
         under_way.changed = changed;
         if commit.events.iter().any(|event| !matches!(event, Event::Saga(_))) {

@@ -125,7 +125,17 @@ fn log_path(own: &OwnServer) -> PathBuf {
 }
 
 /// Variables that name the servers of a network.
-const ELSEWHERE: [&str; 5] = ["KAFKA_BROKERS", "KEYRING_URL", "KEYRING_URL_FILE", "DATABASE_URL", "DATABASE_URL_FILE"];
+const ELSEWHERE: [&str; 9] = [
+    "KAFKA_BROKERS",
+    "KEYRING_URL",
+    "KEYRING_URL_FILE",
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "MONGODB_URL",
+    "MONGODB_URL_FILE",
+    "REDIS_URL",
+    "REDIS_URL_FILE",
+];
 
 fn spawn(own: &OwnServer, port: u16) -> Result<Child> {
     let path = log_path(own);

@@ -30,7 +30,7 @@ pub struct Commit {
     /// On whose behalf; `None` for the system itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<UserId>,
-    /// The request or process that all this belongs to.
+    /// The request that all this belongs to, through all sagas that it began: the id of its trace.
     pub correlation: Uuid,
     /// What led to this command: the saga's id for a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! The rules that reach across keys, all of them. A rule within a key is exact, since the key's owner decides it; these
-//! are checked here against read models, enforced again when something is read, and repaired.
+//! are checked here against read models, enforced again when something is read, and repaired. While a read model is away
+//! they are not checked, and writes go on; only a mention has to be resolved.
 //!
 //! | rule | checked | when read | repaired by |
 //! |---|---|---|---|
@@ -18,7 +19,9 @@ use crate::error::{ApiError, ErrorName, FieldError};
 use crate::schemas::MEDIA_URL_PATTERN;
 use events::text_limits::MENTIONS_MAX;
 use events::{Mentions, PostId, UserId, Username};
-use projections::{Hidden, Users, posts};
+use futures::future::try_join;
+use projections::{Hidden, Unavailable, posts, users};
+use tracing::debug;
 use uuid::Uuid;
 
 /// Names that nobody may take, folded: they would be taken for the service itself, or for a route.
@@ -78,31 +81,40 @@ const RESERVED: &[&str] = &[
 impl Backend {
     /// Whom `viewer` does not see: the one question that everything asks which shows people, or what they wrote or did, to
     /// somebody. [`Hidden::hides`] is for all of it, [`Hidden::hides_in_feed`] for the feed.
-    pub(crate) fn hidden_from(&self, viewer: Option<UserId>) -> Hidden {
-        viewer.map_or(Hidden::NOBODY, |viewer| self.models.users.hidden_from(viewer))
+    pub(crate) async fn hidden_from(&self, viewer: Option<UserId>) -> Result<Hidden, Unavailable> {
+        match viewer {
+            Some(viewer) => self.models.users.hidden_from(viewer).await,
+            None => Ok(Hidden::NOBODY),
+        }
     }
 
-    /// A post that `viewer` may see.
-    pub(crate) async fn seen_post(&self, post: PostId, viewer: Option<UserId>) -> Result<posts::Post, ApiError> {
-        let hidden = self.hidden_from(viewer);
-        let post = self.models.posts.post(post, viewer).await?.filter(|post| !hidden.hides(post.author));
-        post.ok_or_else(|| ApiError::not_found("post"))
+    /// A post that `viewer` may see, and whom they do not see.
+    pub(crate) async fn seen_post(
+        &self,
+        post: PostId,
+        viewer: Option<UserId>,
+    ) -> Result<(posts::Post, Hidden), ApiError> {
+        let (hidden, post) = try_join(self.hidden_from(viewer), self.models.posts.post(post, viewer)).await?;
+        let post = post.filter(|post| !hidden.hides(post.author)).ok_or_else(|| ApiError::not_found("post"))?;
+        Ok((post, hidden))
     }
 
     /// That no block stands between `user` and the author of a post that they do something with. A post that is not seen yet
     /// may pass.
     pub(crate) async fn check_author(&self, user: UserId, post: PostId) -> Result<(), ApiError> {
-        let hidden = self.hidden_from(Some(user));
-        let post = self.models.posts.post(post, Some(user)).await?;
-        let is_hidden = post.is_some_and(|post| hidden.hides(post.author));
-        if is_hidden { Err(ApiError::not_found("post")) } else { Ok(()) }
+        let is_hidden = async {
+            let (hidden, post) =
+                try_join(self.hidden_from(Some(user)), self.models.posts.post(post, Some(user))).await?;
+            Ok(post.is_some_and(|post| hidden.hides(post.author)))
+        };
+        if is_hidden.await.unwrap_or_else(unchecked) { Err(ApiError::not_found("post")) } else { Ok(()) }
     }
 
     /// That there is somebody to follow, and no block between the two.
     pub(crate) async fn check_followee(&self, user: UserId, followee: UserId) -> Result<(), ApiError> {
         self.check_exists(followee).await?;
-        let is_hidden = self.hidden_from(Some(user)).hides(followee);
-        if is_hidden { Err(ApiError::not_found("user")) } else { Ok(()) }
+        let is_hidden = self.hidden_from(Some(user)).await.map(|hidden| hidden.hides(followee));
+        if is_hidden.unwrap_or_else(unchecked) { Err(ApiError::not_found("user")) } else { Ok(()) }
     }
 
     /// That there is such a user. Who is not seen is looked for again behind the log's end, so that "no such user" is
@@ -112,27 +124,40 @@ impl Backend {
     }
 
     async fn exists(&self, user: UserId) -> Result<bool, ApiError> {
-        let is_here = || !self.models.users.authors(&[user]).is_empty();
-        if is_here() {
-            return Ok(true);
+        match self.models.users.holds(user).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(true),
+            Err(why) => return Ok(!unchecked(why)),
         }
-        self.consistency.caught_up(&[Users::NAME]).await?;
-        Ok(is_here())
+        self.consistency.caught_up(&[users::NAME]).await?;
+        Ok(self.models.users.holds(user).await?)
     }
 
     /// Whom these names belong to, in their order; names that nobody has are text, and those of whoever is hidden from the
     /// author.
-    pub(crate) fn resolve(&self, author: UserId, names: &[String]) -> Mentions {
-        let hidden = self.hidden_from(Some(author));
-        let holder = |name: &String| self.models.users.by_username(self.secrets().claim("username", name));
+    pub(crate) async fn resolve(&self, author: UserId, names: &[String]) -> Result<Mentions, Unavailable> {
+        if names.is_empty() {
+            return Ok(Mentions::default());
+        }
+        let hidden = self.hidden_from(Some(author)).await?;
+        let claims = names.iter().map(|name| self.secrets().claim("username", name)).collect::<Vec<_>>();
         let mut mentions = Vec::new();
-        for user in names.iter().filter_map(holder).filter(|user| !hidden.hides(*user)) {
-            if !mentions.contains(&user) && mentions.len() < MENTIONS_MAX {
+        for user in self.models.users.by_usernames(&claims).await?.into_iter().flatten() {
+            if !hidden.hides(user) && !mentions.contains(&user) && mentions.len() < MENTIONS_MAX {
                 mentions.push(user);
             }
         }
-        Mentions(mentions)
+        Ok(Mentions(mentions))
     }
+}
+
+/// That a rule is not broken as far as anybody knows: while a read model is away writes go on, and what they break is not
+/// shown.
+#[expect(clippy::needless_pass_by_value, reason = "for unwrap_or_else")]
+fn unchecked(why: Unavailable) -> bool {
+    debug!("a rule across keys is not checked: {why}");
+    metrics::counter!("tidings_rules_unchecked_total").increment(1);
+    false
 }
 
 /// That a post shows only media of its author: nobody has any yet.

@@ -2,25 +2,21 @@
 
 use crate::backend::{App, Backend};
 use crate::door::Authenticated;
-use crate::edge::RequestId;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorName};
+use crate::rate_limits::{Account, Demand, Refused};
 use crate::tokens::Verified;
 use axum::extract::FromRequestParts;
 use events::{Key, SessionId, Timestamp, UserId};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use projections::Sessions;
-use projections::sessions::SessionState;
-use uuid::Uuid;
+use projections::sessions::{self, SessionState};
 
 /// Who asks, where somebody must. 401 without a token, or with one that is not good.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) user: UserId,
     pub(crate) session: SessionId,
-    /// Ties together what the request leads to.
-    pub(crate) correlation: Uuid,
 }
 
 /// Who asks, where nobody must. A token that is not good is 401 here too.
@@ -52,24 +48,33 @@ impl FromRequestParts<App> for Viewer {
         if let Some(Authenticated(found)) = parts.extensions.get() {
             return found.clone().map(Self);
         }
-        let correlation = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, RequestId::correlation);
-        authenticate(app, &parts.headers, correlation, || Ok(())).await.map(Self)
+        let Some(verified) = verify(app, &parts.headers, async { Ok(()) }).await? else { return Ok(Self(None)) };
+        Ok(Self(Some(enter(app, &verified, None).await?.0)))
     }
 }
 
 /// Whom the token speaks for that a request brings, if it brings one. `gate` is asked before a signature is checked, which
 /// is once per token for as long as it is remembered.
-pub(crate) async fn authenticate(
+pub(crate) async fn verify(
     app: &Backend,
     headers: &HeaderMap,
-    correlation: Uuid,
-    gate: impl FnOnce() -> Result<(), ApiError>,
-) -> Result<Option<Caller>, ApiError> {
+    gate: impl Future<Output = Result<(), ApiError>> + Send,
+) -> Result<Option<Verified>, ApiError> {
     let Some(authorization) = headers.get(AUTHORIZATION) else { return Ok(None) };
-    let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token)?;
-    let Verified { user, session, .. } = app.whose(token, Timestamp::now(), gate).await?;
-    check_session(app, user, session).await?;
-    Ok(Some(Caller { user, session, correlation }))
+    let token = authorization.to_str().ok().and_then(bearer).ok_or_else(ApiError::bad_token);
+    let token = counted(token)?;
+    counted(app.whose(token, Timestamp::now(), gate).await).map(Some)
+}
+
+/// Counts tokens that let nobody in. What is refused by a limit is counted there.
+fn counted<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    let why = match result.as_ref().err().map(ApiError::name) {
+        Some(ErrorName::Unauthorized) => "bad",
+        Some(ErrorName::Unavailable) => "unknown",
+        _ => return result,
+    };
+    metrics::counter!("tidings_tokens_refused_total", "why" => why).increment(1);
+    result
 }
 
 pub(crate) fn bearer(value: &str) -> Option<&str> {
@@ -77,12 +82,34 @@ pub(crate) fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A session that is not known here may have been opened a moment ago: the read model is given the time to see it.
-async fn check_session(app: &Backend, user: UserId, session: SessionId) -> Result<(), ApiError> {
-    let mut state = app.models.sessions.state(session);
-    if state == SessionState::Unknown {
-        app.consistency.caught_up_on(&Key::User(user), &[Sessions::NAME]).await?;
-        state = app.models.sessions.state(session);
+/// Lets in whom a token speaks for, if the session is open, and takes what is demanded of them; where there are limits that
+/// is their account, or what was too much. A session that is not known here may have been opened a moment ago: the read model
+/// is given the time to see it.
+pub(crate) async fn enter(
+    app: &Backend,
+    verified: &Verified,
+    demand: Option<Demand>,
+) -> Result<(Caller, Option<Result<Account, Refused>>), ApiError> {
+    counted(open(app, verified, demand).await)
+}
+
+async fn open(
+    app: &Backend,
+    &Verified { user, session, .. }: &Verified,
+    demand: Option<Demand>,
+) -> Result<(Caller, Option<Result<Account, Refused>>), ApiError> {
+    let look = async || app.rate_limits.enter_with(&*app.models.sessions, (session, user), demand).await;
+    let (mut state, mut entered) = look().await?;
+    if matches!(state, SessionState::Unknown | SessionState::Outdated) {
+        app.consistency.caught_up_on(&Key::User(user), &[sessions::NAME]).await?;
+        (state, entered) = look().await?;
     }
-    if state == (SessionState::Open { user }) { app.hearsay.check() } else { Err(ApiError::bad_token()) }
+    match state {
+        SessionState::Open { user: whose } if whose == user => app.hearsay.check()?,
+        SessionState::Outdated => {
+            return Err(ApiError::unavailable("Whether the session is still open is not known yet; ask again"));
+        }
+        SessionState::Open { .. } | SessionState::Closed | SessionState::Unknown => return Err(ApiError::bad_token()),
+    }
+    Ok((Caller { user, session }, entered))
 }

@@ -7,6 +7,7 @@ use crate::cors::Origin;
 use crate::effects::Footprint;
 use crate::elsewhere::Elsewhere;
 use crate::error::ApiError;
+use crate::faces::Face;
 use crate::feed::Readings;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
@@ -15,15 +16,20 @@ use crate::operator::AdminToken;
 use crate::passwords::Passwords;
 use crate::rate_limits::RateLimits;
 use crate::read_models::SharedModels;
+use crate::recent::Recent;
 use crate::tokens::AccessTokens;
-use commands::Processes;
 use events::{CipherKey, Keyring, KeyringError, Secrets, UserId};
 use journal::Ownership;
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::{Feed, MemoryPosts, Posts, Projections, Sagas, Sessions, Users};
+use projections::sagas::Plan;
+use projections::{
+    Feed, MemoryFeed, MemoryNotifications, MemoryPosts, MemorySagas, MemorySessions, MemoryUsers, Notifications, Posts,
+    Projections, Sagas, Sessions, Users,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use traces::Traces;
 
 /// Shared by all requests.
 pub(crate) type App = Arc<Backend>;
@@ -33,6 +39,7 @@ pub(crate) struct Backend {
     pub(crate) router: commands::Router,
     pub(crate) keyring: Arc<dyn Keyring>,
     pub(crate) ownership: Arc<dyn Ownership>,
+    /// Other nodes that keep sessions of their own; none if all share them.
     pub(crate) elsewhere: Elsewhere,
     pub(crate) projections: Arc<Projections>,
     pub(crate) models: Models,
@@ -45,6 +52,8 @@ pub(crate) struct Backend {
     pub(crate) processes: Vec<&'static str>,
     /// A saga that has not got on for longer is stuck.
     pub(crate) saga_stuck: Duration,
+    /// Of those who wrote here lately.
+    pub(crate) known_faces: Recent<UserId, Face>,
     /// Who is reading which feed how far.
     pub(crate) readings: Readings,
     pub(crate) passwords: Passwords,
@@ -55,6 +64,7 @@ pub(crate) struct Backend {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Pages of these may ask.
     pub(crate) origins: Vec<Origin>,
+    pub(crate) traces: Traces,
     pub(crate) stage: watch::Receiver<Stage>,
     pub(crate) owners: Vec<commands::OwnerStatus>,
     pub(crate) metrics: PrometheusHandle,
@@ -64,20 +74,25 @@ pub(crate) struct Backend {
 
 /// The read models.
 pub(crate) struct Models {
-    pub(crate) users: Arc<Users>,
+    pub(crate) users: Arc<dyn Users>,
     pub(crate) posts: Arc<dyn Posts>,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) feed: Arc<Feed>,
-    pub(crate) sagas: Arc<Sagas>,
+    pub(crate) sessions: Arc<dyn Sessions>,
+    pub(crate) feed: Arc<dyn Feed>,
+    pub(crate) notifications: Arc<dyn Notifications>,
+    pub(crate) sagas: Arc<dyn Sagas>,
 }
 
 impl Models {
-    /// Those that are shared as they are, and empty ones for the rest. They know what the sagas of these processes are
-    /// to do.
-    pub(crate) fn of(processes: Processes, shared: &SharedModels) -> Self {
-        let sagas = Arc::new(Sagas::planned(Arc::new(move |data| processes.plan(data))));
+    /// Those that are shared as they are, and empty ones for the rest.
+    pub(crate) fn of(plan: Plan, shared: &SharedModels, keyring: &Arc<dyn Keyring>) -> Self {
+        let sagas = shared.sagas.clone().unwrap_or_else(|| Arc::new(MemorySagas::planned(plan)));
         let posts = shared.posts.clone().unwrap_or_else(|| Arc::<MemoryPosts>::default());
-        Self { users: Arc::default(), posts, sessions: Arc::default(), feed: Arc::default(), sagas }
+        let users = shared.users.clone().unwrap_or_else(|| Arc::<MemoryUsers>::default());
+        let sessions = shared.sessions.clone().unwrap_or_else(|| Arc::<MemorySessions>::default());
+        let feed = shared.feed.clone().unwrap_or_else(|| Arc::<MemoryFeed>::default());
+        let in_memory = || Arc::new(MemoryNotifications::new(Arc::clone(keyring))) as _;
+        let notifications = shared.notifications.clone().unwrap_or_else(in_memory);
+        Self { users, posts, sessions, feed, notifications, sagas }
     }
 
     /// What finds out what is left of somebody.

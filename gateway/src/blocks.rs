@@ -1,7 +1,7 @@
 //! Whom somebody does not want to see: blocks and mutes.
 //!
 //! A block stands between two people both ways, whoever made it: see [`crate::across_keys`] for where it is honoured. A
-//! mute keeps somebody out of one's own feed, and nobody else can tell.
+//! mute keeps somebody out of one's own feed and notifications, and nobody else can tell.
 
 use crate::auth::Caller;
 use crate::backend::{App, Backend};
@@ -18,9 +18,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::{BlockCommand, MuteCommand, Process};
 use events::{Key, Timestamp, UserId};
-use futures::future::try_join_all;
-use projections::users::{Follow, Relation};
-use projections::{Listing, Users};
+use projections::users::Relation;
+use projections::{Hidden, Listing, users};
 use sagas::block::{UserBlock, UserBlockData};
 use serde::Serialize;
 use serde_json::Value;
@@ -102,7 +101,8 @@ async fn unblock(
 
 /// Mute somebody
 ///
-/// What they post is left out of the caller's feed; nothing else changes, and they are not told.
+/// What they post is left out of the caller's feed, and what they do out of the caller's notifications; nothing else
+/// changes, and they are not told.
 #[utoipa::path(post, path = "/users/{user_id}/mute", tag = "blocks", security(("bearer" = [])),
     params(("user_id" = Uuid, Path, description = "Whom")),
     responses((status = 201, description = "The caller mutes them from now on", body = Barrier),
@@ -146,7 +146,7 @@ async fn unmute(
         (status = 404, description = "There is no such cursor", body = Error)))]
 async fn blocks(State(app): State<App>, caller: Caller, paging: Paging, wanted: Wanted) -> Result<Response, ApiError> {
     let list = List { kind: "blocks", of: caller.user.0.as_bytes() };
-    app.own_list(&caller, &paging, &wanted, list, Users::blocks).await
+    app.own_list(&caller, &paging, &wanted, list, users::List::Blocks).await
 }
 
 /// Whom the caller mutes, newest first
@@ -155,7 +155,7 @@ async fn blocks(State(app): State<App>, caller: Caller, paging: Paging, wanted: 
         (status = 404, description = "There is no such cursor", body = Error)))]
 async fn mutes(State(app): State<App>, caller: Caller, paging: Paging, wanted: Wanted) -> Result<Response, ApiError> {
     let list = List { kind: "mutes", of: caller.user.0.as_bytes() };
-    app.own_list(&caller, &paging, &wanted, list, Users::mutes).await
+    app.own_list(&caller, &paging, &wanted, list, users::List::Mutes).await
 }
 
 impl Backend {
@@ -180,8 +180,8 @@ impl Backend {
         holds: impl Fn(Relation) -> bool,
     ) -> Result<Response, ApiError> {
         if done.is_repeated() {
-            self.visible(caller, &[Users::NAME]).await?;
-            if !holds(self.models.users.relation(caller.user, target)) {
+            self.visible(caller, &[users::NAME]).await?;
+            if !holds(self.models.users.relation(caller.user, target).await?) {
                 return Err(ApiError::not_found("block or mute"));
             }
         }
@@ -198,7 +198,7 @@ impl Backend {
 
     /// Waits until this node goes by it, so that nobody is shown here afterwards what it hides. In the log it holds already.
     async fn honoured(&self, done: &Done) {
-        if let Err(lag) = self.consistency.passed(&[done.receipt.position], &[Users::NAME]).await {
+        if let Err(lag) = self.consistency.passed(&[done.receipt.position], &[users::NAME]).await {
             warn!("a block or a mute is not honoured here yet: {lag}");
         }
     }
@@ -210,13 +210,13 @@ impl Backend {
         paging: &Paging,
         wanted: &Wanted,
         list: List<'_>,
-        read: fn(&Users, UserId, projections::Page) -> Listing<Follow>,
+        people: users::List,
     ) -> Result<Response, ApiError> {
         let page = paging.page(self, list)?;
         let fresh = self.consistency.wait(self.secrets(), wanted, Some(caller), &MODELS).await?;
-        let Listing { items, next } = read(&self.models.users, caller.user, page);
-        let profiles = items.into_iter().map(|entry| self.profile_with_relation(entry.user, caller.user));
-        let users = try_join_all(profiles).await?.into_iter().flatten().collect();
+        let read = self.models.users.list(people, caller.user, page, &Hidden::NOBODY);
+        let Listing { items, next } = read.await?;
+        let users = self.profiles_of_all(items.into_iter().map(|entry| entry.user).collect(), caller.user).await?;
         let (next_cursor, link) = paging.next(self, list, next);
         Ok((fresh, link, Json(UserList { users, next_cursor })).into_response())
     }

@@ -116,14 +116,15 @@ async fn add(
     let sealed = Sealed::seal(&text, &cipher);
     let command = CommentCommand::Add { comment, post, author: caller.user, text: sealed };
     let done = app.submit(&caller, &intent, Key::Post(post), command).await?;
-    let written = if done.how != How::Now {
+    let shown = if done.how != How::Now {
         app.visible(&caller, &MODELS).await?;
-        app.models.posts.comment(post, comment).await?
+        app.shape_comment(app.models.posts.comment(post, comment).await?, &Hidden::NOBODY).await?
     } else {
         let (text, created_at) = (text.as_str().into(), done.receipt.time);
-        Some(posts::Comment { id: comment, post, author: caller.user, text, created_at })
+        let written = posts::Comment { id: comment, post, author: caller.user, text, created_at };
+        let author = app.face(caller.user).await.map_err(ApiError::after_write)?;
+        Comment::of(written, &Faces::one(caller.user, author)).ok_or_else(|| ApiError::not_found("comment"))?
     };
-    let shown = app.shape_comment(written, &Hidden::NOBODY).await?;
     Ok(app.written_at(&format!("/posts/{post}/comments/{comment}"), StatusCode::CREATED, &done, shown))
 }
 
@@ -142,8 +143,7 @@ async fn list(
     let list = List { kind: "comments", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.seen_post(post, viewer.user()).await?;
-    let hidden = app.hidden_from(viewer.user());
+    let (_, hidden) = app.seen_post(post, viewer.user()).await?;
     let Listing { items, next } = app.models.posts.comments(post, page, &hidden).await?;
     let comments = app.shape_comments(items, &hidden).await?;
     let (next_cursor, link) = paging.next(&app, list, next);
@@ -162,13 +162,11 @@ async fn get(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let hidden = app.hidden_from(viewer.user());
     let comment = match app.seen_post(post, viewer.user()).await {
-        Ok(_) => app.models.posts.comment(post, comment).await?,
-        Err(error) if error.name() == ErrorName::NotFound => None,
+        Ok((_, hidden)) => app.shape_comment(app.models.posts.comment(post, comment).await?, &hidden).await?,
+        Err(error) if error.name() == ErrorName::NotFound => return Err(ApiError::not_found("comment")),
         Err(error) => return Err(error),
     };
-    let comment = app.shape_comment(comment, &hidden).await?;
     Ok((fresh, Json(comment)).into_response())
 }
 

@@ -3,12 +3,15 @@
 mod door;
 mod read_models;
 mod secret;
+mod traces;
 
 pub use door::DoorConfig;
 pub use read_models::ReadModelsConfig;
+pub use traces::TracesConfig;
 
 use crate::backend::Limits;
 use crate::oidc::OidcIssuer;
+use crate::roles::{Role, Roles};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use commands::REQUEST_DEADLINE_MAX;
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Environment variables that name servers which this version cannot use.
-pub const SERVERS: [&str; 3] = ["MONGODB_URL", "REDIS_URL", "MEDIA_URL"];
+pub const SERVERS: [&str; 1] = ["MEDIA_URL"];
 
 /// The settings of a server.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +33,15 @@ pub struct Config {
     /// Where the read models are
     #[command(flatten)]
     pub read_models: ReadModelsConfig,
+
+    /// Where traces go
+    #[command(flatten)]
+    pub traces: TracesConfig,
+
+    /// What this node does, with commas; nodes that do not do everything share all read models in PostgreSQL, MongoDB and
+    /// Redis. Either each node that feeds them owns partitions too, or none does
+    #[arg(long, env = "TIDINGS_ROLES", value_enum, value_delimiter = ',', default_value = "gateway,owner,projections")]
+    pub roles: Vec<Role>,
 
     /// The address to serve on
     #[arg(long, env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8080")]
@@ -133,8 +145,12 @@ pub struct StoreConfig {
     pub kafka_topic: String,
 
     /// Further settings of the Kafka client, such as `security.protocol=SASL_PLAINTEXT`, with commas
-    #[arg(long, env = "KAFKA_PROPERTIES", value_delimiter = ',', value_parser = property)]
-    pub kafka_properties: Vec<(String, String)>,
+    #[arg(long, env = "KAFKA_PROPERTIES", hide_env_values = true, value_delimiter = ',')]
+    pub kafka_properties: Vec<String>,
+
+    /// A file with more of them, one a line: for those that are secrets, such as `sasl.password=...`
+    #[arg(long, env = "KAFKA_PROPERTIES_FILE")]
+    pub kafka_properties_file: Option<PathBuf>,
 
     /// The keyring of a log on Kafka: a PostgreSQL database of its own, as a `postgres://` URL
     #[arg(long, env = "KEYRING_URL", hide_env_values = true)]
@@ -188,7 +204,13 @@ impl Config {
                 self.internal_listen
             );
         }
+        ensure!(
+            self.store.is_shared() || self.internal_advertise.is_none(),
+            "TIDINGS_INTERNAL_ADVERTISE is set, but KAFKA_BROKERS is not: only nodes of a log on Kafka reach each other"
+        );
         self.read_models.check()?;
+        Roles::check(self)?;
+        self.traces.check()?;
         self.store.check()
     }
 
@@ -221,8 +243,22 @@ impl StoreConfig {
         secret::read("KEYRING_URL", self.keyring_url.as_deref(), self.keyring_url_file.as_deref())
     }
 
+    /// The settings of the Kafka client, wherever they stand.
+    pub(crate) fn kafka_properties(&self) -> Result<Vec<(String, String)>> {
+        let name = "KAFKA_PROPERTIES";
+        let file = secret::read(name, None, self.kafka_properties_file.as_deref())?.unwrap_or_default();
+        let lines = file.lines().filter(|line| !line.trim().is_empty());
+        let all = self.kafka_properties.iter().map(String::as_str).chain(lines);
+        all.map(|text| property(text).with_context(|| name)).collect()
+    }
+
     /// The log and its keyring are either both in the data directory, or neither is: an error names what is missing.
     pub fn check(&self) -> Result<()> {
+        let has_properties = !self.kafka_properties()?.is_empty();
+        ensure!(
+            self.kafka_brokers.is_some() || !has_properties,
+            "KAFKA_PROPERTIES is set, but KAFKA_BROKERS is not: there is no Kafka that they are for"
+        );
         match (&self.kafka_brokers, self.keyring_url()?) {
             (Some(_), None) => bail!(
                 "KAFKA_BROKERS is set, but KEYRING_URL is not, nor KEYRING_URL_FILE: the nodes of a log on Kafka share \
@@ -249,8 +285,9 @@ impl fmt::Display for StoreConfig {
     }
 }
 
+/// An error does not show the text: it may be a secret.
 fn property(text: &str) -> Result<(String, String)> {
-    let (name, value) = text.split_once('=').with_context(|| format!("{text}: expected name=value"))?;
+    let (name, value) = text.split_once('=').context("expected name=value")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
@@ -259,8 +296,8 @@ pub fn refuse_servers(is_set: impl Fn(&str) -> bool) -> Result<()> {
     let set = SERVERS.into_iter().filter(|name| is_set(name)).collect::<Vec<_>>();
     if !set.is_empty() {
         bail!(
-            "{} is set, but this version uses no server but Kafka and PostgreSQL, and keeps in memory what is not in \
-             these; unset it to go on",
+            "{} is set, but this version uses no server but Kafka, PostgreSQL, MongoDB and Redis, and keeps in memory what is \
+             not in these; unset it to go on",
             set.join(", ")
         );
     }
@@ -274,7 +311,7 @@ mod tests {
     #[test]
     fn a_configured_server_is_named_and_not_ignored() {
         assert!(refuse_servers(|_| false).is_ok());
-        let error = refuse_servers(|name| name == "REDIS_URL").unwrap_err().to_string();
-        assert!(error.starts_with("REDIS_URL is set") && error.contains("in memory"), "{error}");
+        let error = refuse_servers(|name| name == "MEDIA_URL").unwrap_err().to_string();
+        assert!(error.starts_with("MEDIA_URL is set") && error.contains("in memory"), "{error}");
     }
 }

@@ -15,7 +15,8 @@ use std::str::FromStr;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
 /// What a client may send beside what every page may.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Consistency-Token, X-Request-Id",
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Consistency-Token, X-Request-Id, \
+     Traceparent, Tracestate",
 );
 /// What a page may read beside what every page may.
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static(

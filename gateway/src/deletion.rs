@@ -19,8 +19,7 @@ use commands::Process;
 use events::{Key, SagaId, Secrets, Timestamp};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
-use projections::Sagas;
-use projections::sagas::{SagaView, StepPhase};
+use projections::sagas::{self as saga_model, SagaView, StepPhase};
 use sagas::deletion::{Deletion, DeletionData};
 use serde::Serialize;
 use serde_json::Value;
@@ -114,7 +113,7 @@ async fn delete(State(app): State<App>, caller: Caller) -> Result<Response, ApiE
 async fn progress(State(app): State<App>, InPath(text): InPath<String>, wanted: Wanted) -> Result<Response, ApiError> {
     let not_found = || ApiError::not_found("deletion");
     let Ticket(saga) = Ticket::read(app.secrets(), &text).ok_or_else(not_found)?;
-    let fresh = app.consistency.wait(app.secrets(), &wanted, None, &[Sagas::NAME]).await?;
+    let fresh = app.consistency.wait(app.secrets(), &wanted, None, &[saga_model::NAME]).await?;
     let view = app.saga(saga).await?.ok_or_else(not_found)?;
     Ok((fresh, Json(DeletionProgress::of(&view))).into_response())
 }
@@ -133,11 +132,11 @@ impl Backend {
 
     /// A saga; one that may have begun a moment ago is waited for.
     pub(crate) async fn saga(&self, saga: SagaId) -> Result<Option<SagaView>, ApiError> {
-        if let Some(view) = self.models.sagas.saga(saga) {
+        if let Some(view) = self.models.sagas.saga(saga).await? {
             return Ok(Some(view));
         }
-        self.consistency.caught_up(&[Sagas::NAME]).await?;
-        Ok(self.models.sagas.saga(saga))
+        self.consistency.caught_up(&[saga_model::NAME]).await?;
+        Ok(self.models.sagas.saga(saga).await?)
     }
 }
 

@@ -6,11 +6,13 @@ use clap::Args;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tidings_gateway::{Store, StoreConfig, delete_read_models, migrate};
+use tidings_gateway::{Store, StoreConfig, apart, delete_read_models, migrate};
 use uuid::Uuid;
 
 /// The partitions of a log on Kafka that a run makes: enough for each node to own several.
 const PARTITIONS: u32 = 16;
+/// What the names of everything of a run begin with, where others have theirs too.
+const NAMES: &str = "demo";
 
 /// What to load, and into which server.
 #[derive(Args)]
@@ -34,9 +36,10 @@ pub(crate) struct Arguments {
     /// are deleted if nothing differs
     #[arg(long, conflicts_with = "url", requires_all = ["brokers", "keyring_url"])]
     kafka: bool,
-    /// Keep read models in servers too, as far as this version can: in a new schema of the database of DATABASE_URL, which
-    /// is deleted if nothing differs
-    #[arg(long, requires_all = ["kafka", "database_url"])]
+    /// Keep read models in servers too, as far as this version can: in a new schema of the database of DATABASE_URL, in a new
+    /// database of the server of MONGODB_URL, and under a new prefix of the Redis of REDIS_URL. All are deleted if nothing
+    /// differs
+    #[arg(long, requires_all = ["kafka", "database_url", "mongodb_url", "redis_url"])]
     servers: bool,
     /// How many nodes serve the log
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
@@ -62,6 +65,24 @@ pub(crate) struct Arguments {
     /// A shell command that starts PostgreSQL again, and returns when it answers
     #[arg(long, env = "POSTGRES_UP")]
     postgres_up: Option<String>,
+    /// The MongoDB server for --servers
+    #[arg(long, env = "MONGODB_URL", hide_env_values = true)]
+    mongodb_url: Option<String>,
+    /// As for the broker, for MongoDB with --servers
+    #[arg(long, env = "MONGODB_KILL", requires = "mongodb_up")]
+    mongodb_kill: Option<String>,
+    /// A shell command that starts MongoDB again, and returns when it answers
+    #[arg(long, env = "MONGODB_UP")]
+    mongodb_up: Option<String>,
+    /// The Redis for --servers
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
+    /// As for the broker, for Redis
+    #[arg(long, env = "REDIS_KILL", requires = "redis_up")]
+    redis_kill: Option<String>,
+    /// A shell command that starts Redis again, and returns when it answers
+    #[arg(long, env = "REDIS_UP")]
+    redis_up: Option<String>,
     /// Posts to publish [default: 6 for each person]
     #[arg(long)]
     posts: Option<usize>,
@@ -90,10 +111,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     }
     let log = arguments.kafka.then(|| arguments.new_log()).transpose()?;
-    let database = arguments.servers.then(|| arguments.new_database()).transpose()?;
-    let options = arguments.options(&home, log.as_ref(), database.as_deref())?;
+    let read_models = if arguments.servers { arguments.new_read_models()? } else { Vec::new() };
+    let options = arguments.options(&home, log.as_ref(), &read_models)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-    if let Some(url) = &database {
+    for (_, url) in &read_models {
         runtime.block_on(migrate(url))?;
     }
     let report = runtime.block_on(::demo::run(options))?;
@@ -107,7 +128,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let deleted = runtime.block_on(async { Store::open(&log).await?.delete().await });
         deleted.with_context(|| format!("cannot delete the log in the topic {}", log.kafka_topic))?;
     }
-    if let Some(url) = database {
+    for (_, url) in read_models {
         runtime.block_on(delete_read_models(&url))?;
     }
     if own_home {
@@ -117,8 +138,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 impl Arguments {
-    fn options(self, home: &Path, log: Option<&StoreConfig>, database: Option<&str>) -> Result<Options> {
-        let target = self.target(home, log, database)?;
+    fn options(self, home: &Path, log: Option<&StoreConfig>, read_models: &[(String, String)]) -> Result<Options> {
+        let target = self.target(home, log, read_models)?;
         let source = self.graph.map_or(Source::People(self.people), Source::File);
         Ok(Options {
             posts: self.posts,
@@ -133,7 +154,7 @@ impl Arguments {
         })
     }
 
-    fn target(&self, home: &Path, log: Option<&StoreConfig>, database: Option<&str>) -> Result<Target> {
+    fn target(&self, home: &Path, log: Option<&StoreConfig>, read_models: &[(String, String)]) -> Result<Target> {
         if let Some(url) = &self.url {
             return Ok(Target::Running(url.clone()));
         }
@@ -147,7 +168,7 @@ impl Arguments {
             return Ok(Target::Own { nodes: vec![own], services: Vec::new() });
         };
         let mut env = environment(log);
-        env.extend(database.map(|url| ("DATABASE_URL".to_owned(), url.to_owned())));
+        env.extend_from_slice(read_models);
         let node = |node| OwnServer {
             exe: exe.clone(),
             data: data.clone(),
@@ -160,16 +181,25 @@ impl Arguments {
 
     /// What is killed beside the nodes.
     fn services(&self) -> Vec<OwnService> {
-        let postgres_kill = self.postgres_kill.as_ref().filter(|_| self.servers);
-        [("broker", self.broker_kill.as_ref(), &self.broker_up), ("PostgreSQL", postgres_kill, &self.postgres_up)]
-            .into_iter()
-            .filter_map(|(kind, kill, up)| Some(OwnService { kind, kill: kill?.clone(), up: up.clone()? }))
-            .collect()
+        let of_read_models = |kill: &'_ Option<String>| kill.clone().filter(|_| self.servers);
+        let all = [
+            ("broker", self.broker_kill.clone(), &self.broker_up),
+            ("PostgreSQL", of_read_models(&self.postgres_kill), &self.postgres_up),
+            ("MongoDB", of_read_models(&self.mongodb_kill), &self.mongodb_up),
+            ("Redis", of_read_models(&self.redis_kill), &self.redis_up),
+        ];
+        all.into_iter().filter_map(|(kind, kill, up)| Some(OwnService { kind, kill: kill?, up: up.clone()? })).collect()
     }
 
-    /// The read models of this run alone.
-    fn new_database(&self) -> Result<String> {
-        self.database_url.as_deref().map(in_new_schema).context("no database is named")
+    /// Where the read models of this run alone are, by the variable that says so.
+    fn new_read_models(&self) -> Result<Vec<(String, String)>> {
+        let urls =
+            [("DATABASE_URL", &self.database_url), ("MONGODB_URL", &self.mongodb_url), ("REDIS_URL", &self.redis_url)];
+        let of_this_run = |(name, url): (&str, &Option<String>)| {
+            let url = url.as_deref().with_context(|| format!("{name} is missing"))?;
+            Ok((name.to_owned(), apart(url, NAMES)?))
+        };
+        urls.into_iter().map(of_this_run).collect()
     }
 
     /// Of this run alone.
@@ -182,17 +212,12 @@ impl Arguments {
             kafka_brokers: Some(self.brokers.clone().context("no brokers are named")?),
             kafka_topic: format!("demo-{run}"),
             kafka_properties: Vec::new(),
-            keyring_url: Some(in_new_schema(keyring)),
+            kafka_properties_file: None,
+            keyring_url: Some(apart(keyring, NAMES)?),
             keyring_url_file: None,
             dev: true,
         })
     }
-}
-
-/// The same database, and a schema in it that nobody else has.
-fn in_new_schema(url: &str) -> String {
-    let and = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{and}options[search_path]=demo_{}", Uuid::new_v4().simple())
 }
 
 /// The demo asks for as much as it can.

@@ -3,9 +3,8 @@
 
 use crate::accept;
 use crate::address::{self, Peer};
-use crate::auth::{Caller, authenticate};
+use crate::auth::{Caller, enter, verify};
 use crate::backend::Backend;
-use crate::edge::RequestId;
 use crate::error::{ApiError, ErrorName};
 use crate::rate_limits::{Account, Admission, Class, Demand, Refused, Subject};
 use http::header::{AUTHORIZATION, HOST};
@@ -51,7 +50,6 @@ impl Entry {
 pub(crate) struct Arrival<'a> {
     pub(crate) app: &'a Backend,
     pub(crate) route: &'a str,
-    pub(crate) id: &'a RequestId,
 }
 
 /// Lets a request in. `entry` is set as soon as it is known, since a request may end in any way after that.
@@ -68,38 +66,49 @@ pub(crate) async fn open(at: Arrival<'_>, request: &mut Parts, entry: &mut Entry
 }
 
 async fn admit(at: Arrival<'_>, request: &mut Parts, entry: &mut Entry) -> Result<(), ApiError> {
-    let Arrival { app, route, id } = at;
+    let Arrival { app, route } = at;
     let demand = Demand::of(&request.method, route);
     let address = Subject::address(client(app, request));
-    let by_address = (address, Class::Anonymous);
-    let (subject, base) = match request.headers.contains_key(AUTHORIZATION) && !demand.is_by_address() {
-        false => by_address,
-        true if app.admin_token.is_in(&request.headers) => (Subject::OPERATOR, Class::User),
+    let entered = match request.headers.contains_key(AUTHORIZATION) && !demand.is_by_address() {
+        false => app.rate_limits.enter(address, Class::Anonymous, demand).await,
+        true if app.admin_token.is_in(&request.headers) => {
+            app.rate_limits.enter(Subject::OPERATOR, Class::User, demand).await
+        }
         true => {
             // Set if a signature would have to be checked, and the address has nothing left.
             let mut used_up = None;
-            let gate = || {
-                let looked = app.rate_limits.look(address, demand);
+            let gate = async {
+                let looked = app.rate_limits.look(address, demand).await;
                 looked.map_err(|Refused { error, account }| {
-                    used_up = Some(account);
+                    used_up = Some(*account);
                     error
                 })
             };
-            let found = authenticate(app, &request.headers, id.correlation(), gate).await;
+            let verified = verify(app, &request.headers, gate).await;
             if let Some(account) = used_up {
                 *entry = Entry::Closed(account);
-                return found.map(drop);
+                return verified.map(drop);
             }
-            let subject = found.as_ref().ok().and_then(Option::as_ref).map(|caller| (caller.user.into(), Class::User));
+            let mut entered = None;
+            let found = match verified {
+                Ok(Some(verified)) => enter(app, &verified, Some(demand)).await.map(|(caller, account)| {
+                    entered = account;
+                    Some(caller)
+                }),
+                other => other.map(|_| None),
+            };
             request.extensions.insert(Authenticated(found));
-            subject.unwrap_or(by_address)
+            match entered {
+                Some(entered) => entered,
+                // Who is not let in as somebody counts as a stranger.
+                None => app.rate_limits.enter(address, Class::Anonymous, demand).await,
+            }
         }
     };
-    let entered = app.rate_limits.enter(subject, base, demand).map_err(|Refused { error, account }| {
-        *entry = Entry::Closed(account);
+    let account = entered.map_err(|Refused { error, account }| {
+        *entry = Entry::Closed(*account);
         error
-    });
-    let account = entered?;
+    })?;
     if request.method.is_safe() {
         *entry = Entry::Closed(account);
     } else {

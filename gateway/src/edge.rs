@@ -9,7 +9,9 @@ use crate::backend::App;
 use crate::cors::Allowed;
 use crate::door::{self, Arrival, Entry};
 use crate::error::ApiError;
+use crate::origin::Origin;
 use crate::protection;
+use crate::traceparent;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -17,12 +19,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use metrics::Gauge;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tower::Service;
+use traces::{Kind, Span, SpanId};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -38,7 +42,9 @@ const HEADERS_ADDED: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId {
     header: HeaderValue,
-    correlation: Uuid,
+    origin: Origin,
+    /// The span of whoever asks, if they say.
+    parent: Option<SpanId>,
 }
 
 impl RequestId {
@@ -47,23 +53,18 @@ impl RequestId {
             let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
             (1..=REQUEST_ID_MAX).contains(&value.len()) && value.as_bytes().iter().all(allowed)
         };
-        let own = Uuid::now_v7();
-        match headers.get(REQUEST_ID).filter(sane) {
-            Some(given) => {
-                let correlation = given.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(own);
-                Self { header: given.clone(), correlation }
-            }
+        // Random throughout, since traces are sampled by their ids.
+        let own = Uuid::new_v4();
+        let (trace, parent) = traceparent::read(headers).unzip();
+        let (header, id) = match headers.get(REQUEST_ID).filter(sane) {
+            Some(given) => (given.clone(), given.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(own)),
             None => {
                 let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
                 let header = HeaderValue::from_str(own.hyphenated().encode_lower(&mut text));
-                Self { header: header.expect("a UUID is visible ASCII"), correlation: own }
+                (header.expect("a UUID is visible ASCII"), own)
             }
-        }
-    }
-
-    /// What ties together all that the request leads to.
-    pub(crate) fn correlation(&self) -> Uuid {
-        self.correlation
+        };
+        Self { header, origin: Origin { trace: trace.unwrap_or(id), span: SpanId::mixed(own, 0) }, parent }
     }
 
     fn text(&self) -> &str {
@@ -71,9 +72,27 @@ impl RequestId {
     }
 }
 
+/// A request that is being answered, also if nobody waits for that any more.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn begin() -> Self {
+        let gauge = metrics::gauge!("tidings_http_requests_in_flight");
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
 /// The middleware around all routes.
 pub(crate) async fn surround(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
+    let _in_flight = InFlight::begin();
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -86,7 +105,8 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
         Some(refused) => refused.into_response(),
         None => {
             let answered = answer(&app, request, next, route, &id, &mut entry);
-            match timeout(app.limits.request, AssertUnwindSafe(answered).catch_unwind()).await {
+            let answered = id.origin.scope(AssertUnwindSafe(answered).catch_unwind());
+            match timeout(app.limits.request, answered).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(panic)) => ApiError::internal(panic_text(panic.as_ref())).into_response(),
                 Err(_) if method.is_safe() => ApiError::unavailable("This took too long; ask again").into_response(),
@@ -109,6 +129,9 @@ pub(crate) async fn surround(State(app): State<App>, request: Request, next: Nex
         None => info!(request_id, %method, route, status = status.as_u16(), took_us, "{method} {route} {status}"),
     }
     count(&method, route, status.as_u16(), took.as_secs_f64());
+    if app.traces.follows(id.origin.trace) && !is_plumbing(route) {
+        app.traces.finish(span(&id, &method, route, status, took));
+    }
 
     if let Some(refused) = refused {
         explain(&mut response, refused, request_id, as_problem);
@@ -130,7 +153,7 @@ async fn answer(app: &App, request: Request, next: Next, route: &str, id: &Reque
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(id.clone());
     if !is_plumbing(route)
-        && let Err(refused) = door::open(Arrival { app, route, id }, &mut parts, entry).await
+        && let Err(refused) = door::open(Arrival { app, route }, &mut parts, entry).await
     {
         return refused.into_response();
     }
@@ -185,15 +208,35 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Standard methods only, so that nobody can make up new series.
-fn count(method: &Method, route: &str, status: u16, seconds: f64) {
-    let method = match method.as_str() {
+fn standard(method: &Method) -> &'static str {
+    match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",
         "PUT" => "PUT",
         "DELETE" => "DELETE",
         _ => "other",
+    }
+}
+
+/// The span of a request, by OpenTelemetry's conventions for HTTP, but without the path: it may name people.
+fn span(id: &RequestId, method: &Method, route: &str, status: StatusCode, took: Duration) -> Span {
+    let method = match standard(method) {
+        "other" => "_OTHER",
+        method => method,
     };
+    let span = Span::new(id.origin.trace, id.origin.span, format!("{method} {route}"));
+    Span { parent: id.parent, failed: status.is_server_error(), ..span }
+        .kind(Kind::Server)
+        .took(took)
+        .with("http.request.method", method)
+        .with("http.route", route.to_owned())
+        .with("http.response.status_code", u64::from(status.as_u16()))
+        .with("url.scheme", "http")
+}
+
+fn count(method: &Method, route: &str, status: u16, seconds: f64) {
+    let method = standard(method);
     let route = route.to_owned();
     metrics::histogram!("tidings_http_request_seconds", "method" => method, "route" => route, "status" => status.to_string())
         .record(seconds);

@@ -85,7 +85,8 @@ impl Parts {
     /// The same, until nothing is left at an end of the log that is told now.
     async fn sweep(&self, saga: SagaId, user: UserId) -> Result<Outcome, Waits> {
         self.everything(user).await?.here(&self.projections).await?;
-        if let Some(open) = self.footprint.sagas_of(user).into_iter().find(|open| *open != saga) {
+        let open = self.footprint.sagas_of(user).await.map_err(|error| error.to_string())?;
+        if let Some(open) = open.into_iter().find(|open| *open != saga) {
             return Err(format!("saga {open} concerns them and is open"));
         }
         match self.delete(user).await? {

@@ -4,7 +4,7 @@ use crate::backend::Backend;
 use crate::error::ApiError;
 use events::UserId;
 use projections::users::Author;
-use projections::{Hidden, Text, Users};
+use projections::{Hidden, Text, users};
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,10 +33,17 @@ impl From<Author> for Face {
     }
 }
 
+/// The faces that are remembered of those who write: so many can go on while the read model is away.
+pub(crate) const KNOWN_MAX: usize = 100_000;
+
 /// Several people.
 pub(crate) struct Faces(HashMap<UserId, Face>);
 
 impl Faces {
+    pub(crate) fn one(user: UserId, face: Face) -> Self {
+        Self(HashMap::from([(user, face)]))
+    }
+
     /// `None` for whoever has no account, or is hidden.
     pub(crate) fn of(&self, user: UserId) -> Option<Face> {
         self.0.get(&user).cloned()
@@ -50,19 +57,31 @@ impl Backend {
         users.retain(|user| !hidden.hides(*user));
         users.sort_unstable();
         users.dedup();
-        if !self.models.users.are_known(&users) {
-            self.consistency.caught_up(&[Users::NAME]).await?;
+        let mut found = self.models.users.authors(&users).await?;
+        if found.len() < users.len() && !self.models.users.are_known(&users).await? {
+            self.consistency.caught_up(&[users::NAME]).await?;
+            found = self.models.users.authors(&users).await?;
         }
-        let found = self.models.users.authors(&users).into_iter();
-        Ok(Faces(found.map(|author| (author.id, author.into())).collect()))
+        Ok(Faces(found.into_iter().map(|author| (author.id, author.into())).collect()))
     }
 
     /// One person who has an account, or had one when signing in.
     pub(crate) async fn face(&self, user: UserId) -> Result<Face, ApiError> {
-        if let Some(author) = self.models.users.authors(&[user]).pop() {
-            return Ok(author.into());
+        match self.models.users.authors(&[user]).await {
+            Ok(mut found) => match found.pop() {
+                Some(author) => Ok(self.known_face(author)),
+                None => self.faces(vec![user], &Hidden::NOBODY).await?.of(user).ok_or_else(ApiError::bad_token),
+            },
+            // What they have just written is answered with the name that they had.
+            Err(why) => Ok(self.known_faces.with(&user, |face| face.clone()).ok_or(why)?),
         }
-        self.faces(vec![user], &Hidden::NOBODY).await?.of(user).ok_or_else(ApiError::bad_token)
+    }
+
+    /// Their face is known from now on, also while the read model is away.
+    pub(crate) fn known_face(&self, author: Author) -> Face {
+        let (user, face) = (author.id, Face::from(author));
+        self.known_faces.insert(user, face.clone());
+        face
     }
 }
 

@@ -14,7 +14,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::UserId;
-use projections::{Feed, Listing, Page, Users, posts};
+use projections::{Listing, Page, feed, posts, users};
 use relevance::Explanation;
 pub(crate) use relevance::Readings;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a feed is made of.
-const MODELS: [&str; 3] = [Feed::NAME, posts::NAME, Users::NAME];
+const MODELS: [&str; 3] = [feed::NAME, posts::NAME, users::NAME];
 
 /// A page of a feed.
 #[derive(Serialize, ToSchema)]
@@ -114,7 +114,7 @@ async fn feed(
 impl Backend {
     /// The newest first. The feed model leaves out whoever is hidden.
     async fn latest(&self, reader: UserId, page: Page) -> Result<Listing<FeedItem>, ApiError> {
-        let hidden = self.hidden_from(Some(reader));
+        let hidden = self.hidden_from(Some(reader)).await?;
         let listed = Listed::InFeed(reader);
         let Listing { items, next } = self.page_of_posts(Some(reader), listed, page, &hidden).await?;
         let items = items.into_iter().map(|post| FeedItem { post, explanation: None }).collect();

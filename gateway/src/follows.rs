@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::FollowCommand;
 use events::{Key, Timestamp, UserId};
-use projections::{Hidden, Listing, users};
+use projections::{Listing, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -66,7 +66,7 @@ async fn follow(
     let done = app.submit(&caller, &intent, Key::User(caller.user), command).await?;
     if done.is_repeated() {
         app.visible(&caller, &MODELS).await?;
-        if !app.models.users.relation(caller.user, user).following {
+        if !app.models.users.relation(caller.user, user).await?.following {
             return Err(ApiError::not_found("follow"));
         }
     }
@@ -105,8 +105,7 @@ async fn followers(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "followers", of: user.0.as_bytes() };
-    people(&app, viewer, user, &paging, &wanted, list, |page, hidden| app.models.users.followers(user, page, hidden))
-        .await
+    people(&app, viewer, user, &paging, &wanted, list, users::List::Followers).await
 }
 
 /// Whom somebody follows, newest first
@@ -122,8 +121,7 @@ async fn following(
     wanted: Wanted,
 ) -> Result<Response, ApiError> {
     let list = List { kind: "following", of: user.0.as_bytes() };
-    people(&app, viewer, user, &paging, &wanted, list, |page, hidden| app.models.users.following(user, page, hidden))
-        .await
+    people(&app, viewer, user, &paging, &wanted, list, users::List::Following).await
 }
 
 async fn people(
@@ -133,16 +131,16 @@ async fn people(
     paging: &Paging,
     wanted: &Wanted,
     list: List<'_>,
-    read: impl Fn(projections::Page, &Hidden) -> Listing<users::Follow>,
+    people: users::List,
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
     let fresh = app.consistency.wait(app.secrets(), wanted, viewer.caller(), &MODELS).await?;
-    let hidden = app.hidden_from(viewer.user());
-    if hidden.hides(user) || app.models.users.authors(&[user]).is_empty() {
+    let hidden = app.hidden_from(viewer.user()).await?;
+    if hidden.hides(user) || !app.models.users.holds(user).await? {
         return Err(ApiError::not_found("user"));
     }
-    let Listing { items, next } = read(page, &hidden);
-    let users = app.profiles(items.into_iter().map(|follow| follow.user), viewer.user()).await?;
+    let Listing { items, next } = app.models.users.list(people, user, page, &hidden).await?;
+    let users = app.profiles(items.into_iter().map(|follow| follow.user).collect(), viewer.user()).await?;
     let (next_cursor, link) = paging.next(app, list, next);
     Ok((fresh, link, Json(UserList { users, next_cursor })).into_response())
 }

@@ -12,9 +12,15 @@ use http::header::CONTENT_TYPE;
 use journal::Partition;
 use projections::{ModelLag, ParkedKey, RunnerState};
 use serde::Serialize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// How long a database that does not answer may keep whoever asks whether the server serves: it does without.
+const STUCK_WITHIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -58,7 +64,8 @@ pub(crate) struct Ready {
     without_owner: Vec<u32>,
     /// Keys that stopped in a read model because of an event that cannot be applied.
     parked: Vec<Parked>,
-    /// `stuck` if a saga has not got on for too long, or a person must look at it.
+    /// `stuck` if a saga has not got on for too long, or a person must look at it; `unknown` while the read model that
+    /// would say so does not answer.
     sagas: SagasStatus,
     /// Those sagas, the oldest first; 20 at most.
     stuck_sagas: Vec<StuckSaga>,
@@ -84,6 +91,8 @@ pub(crate) enum SagasStatus {
     Ok,
     /// Some do not.
     Stuck,
+    /// The read model of sagas does not answer.
+    Unknown,
 }
 
 /// A saga that does not get on.
@@ -160,7 +169,11 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     let lags = app.projections.lag().await;
     let lags = lags.map_err(|error| ApiError::unavailable(format!("How far the log is cannot be told: {error}")))?;
     let heartbeat = |health: projections::Health| Heartbeat { partition: health.partition.0, at: health.heartbeat };
-    let (stuck, _) = app.stuck_sagas();
+    let stuck = timeout(STUCK_WITHIN, app.stuck_sagas()).await;
+    let (is_known, stuck) = match stuck {
+        Ok(Ok((stuck, _))) => (true, stuck),
+        Ok(Err(_)) | Err(_) => (false, Vec::new()),
+    };
     let stuck = stuck.into_iter().map(|it| StuckSaga {
         id: it.id.to_string(),
         r#type: it.process.to_string(),
@@ -169,14 +182,18 @@ async fn readyz(State(app): State<App>) -> Result<Json<Ready>, ApiError> {
     });
     let stuck_sagas = stuck.collect::<Vec<_>>();
     Ok(Json(Ready {
-        sagas: if stuck_sagas.is_empty() { SagasStatus::Ok } else { SagasStatus::Stuck },
+        sagas: match (is_known, stuck_sagas.is_empty()) {
+            (false, _) => SagasStatus::Unknown,
+            (true, true) => SagasStatus::Ok,
+            (true, false) => SagasStatus::Stuck,
+        },
         stuck_sagas,
         status: ReadyStatus::Ready,
         owns: app.owned().collect(),
         without_owner: app.without_owner().map(|(partition, _)| partition).collect(),
         behind: lags.into_iter().filter(|lag| !lag.is_complete()).map(Behind::from).collect(),
         parked: app.projections.parked().into_iter().map(Parked::from).collect(),
-        unreachable: app.unreachable().collect(),
+        unreachable: app.unreachable().into_iter().collect(),
         heartbeats: app.projections.health().into_iter().map(heartbeat).collect(),
     }))
 }
@@ -211,9 +228,10 @@ impl Backend {
         stopped.map(|partition| format!("The read models of partition {partition} are fed no longer"))
     }
 
-    fn unreachable(&self) -> impl Iterator<Item = u32> {
+    /// Of any of the servers.
+    fn unreachable(&self) -> BTreeSet<u32> {
         let shared = self.projections.shared_health().into_iter();
-        shared.filter(|it| matches!(it.state, RunnerState::Retrying { .. })).map(|it| it.partition.0)
+        shared.filter(|it| matches!(it.state, RunnerState::Retrying { .. })).map(|it| it.partition.0).collect()
     }
 
     fn owned(&self) -> impl Iterator<Item = u32> {

@@ -1,15 +1,16 @@
 //! Up to which moment this node has heard what happened to sessions. One that was ended on another node is refused here
-//! only once this node has read of it; a node that hears nothing for too long must not go on taking its token.
+//! only once this node has read of it; a node that hears nothing for too long must not go on taking its token. Where all nodes
+//! share the sessions there is nothing to hear.
 
 use crate::error::ApiError;
 use parking_lot::Mutex;
-use projections::{ModelLag, Sessions};
+use projections::{ModelLag, sessions};
 use std::time::{Duration, Instant};
 
 /// See the module.
 pub(crate) struct Hearsay {
     until: Mutex<Instant>,
-    /// `None` where nothing happens elsewhere.
+    /// `None` where nothing happens elsewhere, or all share what has happened.
     lag_max: Option<Duration>,
 }
 
@@ -21,7 +22,7 @@ impl Hearsay {
 
     /// How far the read models are behind the log's end, asked at `asked`.
     pub(crate) fn note(&self, asked: Instant, lags: &[ModelLag]) {
-        let behind = lags.iter().filter(|lag| lag.model == Sessions::NAME && lag.records > 0);
+        let behind = lags.iter().filter(|lag| lag.model == sessions::NAME && lag.records > 0);
         let oldest = behind.filter_map(|lag| lag.oldest).max().unwrap_or_default();
         let until = asked.checked_sub(oldest).unwrap_or(asked);
         let mut known = self.until.lock();
@@ -47,7 +48,7 @@ mod tests {
 
     fn lag(records: u64, oldest: Duration) -> ModelLag {
         let (next, end) = (0, records);
-        ModelLag { model: Sessions::NAME, partition: Partition(0), next, end, records, parked: 0, oldest: Some(oldest) }
+        ModelLag { model: sessions::NAME, partition: Partition(0), next, end, records, parked: 0, oldest: Some(oldest) }
     }
 
     #[test]

@@ -72,7 +72,7 @@ async fn like(
             return Err(ApiError::not_found("like"));
         }
     }
-    let user = app.face(caller.user).await?;
+    let user = app.face(caller.user).await.map_err(ApiError::after_write)?;
     let like = Like { post_id: post.0, user_id: caller.user.0, user, created_at: done.receipt.time };
     Ok(app.written(done.created(), &done, like))
 }
@@ -110,8 +110,7 @@ async fn list(
     let list = List { kind: "likes", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    app.seen_post(post, viewer.user()).await?;
-    let hidden = app.hidden_from(viewer.user());
+    let (_, hidden) = app.seen_post(post, viewer.user()).await?;
     let Listing { items, next } = app.models.posts.likes(post, page, &hidden).await?;
     let faces = app.faces(items.iter().map(|like| like.user).collect(), &hidden).await?;
     let likes = items.into_iter().filter_map(|like| {

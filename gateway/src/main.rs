@@ -4,6 +4,8 @@ mod demo;
 mod keyring;
 mod migrate;
 mod operate;
+#[cfg(test)]
+mod options;
 mod tail;
 mod verify;
 
@@ -70,7 +72,7 @@ enum Command {
         #[command(subcommand)]
         command: KeyringCommand,
     },
-    /// Brings the schema of the read models' database to what this version knows, or makes it. Nodes of the version before
+    /// Brings the schemas of the read models' databases to what this version knows, or makes them. Nodes of the version before
     /// that run go on working, but cannot be started any more
     Migrate(ReadModelsConfig),
     /// Prints the API's document, openapi.json

@@ -111,15 +111,15 @@ impl crate::backend::Backend {
         &self,
         token: &str,
         now: Timestamp,
-        gate: impl FnOnce() -> Result<(), ApiError>,
+        gate: impl Future<Output = Result<(), ApiError>> + Send,
     ) -> Result<Verified, ApiError> {
-        let Some(provider) = self.oidc.provider_of(token) else { return self.tokens.verify(token, now, gate) };
+        let Some(provider) = self.oidc.provider_of(token) else { return self.tokens.verify(token, now, gate).await };
         let hash = hash_of(token)?;
         let known = self.oidc.verified.with(&hash, |verified| *verified);
         let verified = match known {
             Some(verified) => verified,
             None => {
-                gate()?;
+                gate.await?;
                 let foreign = provider.verify(token, hash, now).await?;
                 let verified = self.admit(&foreign).await?;
                 self.oidc.verified.insert(hash, verified);

@@ -107,7 +107,7 @@ impl FromRequestParts<App> for Operator {
             return Ok(Self { by: None });
         }
         let caller = Viewer::from_request_parts(parts, app).await?.0.ok_or_else(ApiError::no_token)?;
-        match app.models.users.role(caller.user) {
+        match app.models.users.role(caller.user).await? {
             Role::Operator => Ok(Self { by: Some(caller.user) }),
             Role::User => Err(ApiError::new(ErrorName::Forbidden, "This is for operators")),
         }

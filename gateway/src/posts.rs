@@ -22,7 +22,7 @@ use commands::{Ended, POSTS_IN_CREATION_MAX, PostCommand, Process, Refusal};
 use events::{CipherKey, Content, Hashtags, Key, Mentions, PostDrafted, PostId, Sealed, TextError, Timestamp, UserId};
 use http::StatusCode;
 pub(crate) use listed::Listed;
-use projections::{Users, posts};
+use projections::{Unavailable, posts, users};
 use sagas::post_creation::{self, PostCreation, PostCreationData};
 use serde::Deserialize;
 pub(crate) use shape::Post;
@@ -40,7 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a post is made of.
-pub(crate) const MODELS: [&str; 2] = [posts::NAME, Users::NAME];
+pub(crate) const MODELS: [&str; 2] = [posts::NAME, users::NAME];
 
 /// A post to be.
 #[derive(Deserialize, ToSchema)]
@@ -81,9 +81,9 @@ impl NewPost {
 }
 
 impl Draft {
-    fn of(app: &Backend, author: UserId, content: Content) -> Self {
-        let (hashtags, mentions) = (hashtags(&content), app.resolve(author, &mentioned(&content)));
-        Self { content, hashtags, mentions }
+    async fn of(app: &Backend, author: UserId, content: Content) -> Result<Self, Unavailable> {
+        let (hashtags, mentions) = (hashtags(&content), app.resolve(author, &mentioned(&content)).await?);
+        Ok(Self { content, hashtags, mentions })
     }
 
     fn seal(&self, key: &CipherKey) -> SealedDraft {
@@ -128,7 +128,7 @@ async fn publish(
     prefer: RespondAsync,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
-    let draft = Draft::of(&app, caller.user, body.parse()?);
+    let draft = Draft::of(&app, caller.user, body.parse()?).await?;
     let route = Route { name: "POST /posts", ids: &[] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
     let post = PostId(intent.created);
@@ -192,8 +192,8 @@ async fn get(
     known: IfNoneMatch,
 ) -> Result<Response, ApiError> {
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let post = app.seen_post(post, viewer.user()).await?;
-    let post = app.shape_post(viewer.user(), post).await?;
+    let (post, hidden) = app.seen_post(post, viewer.user()).await?;
+    let post = app.shape_post(viewer.user(), post, &hidden).await?;
     Ok(known.answer(fresh, post.version, &post))
 }
 
@@ -212,7 +212,7 @@ async fn edit(
     IfMatch(if_version): IfMatch,
     JsonBody(body): JsonBody<NewPost>,
 ) -> Result<Response, ApiError> {
-    let draft = Draft::of(&app, caller.user, body.parse()?);
+    let draft = Draft::of(&app, caller.user, body.parse()?).await?;
     app.check_author(caller.user, post).await?;
     let route = Route { name: "PUT /posts/{post_id}", ids: &[post.0] };
     let intent = Intent::of(&app, &caller, &key, route, &[draft.content.as_str().as_bytes()]).await?;
@@ -231,7 +231,7 @@ async fn edit(
                 comments_count: before.comments_count,
                 ..draft.published(post, caller.user, before.created_at)
             };
-            app.shape_post(Some(caller.user), edited).await
+            app.shape_own(edited).await
         }
         _ => app.read_back(&caller, post).await,
     };
@@ -264,7 +264,7 @@ impl Backend {
     /// That the author has not too many posts in creation, as far as it is known here, so that nothing begins that would
     /// only be undone; the author's owner has the last word. A post that is there already needs no room.
     async fn check_room(&self, author: UserId, post: PostId) -> Result<(), ApiError> {
-        let is_full = self.models.feed.in_creation(author) >= POSTS_IN_CREATION_MAX;
+        let is_full = self.models.feed.in_creation(author).await? >= POSTS_IN_CREATION_MAX;
         if is_full && self.models.posts.post(post, Some(author)).await?.is_none() {
             return Err(too_many_drafts());
         }
@@ -276,6 +276,12 @@ impl Backend {
         self.visible(caller, &MODELS).await?;
         let post = self.models.posts.post(post, Some(caller.user)).await?;
         let post = post.ok_or_else(|| ApiError::not_found("post"))?;
-        self.shape_post(Some(caller.user), post).await
+        self.shape_own(post).await
+    }
+
+    /// A post as its author sees it.
+    async fn shape_own(&self, post: posts::Post) -> Result<Post, ApiError> {
+        let author = Some(post.author);
+        self.shape_post(author, post, &self.hidden_from(author).await?).await
     }
 }

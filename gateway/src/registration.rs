@@ -19,7 +19,7 @@ use events::{
     UserId, Username,
 };
 use http::StatusCode;
-use projections::Users;
+use projections::users;
 use sagas::registration::{self, CLAIM_EMAIL, CLAIM_USERNAME, RegistrationData};
 use serde::Deserialize;
 use serde_json::Value;
@@ -102,7 +102,7 @@ async fn register(
     let receipt = registration.carry_out(&app).await?;
     registration.check_is_mine(&app, receipt).await?;
     let opened = app.open_session(registration.user, &agent).await?;
-    app.session(StatusCode::CREATED, &opened)
+    app.session(StatusCode::CREATED, &opened).await
 }
 
 impl Registration {
@@ -149,12 +149,12 @@ impl Registration {
     }
 
     async fn submit(&self, app: &Backend) -> Result<Answer, ApiError> {
-        Ok(app.router.submit(self.request(app, app.limits.write_deadline, true).await?).await)
+        Ok(app.ask(self.request(app, app.limits.write_deadline, true).await?).await)
     }
 
     /// Whether the saga stands in the log, ended or not.
     async fn has_begun(&self, app: &Backend) -> Result<bool, ApiError> {
-        let answer = app.router.submit(self.request(app, PROBE, false).await?).await;
+        let answer = app.ask(self.request(app, PROBE, false).await?).await;
         Ok(matches!(answer, Answer::Accepted(_) | Answer::Repeated(_) | Answer::Unchanged(_)))
     }
 
@@ -164,7 +164,6 @@ impl Registration {
         let command = SagaCommand::Start { saga: self.saga, data: self.data(&key), with: Value::Null };
         let Intent { command: id, retention, fingerprint, .. } = self.intent;
         Ok(Request {
-            correlation: self.saga.0,
             retention,
             fingerprint,
             until_saga_ends,
@@ -187,10 +186,10 @@ impl Registration {
     /// That the account was made from this very request, also where the saga is older than what is remembered of its
     /// command: nobody gets a session without the password.
     async fn check_is_mine(&self, app: &Backend, receipt: Receipt) -> Result<(), ApiError> {
-        let passed = app.consistency.passed(&[receipt.position], &[Users::NAME]).await;
+        let passed = app.consistency.passed(&[receipt.position], &[users::NAME]).await;
         passed.map_err(|_| ApiError::outcome_unknown())?;
         // Address and name may be others by now.
-        let credentials = app.models.users.credentials_of(self.user);
+        let credentials = app.models.users.credentials_of(self.user).await?;
         if credentials.is_some_and(|credentials| credentials.password == self.password) {
             return Ok(());
         }

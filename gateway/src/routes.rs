@@ -3,8 +3,8 @@
 use crate::backend::App;
 use crate::error::{Error, Problem, unknown_method, unknown_route};
 use crate::{
-    admin, blocks, comments, deletion, discovery, document, edge, feed, follows, health, likes, posts, registration,
-    sessions, users,
+    admin, blocks, comments, deletion, discovery, document, edge, feed, follows, health, likes, notifications, posts,
+    registration, sessions, users,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -30,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "posts", description = "Posts"),
         (name = "comments", description = "Comments under posts"),
         (name = "likes", description = "Likes of posts"),
+        (name = "notifications", description = "What others did that one is to hear of"),
         (name = "feed", description = "What those whom one follows have posted"),
         (name = "operators", description = "What operators see and do"),
         (name = "plumbing", description = "For operators")
@@ -48,6 +49,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(posts::router())
         .merge(comments::router())
         .merge(likes::router())
+        .merge(notifications::router())
         .merge(feed::router())
         .merge(admin::router())
         .merge(discovery::router())
@@ -65,9 +67,19 @@ pub(crate) fn not_yet(why: &str) -> Router {
     Router::new().fallback(move |request: Request| edge::not_yet(request, why))
 }
 
+/// Of a node that serves nobody but operators: how it is.
+pub(crate) fn plumbing(app: App) -> Router {
+    let (router, _) = health::router().split_for_parts();
+    surrounded(router, app)
+}
+
 /// The routes with all that surrounds them, but for what is done to a path before it is routed.
 pub(crate) fn router(app: App) -> Router {
     let (router, _) = api().split_for_parts();
+    surrounded(router, app)
+}
+
+fn surrounded(router: Router<App>, app: App) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)

@@ -8,6 +8,7 @@ use crate::passwords::{PASSWORD_MAX, PASSWORD_MIN};
 use crate::sessions::REFRESH_TOKEN_PATTERN;
 use crate::users::BATCH_MAX;
 use events::text_limits::{BIO_MAX, COMMENT_MAX, CONTENT_MAX, DEVICE_MAX, EMAIL_MAX, USERNAME_MAX, USERNAME_MIN};
+use projections::notifications::{Deed, UNREAD_MAX};
 use projections::sagas::SagaStatus;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -36,6 +37,8 @@ const LOG_POSITION_PATTERN: &str = "^[0-9]{1,9}@[0-9]{1,19}$";
 pub(crate) const AGE_S_MAX: u64 = 1 << 40;
 /// What our media service mints.
 pub(crate) const MEDIA_URL_PATTERN: &str = "^/media/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+/// 12 bytes.
+const NOTIFICATION_ID_PATTERN: &str = "^[0-9a-f]{24}$";
 /// A consistency token.
 const TOKEN_PATTERN: &str = "^[A-Za-z0-9_-]{38}$";
 
@@ -117,6 +120,22 @@ pub(crate) fn device() -> Object {
     min_length = 1, max_length = 4_999)]
 #[expect(dead_code, reason = "it stands in the document only")]
 pub(crate) struct HashtagInPath(String);
+
+/// The id of a notification.
+pub(crate) fn notification_id() -> Object {
+    string().pattern(Some(NOTIFICATION_ID_PATTERN)).build()
+}
+
+/// What somebody is notified of.
+pub(crate) fn notification_type() -> Object {
+    string().enum_values(Some(Deed::KINDS)).build()
+}
+
+/// How much is unread, as far as it is counted.
+pub(crate) fn unread_count() -> Object {
+    let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(UNREAD_MAX));
+    count.description(Some("How many are unread in all, counted up to 10,000")).build()
+}
 
 /// A time.
 pub(crate) fn time() -> Object {

@@ -8,9 +8,12 @@ mod recovery;
 
 use crate::admin::SagaMeters;
 use crate::backend::{App, Backend, Models};
+use crate::collector::Collector;
 use crate::config::Config;
 use crate::consistency::Consistency;
 use crate::effects::{self, ServerEffects};
+use crate::elsewhere::Elsewhere;
+use crate::faces;
 use crate::feed::Readings;
 use crate::health::Stage;
 use crate::hearsay::Hearsay;
@@ -21,6 +24,8 @@ use crate::owners::{Entrance, Owners};
 use crate::passwords::Passwords;
 use crate::rate_limits::RateLimits;
 use crate::read_models::SharedModels;
+use crate::recent::Recent;
+use crate::roles::Roles;
 use crate::routes;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -29,17 +34,18 @@ use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
 use commands::{Effects, Owner, Phase, Processes};
 use events::Timestamp;
-use journal::{Journal, JournalError, Partition, Rules};
+use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
 use metrics::gauge;
+use projections::sagas::Plan;
 use projections::{ModelLag, Projections, ProjectionsOptions, ReadModel, SharedRunner, Stop};
-use recovery::{Partitions, recover};
+use recovery::{Partitions, Ready, recover};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -54,6 +60,10 @@ const STOP_MAX: Duration = Duration::from_secs(15);
 /// How often a server that starts looks whether each partition has an owner by now.
 const OWNER_LOOK: Duration = Duration::from_millis(20);
 
+/// How long a server that starts waits for read models in servers to have what it has read itself: a moment is enough where
+/// they were fed to the end before. Where they must be built again, or do not answer, it serves what there is.
+const SHARED_MAX: Duration = Duration::from_secs(5);
+
 /// A server that has its address, and its data directory if it is embedded, and is to be run.
 pub struct Server {
     config: Config,
@@ -62,6 +72,7 @@ pub struct Server {
     /// `None` if it is on servers that may not answer yet.
     store: Option<Store>,
     shared: SharedModels,
+    collector: Collector,
     /// For commands of other nodes, where there can be some.
     internal: Option<TcpListener>,
     metrics: Metrics,
@@ -71,6 +82,8 @@ pub struct Server {
 /// What runs until the server stops.
 struct Running {
     app: App,
+    roles: Roles,
+    feeding: Arc<dyn Ownership>,
     /// Takes commands of other nodes.
     internal: JoinSet<()>,
     owners: JoinSet<(Partition, Result<(), JournalError>)>,
@@ -88,6 +101,7 @@ impl Server {
             TcpListener::bind(config.listen).await.with_context(|| format!("cannot serve on {}", config.listen))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let shared = SharedModels::open(&config.read_models).await?;
+        let collector = Collector::open(&config.traces)?;
         let store = if config.store.is_shared() { None } else { Some(Store::open(&config.store).await?) };
         let internal = match config.store.is_shared() {
             true => Some(
@@ -98,7 +112,7 @@ impl Server {
             false => None,
         };
         let stage = watch::Sender::new(Stage::CatchingUp);
-        Ok(Self { config, listener, address, store, shared, internal, metrics, stage })
+        Ok(Self { config, listener, address, store, shared, collector, internal, metrics, stage })
     }
 
     /// Where it listens.
@@ -121,10 +135,10 @@ impl Server {
     ///
     /// An error means that a part of it has ended by itself; everything acknowledged is in the log.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { config, listener, address, store, shared, internal, metrics, stage } = self;
+        let Self { config, listener, address, store, mut shared, collector, internal, metrics, stage } = self;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, "Tidings {version} listens on http://{address}, with its data in {}", config.store);
-        info!("read models: {shared}");
+        info!("roles: {}; read models: {shared}; traces: {collector}", Roles::of(&config));
         let (door, shown) = watch::channel(routes::not_yet("it has just begun"));
         let (stop_listening, mut listening) = (CancellationToken::new(), JoinSet::new());
         listening.spawn(listen(listener, shown, limits(&config), stop_listening.clone()));
@@ -136,8 +150,8 @@ impl Server {
                 opened = Store::wait_for(&config.store, |why| drop(door.send_replace(routes::not_yet(why)))) => opened?,
             },
         };
-        shared.bind(store.journal.log()).await?;
-        let served = serve(&config, (&store, &shared), internal, &metrics, &stage, &door, stop);
+        shared.bind(&*store.journal, &store.keyring, plan(&config, &shared)).await?;
+        let served = serve(&config, (&store, &shared, &collector), internal, &metrics, &stage, &door, stop);
         let (outcome, running) = tokio::select! {
             biased;
             served = served => served?,
@@ -156,6 +170,7 @@ impl Server {
         running.stop().await;
         drop(door);
         store.close().await?;
+        collector.close().await;
         info!("stopped");
         outcome
     }
@@ -164,7 +179,7 @@ impl Server {
 /// Serves until told to stop or until something ends by itself, and says which; what runs is still to be stopped.
 async fn serve(
     config: &Config,
-    (store, shared): (&Store, &SharedModels),
+    (store, shared, collector): (&Store, &SharedModels, &Collector),
     internal: Option<TcpListener>,
     metrics: &Metrics,
     stage: &watch::Sender<Stage>,
@@ -172,10 +187,13 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<(Result<()>, Running)> {
     let begun = Instant::now();
-    let owners = Owners::new(store, &processes(config), internal, config.internal_advertise.as_deref())?;
-    let parts = assemble(config, (store, shared), owners, metrics, stage.subscribe())?;
+    let owners = Owners::new(store, &processes(config, shared), internal, config.internal_advertise.as_deref())?;
+    let parts = assemble(config, (store, shared, collector), owners, metrics, stage.subscribe())?;
+    let roles = Roles::of(config);
     let mut running = Running {
         app: Arc::clone(&parts.app),
+        roles,
+        feeding: feeding(store, roles, &parts.app.ownership)?,
         internal: JoinSet::new(),
         owners: JoinSet::new(),
         runners: JoinSet::new(),
@@ -184,10 +202,11 @@ async fn serve(
         stop_runners: CancellationToken::new(),
     };
     let (app, projections) = (Arc::clone(&parts.app), Arc::clone(&parts.app.projections));
-    drop(door.send_replace(routes::router(parts.app)));
+    let routes = if roles.gateway { routes::router } else { routes::plumbing };
+    drop(door.send_replace(routes(parts.app)));
     for runner in parts.shared {
         let (partition, assigned, stop) =
-            (runner.partition(), app.ownership.assignments(), running.stop_runners.clone());
+            (runner.partition(), running.feeding.assignments(), running.stop_runners.clone());
         running.runners.spawn(async move { (partition, runner.run(assigned, stop).await) });
     }
     if let Some(entrance) = parts.entrance {
@@ -202,18 +221,36 @@ async fn serve(
         }
         error = running.serve(parts.partitions, stage, begun) => Err(error),
         () = store.keep_anchors(&projections) => Ok(()),
-        () = upkeep(metrics, &app) => Ok(()),
+        () = upkeep(metrics, &app, shared) => Ok(()),
+        () = measure_sagas(&app) => Ok(()),
     };
     Ok((outcome, running))
 }
 
-/// The sagas that run here.
-fn processes(config: &Config) -> Processes {
+/// The sagas that run here. Where all nodes share the sessions none is behind.
+fn processes(config: &Config, shared: &SharedModels) -> Processes {
     // Who was let in a moment before the account was disabled may take as long as a request may to say what they want, and
     // then it may take as long to be decided as a write may. A node that is behind lets them in for longer.
     let own = Duration::from_millis(config.request_timeout_ms + config.write_deadline_ms);
-    let lag_max = Duration::from_millis(config.session_lag_max_ms);
+    let lag_max = session_lag_max(config, shared).unwrap_or_default();
     sagas::processes(if config.store.is_shared() { own + lag_max + STRAGGLERS_MARGIN } else { own })
+}
+
+/// Who feeds shared read models from which partition: whoever owns it, where nodes do both.
+fn feeding(store: &Store, roles: Roles, ownership: &Arc<dyn Ownership>) -> Result<Arc<dyn Ownership>> {
+    if roles.owner && roles.projections { Ok(Arc::clone(ownership)) } else { store.feeding() }
+}
+
+/// What these sagas are to do.
+fn plan(config: &Config, shared: &SharedModels) -> Plan {
+    let processes = processes(config, shared);
+    Arc::new(move |data| processes.plan(data))
+}
+
+/// How far a node may be behind others with the sessions, where it can be.
+fn session_lag_max(config: &Config, shared: &SharedModels) -> Option<Duration> {
+    let can_be = config.store.is_shared() && shared.sessions.is_none();
+    can_be.then(|| Duration::from_millis(config.session_lag_max_ms))
 }
 
 fn limits(config: &Config) -> ConnectionLimits {
@@ -227,13 +264,14 @@ fn limits(config: &Config) -> ConnectionLimits {
     }
 }
 
-async fn upkeep(metrics: &Metrics, app: &App) {
+async fn upkeep(metrics: &Metrics, app: &App, shared: &SharedModels) {
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         metrics.0.run_upkeep();
-        app.measure_sagas();
+        app.measure_runners();
+        shared.measure();
         let asked = Instant::now();
         match app.projections.lag().await {
             Ok(lags) => {
@@ -241,6 +279,18 @@ async fn upkeep(metrics: &Metrics, app: &App) {
                 lags.iter().for_each(measure);
             }
             Err(error) => warn!("how far the read models are behind cannot be told: {error}"),
+        }
+    }
+}
+
+/// Apart from the rest: the database that they may be in may keep one waiting.
+async fn measure_sagas(app: &App) {
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = app.measure_sagas().await {
+            warn!("how sagas get on cannot be told: {error}");
         }
     }
 }
@@ -262,14 +312,14 @@ struct Parts {
 
 fn assemble(
     config: &Config,
-    (store, shared): (&Store, &SharedModels),
+    (store, shared, collector): (&Store, &SharedModels, &Collector),
     owners: Owners,
     metrics: &Metrics,
     stage: watch::Receiver<Stage>,
 ) -> Result<Parts> {
     let Store { journal, keyring, .. } = store;
     let Owners { router, mut owners, ownership, entrance, elsewhere } = owners;
-    let models = Models::of(processes(config), shared);
+    let models = Models::of(plan(config, shared), shared, keyring);
     let options = ProjectionsOptions {
         journal: Arc::clone(journal),
         keyring: Arc::clone(keyring),
@@ -277,7 +327,7 @@ fn assemble(
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     };
-    let (projections, runners, shared) = Projections::with_shared(options, shared.all());
+    let (projections, runners, shared_runners) = Projections::with_shared(options, shared.all());
     let projections = Arc::new(projections);
     let effects: Arc<dyn Effects> = Arc::new(ServerEffects::new(effects::Parts {
         router: router.clone(),
@@ -288,7 +338,10 @@ fn assemble(
         clock: Arc::new(Timestamp::now),
         fresh: Arc::new(Uuid::now_v7),
     }));
-    owners = owners.into_iter().map(|owner| owner.with_effects(Arc::clone(&effects))).collect();
+    let traces = || collector.traces.clone();
+    let runners = runners.into_iter().map(|runner| runner.with_traces(traces())).collect();
+    let shared_runners = shared_runners.into_iter().map(|runner| runner.with_traces(traces())).collect();
+    owners = owners.into_iter().map(|owner| owner.with_effects(Arc::clone(&effects)).with_traces(traces())).collect();
     let limits = config.limits();
     let document = serde_json::to_vec(&routes::openapi()).context("the document")?;
     let app = Arc::new(Backend {
@@ -299,41 +352,49 @@ fn assemble(
             limits.read_wait,
             !config.store.is_shared(),
         ),
-        hearsay: Hearsay::new(config.store.is_shared().then(|| Duration::from_millis(config.session_lag_max_ms))),
+        hearsay: Hearsay::new(session_lag_max(config, shared)),
         tokens: AccessTokens::new(Arc::clone(keyring), config.issuer())?,
         oidc: Oidc::new(&config.oidc_issuers)?,
         admin_token: AdminToken::of(&config.store.data)?,
-        processes: processes(config).plans().map(|(name, _)| name).collect(),
+        processes: processes(config, shared).plans().map(|(name, _)| name).collect(),
         saga_stuck: Duration::from_secs(config.saga_stuck_s),
         keyring: Arc::clone(keyring),
         ownership,
-        elsewhere,
+        elsewhere: if shared.sessions.is_some() { Elsewhere::nowhere() } else { elsewhere },
         projections,
         models,
+        known_faces: Recent::new(faces::KNOWN_MAX),
         readings: Readings::default(),
         passwords: Passwords::new(config.hashers())?,
         saga_meters: SagaMeters::default(),
         limits,
-        rate_limits: Arc::new(RateLimits::new(config.door.rate_limits)),
+        rate_limits: Arc::new(RateLimits::new(config.door.rate_limits, shared.windows.clone())),
         trusted_proxies: config.door.trusted_proxies.clone(),
         origins: config.door.cors_origins.clone(),
+        traces: traces(),
         stage,
         owners: owners.iter().map(Owner::status).collect(),
         metrics: metrics.0.clone(),
         document: document.into(),
     });
     let partitions = Partitions { journal: Arc::clone(journal), owners, runners };
-    Ok(Parts { app, entrance, router, partitions, shared })
+    Ok(Parts { app, entrance, router, partitions, shared: shared_runners })
 }
 
 /// Every read model that this node feeds for itself. A new one is a line here.
 fn own(models: &Models, shared: &SharedModels) -> Vec<Arc<dyn ReadModel>> {
-    let Models { users, posts, sessions, feed, sagas } = models;
-    let mut own: Vec<Arc<dyn ReadModel>> = vec![users.clone(), sessions.clone(), feed.clone(), sagas.clone()];
-    if shared.posts.is_none() {
-        own.push(Arc::clone(posts) as _);
-    }
-    own
+    let Models { users, posts, sessions, feed, notifications, sagas } = models;
+    let all: [Arc<dyn ReadModel>; 6] = [
+        users.clone() as _,
+        posts.clone() as _,
+        sessions.clone() as _,
+        feed.clone() as _,
+        notifications.clone() as _,
+        sagas.clone() as _,
+    ];
+    let shared = shared.all().concat();
+    let is_own = |model: &Arc<dyn ReadModel>| shared.iter().all(|shared| shared.name() != model.name());
+    all.into_iter().filter(is_own).collect()
 }
 
 impl Running {
@@ -350,20 +411,34 @@ impl Running {
     }
 
     async fn bring_up(&mut self, partitions: Partitions, stage: &watch::Sender<Stage>, begun: Instant) -> Result<()> {
-        let mut recovering = recover(partitions);
+        let mut recovering = recover(partitions, self.roles.owner);
         let mut owned = Vec::new();
-        let mut records = 0;
+        let (mut records, mut last) = (0, Vec::new());
         while let Some(recovered) = recovering.join_next().await {
-            let recovered = recovered??;
-            records += recovered.records;
-            owned.push(recovered.owner.status());
-            let (partition, stop) = (recovered.runner.partition(), self.stop_runners.clone());
-            self.runners.spawn(async move { (partition, recovered.runner.run(stop).await) });
+            let Ready { owner, state, runner, records: read } = recovered??;
+            records += read;
+            last.extend(read.checked_sub(1).map(|offset| Position { partition: runner.partition(), offset }));
+            owned.push(owner.status());
+            let (partition, stop) = (runner.partition(), self.stop_runners.clone());
+            self.app.models.sessions.expect(partition, read);
+            self.app.models.feed.expect(partition, read);
+            self.runners.spawn(async move { (partition, runner.run(stop).await) });
             let stop = self.stop_owners.clone();
-            self.owners.spawn(async move { (partition, recovered.owner.run(Some(recovered.state), stop).await) });
+            self.owners.spawn(async move {
+                let ended = match state {
+                    Some(state) => owner.run(Some(state), stop).await,
+                    None => owner.decline(stop).await,
+                };
+                (partition, ended)
+            });
         }
         // Not before: what is assigned to a node that still reads has no owner meanwhile.
-        self.app.ownership.enter();
+        if self.roles.owner {
+            self.app.ownership.enter();
+        }
+        if self.roles.projections {
+            self.feeding.enter();
+        }
         for mut owner in owned {
             let phase = owner.wait_for(|phase| matches!(phase, Phase::Owning | Phase::Idle | Phase::Stopped)).await;
             if !matches!(phase.as_deref(), Ok(Phase::Owning | Phase::Idle)) {
@@ -371,8 +446,14 @@ impl Running {
                 return Ok(());
             }
         }
-        while self.app.without_owner().next().is_some() {
+        while self.roles.gateway && self.app.without_owner().next().is_some() {
             sleep(OWNER_LOOK).await;
+        }
+        let names = self.app.projections.names().collect::<Vec<_>>();
+        if let Err(lag) = self.app.projections.wait_for(&names, &last, TokioInstant::now() + SHARED_MAX).await
+            && !lag.behind.is_empty()
+        {
+            warn!("serving although read models in servers are behind: {lag}");
         }
         stage.send_replace(Stage::Serving);
         let seconds = begun.elapsed().as_secs_f64();
@@ -385,8 +466,8 @@ impl Running {
     async fn stop(mut self) {
         self.stop_owners.cancel();
         drain("owners", &mut self.owners).await;
-        let ownership = Arc::clone(&self.app.ownership);
-        if spawn_blocking(move || ownership.leave()).await.is_err() {
+        let all = [Arc::clone(&self.app.ownership), Arc::clone(&self.feeding)];
+        if spawn_blocking(move || all.iter().for_each(|part| part.leave())).await.is_err() {
             warn!("the partitions could not be handed over: others wait until this node is missed");
         }
         self.stop_internal.cancel();

@@ -21,8 +21,8 @@ use events::{ACCESS_TOKEN_LIFE, Device, Digest, Email, Key, Sealed, SessionId, T
 use http::header::{CACHE_CONTROL, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use projections::users::Credentials;
-use projections::{Sessions, Text, Users};
+use projections::users::{Author, Credentials};
+use projections::{Text, sessions, users};
 pub(crate) use refresh::REFRESH_TOKEN_PATTERN;
 use refresh::RefreshToken;
 use serde::{Deserialize, Serialize};
@@ -147,14 +147,14 @@ async fn login(
     let password = fields.required("password", &body.password, Password::parse);
     let (email, password) = fields.done(email.zip(password))?;
     let claim = app.secrets().claim("email", &email.folded());
-    admission.take(Class::Account, claim)?;
+    admission.take(Class::Account, claim).await?;
     let mut answer = app.log_in(claim, &password, &agent).await?;
     if answer.is_none() {
         // The password was changed between the look and the decision: what was checked is worth nothing.
-        app.consistency.caught_up(&[Users::NAME]).await?;
+        app.consistency.caught_up(&[users::NAME]).await?;
         answer = app.log_in(claim, &password, &agent).await?;
     }
-    app.session(StatusCode::OK, &answer.ok_or_else(wrong_credentials)?)
+    app.session(StatusCode::OK, &answer.ok_or_else(wrong_credentials)?).await
 }
 
 /// Sign out
@@ -188,19 +188,19 @@ async fn logout(
 impl Backend {
     /// Checks address and password and opens a session; `None` if the password was changed meanwhile.
     async fn log_in(&self, claim: Digest, password: &Password, agent: &UserAgent) -> Result<Option<Opened>, ApiError> {
-        let mut credentials = self.models.users.credentials(claim);
+        let mut credentials = self.models.users.credentials(claim).await?;
         let mut caught_up = false;
         if credentials.is_none() {
-            self.consistency.caught_up(&[Users::NAME]).await?;
-            (credentials, caught_up) = (self.models.users.credentials(claim), true);
+            self.consistency.caught_up(&[users::NAME]).await?;
+            (credentials, caught_up) = (self.models.users.credentials(claim).await?, true);
         }
         if !self.is_password(password, credentials.as_ref()).await? {
             // The address may be another account's by now, or the password another one. Both are looked for behind the
             // log's end once, so that one takes as long as the other.
             if !caught_up {
-                self.consistency.caught_up(&[Users::NAME]).await?;
+                self.consistency.caught_up(&[users::NAME]).await?;
             }
-            let now = self.models.users.credentials(claim);
+            let now = self.models.users.credentials(claim).await?;
             if now == credentials || !self.is_password(password, now.as_ref()).await? {
                 return Err(wrong_credentials());
             }
@@ -254,13 +254,13 @@ impl Backend {
             retention,
             ..Request::new(id, Key::User(user), command, Timestamp::now(), deadline)
         };
-        self.router.submit(request).await
+        self.ask(request).await
     }
 
     /// Waits until no node takes a token of the sessions of `user` that ended here; says who may still do.
     pub(crate) async fn ended(&self, user: UserId, done: &Done) -> Result<(), Waits> {
         let passing = Passing {
-            models: vec![Sessions::NAME.to_owned()],
+            models: vec![sessions::NAME.to_owned()],
             last: vec![done.receipt.position],
             concerning: Some(user),
             within_ms: u64::try_from(self.limits.read_wait.as_millis()).unwrap_or(u64::MAX),
@@ -278,9 +278,11 @@ impl Backend {
     }
 
     /// The answer that hands out a session's tokens.
-    pub(crate) fn session(&self, status: StatusCode, opened: &Opened) -> Result<Response, ApiError> {
+    pub(crate) async fn session(&self, status: StatusCode, opened: &Opened) -> Result<Response, ApiError> {
         let Opened { user, session, done } = *opened;
-        let profile = self.models.users.profile(user).ok_or_else(wrong_credentials)?;
+        let profile = self.models.users.profile(user).await?.ok_or_else(wrong_credentials)?;
+        let (username, avatar_url) = (profile.username.clone(), profile.avatar_url.clone());
+        self.known_face(Author { id: user, username, avatar_url });
         let tokens = self.issue(RefreshToken { user, session, generation: 0 })?;
         let session = Session { id: user.0, email: profile.email, username: profile.username, tokens };
         let response = if status == StatusCode::CREATED {

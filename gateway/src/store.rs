@@ -85,6 +85,14 @@ impl Store {
         }
     }
 
+    /// This node's part in who feeds read models from what, where those who do so own nothing.
+    pub(crate) fn feeding(&self) -> Result<Arc<dyn Ownership>> {
+        match &self.kind {
+            Kind::Embedded(embedded) => Ok(Arc::new(StaticOwnership::new(embedded.log.partitions()))),
+            Kind::Servers(servers) => servers.feed(),
+        }
+    }
+
     /// Returns when the log or the keyring has failed for good: only opening them again shows what they hold.
     pub(crate) async fn failed(&self) -> Error {
         match &self.kind {

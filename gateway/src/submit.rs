@@ -96,13 +96,12 @@ impl Backend {
             let command = SagaCommand::Start { saga: new.saga, data: new.data.clone(), with: new.with.clone() };
             let request = Request {
                 actor: Some(caller.user),
-                correlation: caller.correlation,
                 retention: intent.retention,
                 fingerprint: intent.fingerprint,
                 until_saga_ends,
                 ..Request::new(intent.command, new.key, command, Timestamp::now(), Instant::now() + within)
             };
-            self.router.submit(request)
+            self.ask(request)
         };
         let mut answer = begin(self.limits.write_deadline, wait == Wait::ForTheEnd).await;
         if wait == Wait::ForTheEnd && answer == Answer::Unknown {
@@ -128,12 +127,11 @@ impl Backend {
         let deadline = Instant::now() + self.limits.write_deadline;
         let request = Request {
             actor: Some(caller.user),
-            correlation: caller.correlation,
             retention: intent.retention,
             fingerprint: intent.fingerprint,
             ..Request::new(intent.command, key, command, Timestamp::now(), deadline)
         };
-        let done = done(self.router.submit(request).await);
+        let done = done(self.ask(request).await);
         self.remember(caller, &done);
         done
     }

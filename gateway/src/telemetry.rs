@@ -1,5 +1,9 @@
 //! Where log lines and measurements go.
 
+mod described;
+
+pub use described::names;
+
 use crate::config::{Config, LogFormat};
 use anyhow::{Context, Result, anyhow};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -12,6 +16,9 @@ const BUCKETS_S: [f64; 14] =
 /// Upper bounds of the classes of sizes, in bytes.
 const BUCKETS_BYTES: [f64; 8] = [256.0, 512.0, 1_024.0, 2_048.0, 4_096.0, 16_384.0, 65_536.0, 524_288.0];
 
+/// Upper bounds of the classes of numbers of things that go together: up to what a runner applies, or a node sends, in one go.
+const BUCKETS_COUNT: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 128.0, 256.0, 512.0];
+
 /// The measurements of this process.
 #[derive(Clone)]
 pub struct Metrics(pub(crate) PrometheusHandle);
@@ -22,6 +29,7 @@ impl Metrics {
         let recorder = builder()?.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|error| anyhow!("{error}"))?;
+        described::describe();
         Ok(Self(handle))
     }
 
@@ -36,7 +44,9 @@ fn builder() -> Result<PrometheusBuilder> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(ending("_seconds"), &BUCKETS_S)
         .and_then(|builder| builder.set_buckets_for_metric(ending("_bytes"), &BUCKETS_BYTES))
-        .context("the classes of times and sizes")
+        .and_then(|builder| builder.set_buckets_for_metric(ending("_batch_commits"), &BUCKETS_COUNT))
+        .and_then(|builder| builder.set_buckets_for_metric(ending("_batch_requests"), &BUCKETS_COUNT))
+        .context("the classes of times, sizes and numbers")
 }
 
 /// Writes log lines to standard output.

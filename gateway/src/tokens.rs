@@ -122,11 +122,11 @@ impl AccessTokens {
 
     /// Whom the token speaks for, if it is ours and good at `now`. "Unavailable" if it may be of a generation that is
     /// not known here yet. `gate` is asked before a signature is checked: its error is the answer.
-    pub(crate) fn verify(
+    pub(crate) async fn verify(
         &self,
         token: &str,
         now: Timestamp,
-        gate: impl FnOnce() -> Result<(), ApiError>,
+        gate: impl Future<Output = Result<(), ApiError>> + Send,
     ) -> Result<Verified, ApiError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(ApiError::bad_token());
@@ -135,7 +135,7 @@ impl AccessTokens {
         let verified = match self.verified.with(&hash, |verified| *verified) {
             Some(verified) => verified,
             None => {
-                gate()?;
+                gate.await?;
                 let verified = self.check(token, now)?;
                 self.verified.insert(hash, verified);
                 verified
@@ -225,6 +225,7 @@ pub(crate) mod tests {
     use super::*;
     use axum::response::IntoResponse;
     use events::{CLOCK_SKEW_MAX, CipherKey, KeyId, KeyringError, KeyringFuture};
+    use futures::FutureExt;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -313,8 +314,9 @@ pub(crate) mod tests {
         forged(&pair.signing, &header, &json!({ "exp": now.seconds() + 60 }))
     }
 
-    fn open() -> Result<(), ApiError> {
-        Ok(())
+    /// With nothing in the way.
+    fn verified(tokens: &AccessTokens, token: &str, now: Timestamp) -> Result<Verified, ApiError> {
+        tokens.verify(token, now, async { Ok(()) }).now_or_never().unwrap()
     }
 
     fn status<T>(answer: Result<T, ApiError>) -> Result<(), u16> {
@@ -326,9 +328,9 @@ pub(crate) mod tests {
         let (tokens, (user, session)) = (tokens(1), ids());
         let token = tokens.issue(user, session, now()).unwrap();
         for _ in 0..2 {
-            let verified = tokens.verify(&token, now(), open).unwrap();
-            assert_eq!((verified.user, verified.session), (user, session));
-            assert_eq!(status(tokens.verify(&token, now().plus(ACCESS_TOKEN_LIFE), open)), Err(401));
+            let Verified { user: whose, session: of, .. } = verified(&tokens, &token, now()).unwrap();
+            assert_eq!((whose, of), (user, session));
+            assert_eq!(status(verified(&tokens, &token, now().plus(ACCESS_TOKEN_LIFE))), Err(401));
         }
     }
 
@@ -336,9 +338,9 @@ pub(crate) mod tests {
     fn a_token_that_is_changed_foreign_or_unsigned_is_worth_nothing() {
         let (ours, (user, session)) = (tokens(1), ids());
         let good = ours.issue(user, session, now()).unwrap();
-        assert_eq!(status(tokens(2).verify(&good, now(), open)), Err(401));
+        assert_eq!(status(verified(&tokens(2), &good, now())), Err(401));
         let (signed, signature) = good.rsplit_once('.').unwrap();
-        assert_eq!(status(ours.verify(&format!("{signed}."), now(), open)), Err(401));
+        assert_eq!(status(verified(&ours, &format!("{signed}."), now())), Err(401));
         let (header, claims) = signed.split_once('.').unwrap();
         let none = BASE64_URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": TYPE, "kid": key_id(&good)}).to_string());
         let hs256 =
@@ -352,7 +354,7 @@ pub(crate) mod tests {
             String::new(),
             "a.b.c".to_owned(),
         ] {
-            assert_eq!(status(ours.verify(&bad, now(), open)), Err(401), "{bad}");
+            assert_eq!(status(verified(&ours, &bad, now())), Err(401), "{bad}");
         }
     }
 
@@ -362,7 +364,7 @@ pub(crate) mod tests {
         let pairs = tokens.current_pairs().unwrap();
         let Pair { public: Jwk { kid, .. }, signing, .. } = &pairs.pairs[0];
         let header = Header { typ: Some(TYPE.to_owned()), kid: Some(kid.clone()), ..Header::new(ALGORITHM) };
-        assert!(tokens.verify(&forged(signing, &header, &json!({})), now(), open).is_ok());
+        assert!(verified(&tokens, &forged(signing, &header, &json!({})), now()).is_ok());
         for change in [
             json!({"iss": "other"}),
             json!({"aud": "other"}),
@@ -371,10 +373,10 @@ pub(crate) mod tests {
             json!({"sub": "me"}),
             json!({"sid": null}),
         ] {
-            assert_eq!(status(tokens.verify(&forged(signing, &header, &change), now(), open)), Err(401), "{change}");
+            assert_eq!(status(verified(&tokens, &forged(signing, &header, &change), now())), Err(401), "{change}");
         }
         for other in [Header { typ: None, ..header.clone() }, Header { kid: None, ..header }] {
-            assert_eq!(status(tokens.verify(&forged(signing, &other, &json!({})), now(), open)), Err(401));
+            assert_eq!(status(verified(&tokens, &forged(signing, &other, &json!({})), now())), Err(401));
         }
     }
 
@@ -391,13 +393,13 @@ pub(crate) mod tests {
         assert_eq!(key_id(&before), key_id(&still));
         assert_ne!(key_id(&before), key_id(&after));
         for token in [&before, &still, &after] {
-            assert_eq!(status(other.verify(token, takes_over, open)), Ok(()));
+            assert_eq!(status(verified(&other, token, takes_over)), Ok(()));
         }
         let late = takes_over.plus(ACCESS_TOKEN_LIFE).plus(CLOCK_SKEW_MAX);
         let forged = forged_at(&ours, 0, late);
-        assert_eq!(status(ours.verify(&forged, begun, open)), Ok(()), "by its signature it is good");
+        assert_eq!(status(verified(&ours, &forged, begun)), Ok(()), "by its signature it is good");
         let unseen = AccessTokens::new(keyring, ISSUER).unwrap();
-        assert_eq!(status(unseen.verify(&forged, late, open)), Err(401), "but its key no longer is");
+        assert_eq!(status(verified(&unseen, &forged, late)), Err(401), "but its key no longer is");
     }
 
     #[test]
@@ -409,10 +411,10 @@ pub(crate) mod tests {
         keyring.rotate(now());
         let unknown = ours.issue(user, session, now()).unwrap();
         let back = keyring.signing_keys.lock().take();
-        assert_eq!(status(other.verify(&known, now(), open)), Ok(()));
-        assert_eq!(status(other.verify(&unknown, now(), open)), Err(503));
+        assert_eq!(status(verified(&other, &known, now())), Ok(()));
+        assert_eq!(status(verified(&other, &unknown, now())), Err(503));
         assert_eq!(status(ours.issue(user, session, now())), Err(503));
         *keyring.signing_keys.lock() = back;
-        assert_eq!(status(other.verify(&unknown, now(), open)), Ok(()));
+        assert_eq!(status(verified(&other, &unknown, now())), Ok(()));
     }
 }

@@ -15,8 +15,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use events::{Timestamp, UserId};
 pub(crate) use find::BATCH_MAX;
-use projections::{Text, Unavailable, Users, posts, users};
+use projections::{Text, Unavailable, posts, users};
 use serde::Serialize;
+use std::collections::HashMap;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,7 +32,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 }
 
 /// The models that a profile is made of.
-pub(crate) const MODELS: [&str; 2] = [Users::NAME, posts::NAME];
+pub(crate) const MODELS: [&str; 2] = [users::NAME, posts::NAME];
 
 /// A profile as its owner sees it.
 #[derive(Serialize, ToSchema)]
@@ -89,53 +90,57 @@ pub(crate) struct Relation {
     muting: bool,
 }
 
+/// How somebody stands to each of others.
+type Relations = HashMap<UserId, users::Relation>;
+
 impl Backend {
     /// A profile as `viewer` sees it; `None` if there is no such account, or its owner blocks the viewer. Whom the viewer
     /// blocks is shown: they may unblock them.
     pub(crate) async fn profile(&self, user: UserId, viewer: Option<UserId>) -> Result<Option<Profile>, Unavailable> {
-        Ok(self.profiles([user], viewer).await?.pop())
+        Ok(self.profiles(vec![user], viewer).await?.pop())
     }
 
     /// The profiles of these as `viewer` sees them, in their order, but for those that are not shown.
     pub(crate) async fn profiles(
         &self,
-        users: impl IntoIterator<Item = UserId>,
+        users: Vec<UserId>,
         viewer: Option<UserId>,
     ) -> Result<Vec<Profile>, Unavailable> {
-        let is_blocked = |user| viewer.is_some_and(|viewer| self.models.users.relation(viewer, user).blocked_by);
-        self.shape(users.into_iter().filter(|user| !is_blocked(*user)), viewer).await
+        let Some(viewer) = viewer else { return self.shape(users, &HashMap::new()).await };
+        let relations = self.relations(viewer, &users).await?;
+        let is_shown = |user: &UserId| relations.get(user).is_some_and(|relation| !relation.blocked_by);
+        self.shape(users.into_iter().filter(is_shown).collect(), &relations).await
     }
 
-    /// The same of one, whether or not its owner blocks the viewer.
-    pub(crate) async fn profile_with_relation(
+    /// The same, whether or not their owners block the viewer.
+    pub(crate) async fn profiles_of_all(
         &self,
-        user: UserId,
+        users: Vec<UserId>,
         viewer: UserId,
-    ) -> Result<Option<Profile>, Unavailable> {
-        Ok(self.shape([user], Some(viewer)).await?.pop())
+    ) -> Result<Vec<Profile>, Unavailable> {
+        let relations = self.relations(viewer, &users).await?;
+        self.shape(users, &relations).await
     }
 
-    /// The profiles of those of them who have an account.
-    async fn shape(
-        &self,
-        users: impl IntoIterator<Item = UserId>,
-        viewer: Option<UserId>,
-    ) -> Result<Vec<Profile>, Unavailable> {
-        let profile = |user| {
-            let relation = viewer.map(|viewer| self.models.users.relation(viewer, user).into());
-            self.models.users.profile(user).map(|profile| (profile, relation))
-        };
-        let (profiles, relations): (Vec<_>, Vec<_>) = users.into_iter().filter_map(profile).unzip();
+    async fn relations(&self, viewer: UserId, users: &[UserId]) -> Result<Relations, Unavailable> {
+        Ok(users.iter().copied().zip(self.models.users.relations(viewer, users).await?).collect())
+    }
+
+    /// The profiles of those of them who have an account, with what is known of how they stand to the viewer.
+    async fn shape(&self, users: Vec<UserId>, relations: &Relations) -> Result<Vec<Profile>, Unavailable> {
+        let profiles = self.models.users.profiles(&users).await?;
         let ids = profiles.iter().map(|profile| profile.id).collect::<Vec<_>>();
-        let counts = self.models.posts.counts_of(&ids).await?;
-        let shaped = profiles.into_iter().zip(counts).zip(relations);
-        Ok(shaped.map(|((profile, posts), relation)| Profile::of(profile, posts, relation)).collect())
+        let shaped = profiles.into_iter().zip(self.models.posts.counts_of(&ids).await?).map(|(profile, posts)| {
+            let relation = relations.get(&profile.id).copied().map(Relation::from);
+            Profile::of(profile, posts, relation)
+        });
+        Ok(shaped.collect())
     }
 
     async fn own_profile(&self, user: UserId) -> Result<OwnProfile, ApiError> {
         // Whoever is signed in has an account; the read model may be behind by a moment.
         self.face(user).await?;
-        let profile = self.models.users.profile(user).ok_or_else(ApiError::bad_token)?;
+        let profile = self.models.users.profile(user).await?.ok_or_else(ApiError::bad_token)?;
         let email = profile.email.clone();
         let posts = self.models.posts.counts_of(&[user]).await?.pop().unwrap_or_default();
         Ok(OwnProfile { email, profile: Profile::of(profile, posts, None) })

@@ -44,6 +44,24 @@ pub enum RunnerState {
     },
 }
 
+impl RunnerState {
+    /// Every name, for a metric.
+    pub const NAMES: [&str; 6] = ["starting", "catching_up", "following", "looking_on", "retrying", "stopped"];
+
+    /// In short.
+    pub fn name(&self) -> &'static str {
+        let number = match self {
+            Self::Starting => 0,
+            Self::CatchingUp => 1,
+            Self::Following => 2,
+            Self::LookingOn => 3,
+            Self::Retrying { .. } => 4,
+            Self::Stopped { .. } => 5,
+        };
+        Self::NAMES[number]
+    }
+}
+
 /// A runner as operators see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Health {
@@ -65,6 +83,8 @@ pub(crate) struct Board {
     /// For each read model what it has stored; `None` if that is nothing, or not known yet.
     stored: Mutex<Vec<Option<Arc<Checkpoint>>>>,
     health: Mutex<Health>,
+    /// As far as the log was read, and found to be as it must be.
+    read: Mutex<Option<journal::Checkpoint>>,
 }
 
 impl Board {
@@ -73,7 +93,16 @@ impl Board {
         let progress = std::iter::repeat_with(beginning).take(models).collect();
         let stored = Mutex::new(vec![None; models]);
         let health = Mutex::new(Health { partition, state: RunnerState::Starting, heartbeat: now });
-        Self { progress, wanted: Notify::new(), requests, stored, health }
+        Self { progress, wanted: Notify::new(), requests, stored, health, read: Mutex::default() }
+    }
+
+    /// As far as the log was read here; `None` if nothing was yet.
+    pub(crate) fn read(&self) -> Option<journal::Checkpoint> {
+        *self.read.lock()
+    }
+
+    pub(crate) fn note_read(&self, at: journal::Checkpoint) {
+        *self.read.lock() = Some(at);
     }
 
     pub(crate) fn health(&self) -> Health {

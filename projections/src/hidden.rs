@@ -24,4 +24,10 @@ impl Hidden {
     pub fn hides_in_feed(&self, user: UserId) -> bool {
         self.hides(user) || self.muted.as_ref().is_some_and(|muted| muted.contains(&user))
     }
+
+    /// All whose posts are left out of the feed, in any order; who is there for two reasons comes twice.
+    #[cfg(feature = "servers")]
+    pub(crate) fn all_in_feed(&self) -> impl Iterator<Item = UserId> {
+        self.apart.iter().chain(&self.muted).flat_map(|users| users.iter().copied())
+    }
 }

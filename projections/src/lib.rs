@@ -20,13 +20,24 @@ mod listing;
 #[cfg(test)]
 #[path = "../../tests/properties/log.rs"]
 mod log;
+#[cfg(feature = "servers")]
+pub mod mongodb;
+pub mod notifications;
+#[cfg(feature = "servers")]
+mod open_error;
 mod opener;
+#[cfg(feature = "servers")]
+mod parked;
 #[cfg(feature = "servers")]
 pub mod postgres;
 pub mod posts;
 mod projections;
 mod read_model;
+#[cfg(feature = "servers")]
+pub mod redis;
 mod runner;
+#[cfg(feature = "servers")]
+pub mod saga_keys;
 pub mod sagas;
 pub mod sessions;
 mod store;
@@ -35,9 +46,16 @@ pub mod users;
 
 pub use board::{Health, Progress, RunnerState};
 pub use checkpoint::{Checkpoint, Parked};
-pub use feed::Feed;
+pub use feed::{Feed, MemoryFeed};
+#[cfg(feature = "servers")]
+pub use feed::{FeedLimits, RedisFeed};
 pub use hidden::Hidden;
 pub use listing::{Listing, Page, Place};
+#[cfg(feature = "servers")]
+pub use notifications::MongoNotifications;
+pub use notifications::{MemoryNotifications, Notifications};
+#[cfg(feature = "servers")]
+pub use open_error::OpenError;
 pub use opener::Opener;
 #[cfg(feature = "servers")]
 pub use posts::PostgresPosts;
@@ -45,7 +63,15 @@ pub use posts::{MemoryPosts, Posts};
 pub use projections::{Behind, Lag, ModelLag, ParkedKey, Projections, ProjectionsOptions, spawn};
 pub use read_model::{Advance, ApplyError, Batch, Entry, ReadModel, Unavailable};
 pub use runner::{Clock, RequestError, Runner, SharedRunner, Stop, limits};
-pub use sagas::Sagas;
-pub use sessions::Sessions;
+#[cfg(feature = "servers")]
+pub use saga_keys::RedisSagaKeys;
+#[cfg(feature = "servers")]
+pub use sagas::PostgresSagas;
+pub use sagas::{MemorySagas, Sagas};
+#[cfg(feature = "servers")]
+pub use sessions::RedisSessions;
+pub use sessions::{MemorySessions, Sessions};
 pub use text::Text;
-pub use users::Users;
+#[cfg(feature = "servers")]
+pub use users::PostgresUsers;
+pub use users::{MemoryUsers, Users};

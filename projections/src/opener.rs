@@ -27,13 +27,9 @@ impl Opener {
         let (mut ids, mut destroyed) = (BTreeSet::new(), BTreeSet::new());
         for event in commits.into_iter().flat_map(|commit| &commit.events) {
             ids.extend(event.sealed_under());
-            if let Event::User(UserEvent::KeyDestroyed(gone)) = event {
-                destroyed.insert(KeyId::from(gone.user));
-            }
+            destroyed.extend(destroyed_by(event));
         }
-        for id in destroyed {
-            destroy_anew(keyring, id).await?;
-        }
+        Self::destroy(keyring, destroyed).await?;
         let found = stream::iter(ids)
             .map(|id| async move {
                 match keyring.find(id).await {
@@ -43,6 +39,19 @@ impl Opener {
             })
             .buffered(limits::KEYS_FETCHING_MAX);
         found.try_collect().await.map(Self)
+    }
+
+    /// The keys that the commits say are destroyed.
+    pub(crate) fn destroyed<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> BTreeSet<KeyId> {
+        commits.into_iter().flat_map(|commit| &commit.events).filter_map(destroyed_by).collect()
+    }
+
+    /// Destroys these, where they are not destroyed.
+    pub(crate) async fn destroy(keyring: &dyn Keyring, keys: BTreeSet<KeyId>) -> Result<(), KeyringError> {
+        for key in keys {
+            destroy_anew(keyring, key).await?;
+        }
+        Ok(())
     }
 
     /// The value, or `None` if its owner's key was destroyed. An error is final.
@@ -57,6 +66,13 @@ impl Opener {
 
     fn key(&self, owner: UserId) -> Option<&CipherKey> {
         self.0.get(&owner.into()).expect("the keys of all events of a batch are fetched with it").as_deref()
+    }
+}
+
+fn destroyed_by(event: &Event) -> Option<KeyId> {
+    match event {
+        Event::User(UserEvent::KeyDestroyed(gone)) => Some(gone.user.into()),
+        _ => None,
     }
 }
 

@@ -3,23 +3,29 @@
 //! A batch is one transaction with its checkpoint. It is committed without waiting for the disk (`synchronous_commit`):
 //! after a crash of the server the last batches may be gone with their checkpoints, and are read from the log again.
 
+mod batches;
 mod checkpoints;
+mod fate;
 mod migrations;
 mod rows;
 mod values;
 
+pub use crate::open_error::OpenError;
 use crate::read_model::Unavailable;
+pub(crate) use batches::{Batches, Tables, in_time};
 pub(crate) use checkpoints::Checkpoints;
+pub(crate) use fate::Fate;
+use futures::FutureExt;
 pub(crate) use rows::{Of, Rows};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, raw_sql};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tracing::warn;
-pub(crate) use values::{At, column, count, number, time};
+pub(crate) use values::{At, FIRST, at, column, count, number, text, time};
 
 /// Connections of a node for reads, and as many for writes: readers do not wait for projectors, nor these for readers.
 pub const CONNECTIONS_MAX: u32 = 8;
@@ -30,6 +36,9 @@ pub const READ_MAX: Duration = Duration::from_secs(5);
 /// How long writing a batch may take, before it is tried again.
 pub const WRITE_MAX: Duration = Duration::from_secs(30);
 
+/// A connection that was not used for so long is tried out first: a round trip that would double the cost of a busy one.
+const IDLE_UNTESTED_MAX: Duration = Duration::from_secs(1);
+
 /// How long a transaction may wait for its next statement: that of a node which sleeps in the middle of a batch holds up
 /// whoever takes over.
 const IDLE_MAX: Duration = Duration::from_secs(5);
@@ -37,15 +46,13 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 /// The oldest server that is known to do, as `server_version_num` tells it.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It does not answer; later it may.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// Waiting mends nothing.
-    #[error("{0}")]
-    Unusable(String),
+/// The connections of a pool; [`CONNECTIONS_MAX`] at most.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolUse {
+    /// Those that are open.
+    pub open: u32,
+    /// Those of them that wait for work.
+    pub idle: u32,
 }
 
 /// A database for read models. It reconnects by itself. A clone is the same one.
@@ -105,6 +112,10 @@ impl Database {
     }
 
     fn lazy(url: &str, write_max: Duration) -> Result<Self, OpenError> {
+        // Which any other scheme is to the driver as well.
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(OpenError::Unusable("it is no postgres:// URL".to_owned()));
+        }
         let options = PgConnectOptions::from_str(url);
         let options = options.map_err(|error| OpenError::Unusable(format!("it is no postgres:// URL: {error}")))?;
         let options = options.application_name("tidings");
@@ -119,6 +130,16 @@ impl Database {
             PgPoolOptions::new()
                 .max_connections(CONNECTIONS_MAX)
                 .acquire_timeout(CONNECT_MAX)
+                .test_before_acquire(false)
+                .before_acquire(|connection, use_before| {
+                    async move {
+                        if use_before.idle_for >= IDLE_UNTESTED_MAX {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    }
+                    .boxed()
+                })
                 .connect_lazy_with(options.clone().options(settings))
         };
         let database = options.get_database().unwrap_or(options.get_username());
@@ -134,6 +155,13 @@ impl Database {
         let drop = AssertSqlSafe(format!("drop schema {schema} cascade"));
         raw_sql(drop).execute(&self.writes).await.map_err(unavailable)?;
         Ok(())
+    }
+
+    /// Its pools by name, as they are now.
+    pub fn pools(&self) -> [(&'static str, PoolUse); 2] {
+        let of =
+            |pool: &PgPool| PoolUse { open: pool.size(), idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX) };
+        [("postgresql_reads", of(&self.reads)), ("postgresql_writes", of(&self.writes))]
     }
 
     /// Where it is, without secrets.

@@ -36,7 +36,7 @@ pub struct ProjectionsOptions {
 /// The read models and what their runners show.
 pub struct Projections {
     journal: Arc<dyn Journal>,
-    /// This node's own read models, and those that it shares with others.
+    /// This node's own read models, and those that it shares with others, by server.
     groups: Vec<Group>,
     clock: Clock,
     rules: Rules,
@@ -152,20 +152,23 @@ impl Projections {
         (Self { journal, groups: vec![group], clock, rules }, runners)
     }
 
-    /// The same with read models that all nodes share beside those of this node, and a runner for each partition of them.
-    /// No two of all have one name.
+    /// The same with read models that all nodes share beside those of this node, and a runner for each partition of each
+    /// server: those that are on one server are fed in one pass, and none waits for another server. No two of all have one
+    /// name.
     pub fn with_shared(
         options: ProjectionsOptions,
-        shared: Vec<Arc<dyn ReadModel>>,
+        servers: Vec<Vec<Arc<dyn ReadModel>>>,
     ) -> (Self, Vec<Runner>, Vec<SharedRunner>) {
-        let of_all = ProjectionsOptions { models: shared, ..options.clone() };
-        let (mut projections, runners) = Self::new(options);
-        if of_all.models.is_empty() {
-            return (projections, runners, Vec::new());
+        let (mut groups, mut all) = (Vec::new(), Vec::new());
+        for models in servers.into_iter().filter(|models| !models.is_empty()) {
+            let of_all = ProjectionsOptions { models, ..options.clone() };
+            let shared = partitions(&of_all).map(|partition| SharedRunner::new(partition, &of_all)).collect::<Vec<_>>();
+            groups.push(Group::of(&of_all, shared.iter().map(SharedRunner::board)));
+            all.extend(shared);
         }
-        let shared = partitions(&of_all).map(|partition| SharedRunner::new(partition, &of_all)).collect::<Vec<_>>();
-        projections.groups.push(Group::of(&of_all, shared.iter().map(SharedRunner::board)));
-        (projections, runners, shared)
+        let (mut projections, runners) = Self::new(options);
+        projections.groups.extend(groups);
+        (projections, runners, all)
     }
 
     /// The names of all read models.
@@ -256,14 +259,15 @@ impl Projections {
         ends.iter().all(|(partition, end)| self.names().all(|model| has_passed(model, *partition, *end)))
     }
 
-    /// The place in each partition that every read model of this node's own has passed. That of shared ones is what a server
-    /// says: no reader here need have seen that the log is as it says.
+    /// The place in each partition up to which this node has read the log for itself, and which every read model of its own
+    /// has passed. That of shared ones is what a server says: no reader here need have seen that the log is as it says.
     pub fn passed(&self) -> BTreeMap<Partition, journal::Checkpoint> {
-        let smallest = |partition| {
-            let own = self.groups.first().into_iter().flat_map(|group| &group.names);
-            let stored = own.map(|model| self.stored(model, partition).map(|stored| stored.at));
+        let smallest = |partition: Partition| {
+            let own = self.groups.first()?;
+            let read = own.boards.get(usize::try_from(partition.0).ok()?)?.read();
+            let stored = own.names.iter().map(|model| self.stored(model, partition).map(|stored| stored.at));
             // A model without a checkpoint has passed nothing.
-            stored.collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|at| at.next)
+            stored.chain([read]).collect::<Option<Vec<_>>>()?.into_iter().min_by_key(|at| at.next)
         };
         self.partitions().filter_map(|partition| Some((partition, smallest(partition)?))).collect()
     }
@@ -315,6 +319,12 @@ impl Projections {
     /// The same of those of shared read models; empty if there are none.
     pub fn shared_health(&self) -> Vec<Health> {
         self.groups.iter().skip(1).flat_map(Group::health).collect()
+    }
+
+    /// How many keys have stopped, by read model.
+    pub fn parked_keys(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let keys = |model, partition| self.stored(model, partition).map_or(0, |stored| stored.parked.len());
+        self.names().map(move |model| (model, self.partitions().map(|partition| keys(model, partition)).sum()))
     }
 
     /// Every key that stopped, by read model, partition and key.

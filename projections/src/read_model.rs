@@ -25,6 +25,11 @@ pub trait ReadModel: Send + Sync {
     /// Stable, for operators, metrics and waits.
     fn name(&self) -> &'static str;
 
+    /// The server that it is in, by OpenTelemetry's name for it; `None` if it is in this process.
+    fn system(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Which build this is.
     fn generation(&self) -> u64;
 
@@ -101,6 +106,11 @@ impl<'a> From<&'a DecodedCommit> for Entry<'a> {
 }
 
 impl Batch<'_> {
+    /// When the newest of the commits was made.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.entries.iter().map(|entry| entry.commit.time).max()
+    }
+
     /// What the batch means to a read model: `change` says it of one event, or `None` if the event is of no interest.
     ///
     /// Opening happens here, before any lock is taken.

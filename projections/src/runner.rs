@@ -9,6 +9,7 @@
 mod parking;
 mod replay;
 mod shared;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use crate::projections::ProjectionsOptions;
 use crate::read_model::{Batch, Entry, ReadModel, Unavailable};
 use events::{Keyring, KeyringError, Timestamp};
 use journal::{DecodedCommit, Journal, JournalError, Offset, Partition, Reader, Rule, Rules, Tally};
-use metrics::{counter, gauge};
+use metrics::counter;
 use replay::Replay;
 pub use replay::RequestError;
 pub(crate) use replay::{Discard, Request};
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::warn;
 
 /// The wall clock.
@@ -109,6 +111,7 @@ pub struct Runner {
     places: Vec<Arc<Checkpoint>>,
     replays: VecDeque<Replay>,
     rules: Rules,
+    traces: Traces,
 }
 
 impl Runner {
@@ -130,7 +133,15 @@ impl Runner {
             places: models.iter().map(beginning).collect(),
             replays: VecDeque::new(),
             rules: *rules,
+            traces: Traces::default(),
         }
+    }
+
+    /// The same, of which the spans go there.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Traces) -> Self {
+        self.traces = traces;
+        self
     }
 
     pub(crate) fn board(&self) -> Arc<Board> {
@@ -219,15 +230,17 @@ impl Runner {
             // A long batch of the log must not keep others from running.
             tokio::task::yield_now().await;
         }
+        self.board.note_read(end);
         let at_end = commits.is_empty();
         self.show(if at_end { RunnerState::Following } else { RunnerState::CatchingUp });
-        let newest = commits.last().map_or(0.0, |last| (self.clock)().since(last.commit.time).as_secs_f64());
-        gauge!("tidings_projection_lag_seconds", "partition" => self.partition.to_string()).set(newest);
         Ok(at_end)
     }
 
     /// Brings every model to `at`.
     async fn feed(&mut self, commits: &[DecodedCommit], at: journal::Checkpoint) -> Result<(), Stop> {
+        if self.places.is_empty() {
+            return self.destroy_keys(commits).await;
+        }
         if self.places.iter().all(|place| place.at.next >= at.next) {
             return Ok(());
         }
@@ -275,6 +288,18 @@ impl Runner {
             match self.reader().await?.commits().await {
                 Err(JournalError::Unavailable(error)) => self.back_off(&mut backoff, &error.to_string()).await,
                 commits => return Ok(commits?),
+            }
+        }
+    }
+
+    /// Where there is no read model to feed, the log is read for what it says of keys.
+    async fn destroy_keys(&self, commits: &[DecodedCommit]) -> Result<(), Stop> {
+        let keys = Opener::destroyed(commits.iter().map(|decoded| &decoded.commit));
+        let mut backoff = Backoff::default();
+        loop {
+            match Opener::destroy(&*self.keyring, keys.clone()).await {
+                Err(KeyringError::Unavailable(error)) => self.back_off(&mut backoff, &error).await,
+                destroyed => return Ok(destroyed?),
             }
         }
     }
@@ -355,6 +380,7 @@ impl Runner {
         let chance = (self.clock)().0.unsigned_abs() ^ (u64::from(self.partition.0) << 32);
         let delay = backoff.next(chance);
         let attempts = backoff.attempts;
+        counter!("tidings_projection_retries_total").increment(1);
         warn!(partition = self.partition.0, attempts, error, "partition {} waits: {error}", self.partition);
         self.show(RunnerState::Retrying { error: error.to_owned(), attempts });
         sleep(delay).await;

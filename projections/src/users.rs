@@ -4,29 +4,104 @@
 //! count, so at every moment a list has exactly as many entries as its count says. A follow may be seen before the account that it
 //! is of: it counts from the moment at which the account appears.
 
-mod barriers;
-mod directory;
-mod holders;
-#[cfg(test)]
-mod tests;
+mod change;
+mod memory;
+#[cfg(feature = "servers")]
+mod postgres;
 
-use crate::checkpoint::Checkpoint;
-use crate::dated::Dated;
 use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
-use crate::read_model::{Advance, ApplyError, ReadModel, Unavailable};
-use crate::store::Store;
+use crate::read_model::{ReadModel, Unavailable};
 use crate::text::Text;
 use async_trait::async_trait;
-use barriers::Barriers;
-use directory::{Account, Change, Directory, Node};
 use events::{Claimed, Digest, PasswordHash, Role, Timestamp, UserId};
-use journal::Partition;
+pub use memory::MemoryUsers;
+#[cfg(feature = "servers")]
+pub use postgres::PostgresUsers;
+
+/// The name of the read model of users, wherever it lives.
+pub const NAME: &str = "users";
 
 /// The read model of users.
-#[derive(Default)]
-pub struct Users {
-    store: Store<Directory>,
+///
+/// What it is told and what it shows of that is above. An answer shows whole batches: all of a commit or nothing of it.
+#[async_trait]
+pub trait Users: ReadModel {
+    /// Those of `users` that there are and that can be read, in the order asked for.
+    async fn profiles(&self, users: &[UserId]) -> Result<Vec<Profile>, Unavailable>;
+
+    /// An account; `None` if there is none, or none that can be read.
+    async fn profile(&self, user: UserId) -> Result<Option<Profile>, Unavailable> {
+        Ok(self.profiles(&[user]).await?.pop())
+    }
+
+    /// Those of `users` that there are, in the order asked for.
+    async fn authors(&self, users: &[UserId]) -> Result<Vec<Author>, Unavailable>;
+
+    /// Whether anything is held that this person typed, so that they have an account here.
+    async fn holds(&self, user: UserId) -> Result<bool, Unavailable> {
+        Ok(!self.authors(&[user]).await?.is_empty())
+    }
+
+    /// Whether each of `users` has an account here or is known to have none any more, so that there is nobody to wait for.
+    async fn are_known(&self, users: &[UserId]) -> Result<bool, Unavailable>;
+
+    /// Whether the account was disabled, which is for good.
+    async fn is_disabled(&self, user: UserId) -> Result<bool, Unavailable>;
+
+    /// Who signs in with this address now. Of two accounts with one address it is the one with the newer claim.
+    async fn credentials(&self, email_claim: Digest) -> Result<Option<Credentials>, Unavailable>;
+
+    /// How an account signs in, whatever it is called; `None` if there is none.
+    async fn credentials_of(&self, user: UserId) -> Result<Option<Credentials>, Unavailable>;
+
+    /// Who has this name now, by the digest of its folded form. Of two accounts it is the one with the newer claim.
+    async fn by_username(&self, username_claim: Digest) -> Result<Option<UserId>, Unavailable> {
+        Ok(self.by_usernames(&[username_claim]).await?.pop().flatten())
+    }
+
+    /// The same of each of these digests, in their order.
+    async fn by_usernames(&self, username_claims: &[Digest]) -> Result<Vec<Option<UserId>>, Unavailable>;
+
+    /// What a person may do; [`Role::User`] where there is no account.
+    async fn role(&self, user: UserId) -> Result<Role, Unavailable>;
+
+    /// What an account claims, also of a disabled one until its key is destroyed; `None` if there was none.
+    async fn claims(&self, user: UserId) -> Result<Option<Claims>, Unavailable>;
+
+    /// How `viewer` and each of `others` stand to each other, in their order. Of two of whom one blocks the other neither
+    /// follows: a follow that is still there is about to be severed.
+    async fn relations(&self, viewer: UserId, others: &[UserId]) -> Result<Vec<Relation>, Unavailable>;
+
+    /// How `viewer` and `other` stand to each other.
+    async fn relation(&self, viewer: UserId, other: UserId) -> Result<Relation, Unavailable> {
+        Ok(self.relations(viewer, &[other]).await?.pop().unwrap_or_default())
+    }
+
+    /// Whom `viewer` does not see, now.
+    async fn hidden_from(&self, viewer: UserId) -> Result<Hidden, Unavailable>;
+
+    /// A list of people around `user`, newest first by (created_at, the other), but for those who are hidden. Empty if there
+    /// is no such account.
+    async fn list(&self, list: List, user: UserId, page: Page, hidden: &Hidden)
+    -> Result<Listing<Follow>, Unavailable>;
+
+    /// At most `limit` of all that there is between `user` and others, both ways, also of an account that is not here; in
+    /// the order of the fields.
+    async fn related(&self, user: UserId, limit: usize) -> Result<Related, Unavailable>;
+}
+
+/// Which people around somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum List {
+    /// Who follows them.
+    Followers,
+    /// Whom they follow.
+    Following,
+    /// Whom they block.
+    Blocks,
+    /// Whom they mute.
+    Mutes,
 }
 
 /// What its owner sees of an account; others see it without `email`.
@@ -44,9 +119,9 @@ pub struct Profile {
     pub avatar_url: Option<Text>,
     /// When the account was made.
     pub created_at: Timestamp,
-    /// How many entries [`Users::followers`] has.
+    /// How many entries [`List::Followers`] has.
     pub follower_count: usize,
-    /// How many entries [`Users::following`] has.
+    /// How many entries [`List::Following`] has.
     pub following_count: usize,
 }
 
@@ -127,183 +202,5 @@ impl Related {
     pub fn is_empty(&self) -> bool {
         let Self { followers, following, blocked_by, blocking, muted_by, muting } = self;
         [followers, following, blocked_by, blocking, muted_by, muting].iter().all(|people| people.is_empty())
-    }
-}
-
-impl Users {
-    /// Its name.
-    pub const NAME: &'static str = "users";
-
-    /// An empty read model of another build than the default one.
-    pub fn with_generation(generation: u64) -> Self {
-        Self { store: Store::with_generation(generation) }
-    }
-
-    /// An account; `None` if there is none, or none that can be read.
-    pub fn profile(&self, user: UserId) -> Option<Profile> {
-        let directory = self.store.read();
-        let (node, account) = directory.account(user)?;
-        Some(Profile {
-            id: user,
-            email: account.email.clone(),
-            username: account.username.clone(),
-            bio: account.bio.clone(),
-            avatar_url: None,
-            created_at: account.created_at,
-            follower_count: node.followers.visible(),
-            following_count: node.following.visible(),
-        })
-    }
-
-    /// Those of `users` that there are, in the order asked for.
-    pub fn authors(&self, users: &[UserId]) -> Vec<Author> {
-        let directory = self.store.read();
-        let author = |user: &UserId| {
-            let (_, account) = directory.account(*user)?;
-            Some(Author { id: *user, username: account.username.clone(), avatar_url: None })
-        };
-        users.iter().filter_map(author).collect()
-    }
-
-    /// Whether each of `users` has an account here or is known to have none any more, so that there is nobody to wait for.
-    pub fn are_known(&self, users: &[UserId]) -> bool {
-        let directory = self.store.read();
-        users.iter().all(|user| directory.account(*user).is_some() || directory.is_disabled(*user))
-    }
-
-    /// Who signs in with this address now. Of two accounts with one address it is the one with the newer claim.
-    pub fn credentials(&self, email_claim: Digest) -> Option<Credentials> {
-        let user = self.store.read().emails.holder(email_claim)?;
-        self.credentials_of(user)
-    }
-
-    /// How an account signs in, whatever it is called; `None` if there is none.
-    pub fn credentials_of(&self, user: UserId) -> Option<Credentials> {
-        let directory = self.store.read();
-        let (_, Account { password, password_version, .. }) = directory.account(user)?;
-        Some(Credentials { user, password: password.clone(), version: *password_version })
-    }
-
-    /// Who has this name now, by the digest of its folded form. Of two accounts it is the one with the newer claim.
-    pub fn by_username(&self, username_claim: Digest) -> Option<UserId> {
-        self.store.read().usernames.holder(username_claim)
-    }
-
-    /// What a person may do; [`Role::User`] where there is no account.
-    pub fn role(&self, user: UserId) -> Role {
-        self.store.read().account(user).map_or(Role::User, |(_, account)| account.role)
-    }
-
-    /// How `viewer` and `other` stand to each other. Of two of whom one blocks the other neither follows: a follow that is
-    /// still there is about to be severed.
-    pub fn relation(&self, viewer: UserId, other: UserId) -> Relation {
-        let directory = self.store.read();
-        let (blocks, mutes) = (&directory.barriers.blocks, &directory.barriers.mutes);
-        let (blocking, blocked_by) = (blocks.holds(viewer, other), blocks.holds(other, viewer));
-        let follows = |one, two| !blocking && !blocked_by && directory.follows(one, two);
-        Relation {
-            following: follows(viewer, other),
-            followed_by: follows(other, viewer),
-            blocking,
-            blocked_by,
-            muting: mutes.holds(viewer, other),
-        }
-    }
-
-    /// Whom `viewer` does not see, now.
-    pub fn hidden_from(&self, viewer: UserId) -> Hidden {
-        self.store.read().barriers.hidden_from(viewer)
-    }
-
-    /// Who follows `user`, newest first by (created_at, follower), but for those who are hidden. Empty if there is no such
-    /// account.
-    pub fn followers(&self, user: UserId, page: Page, hidden: &Hidden) -> Listing<Follow> {
-        self.list(user, page, hidden, |_, node| Some(&node.followers.users))
-    }
-
-    /// Whom `user` follows, newest first by (created_at, followed user), but for those who are hidden. Empty if there is no
-    /// such account.
-    pub fn following(&self, user: UserId, page: Page, hidden: &Hidden) -> Listing<Follow> {
-        self.list(user, page, hidden, |_, node| Some(&node.following.users))
-    }
-
-    /// Whom `user` blocks, newest first by (created_at, blocked user). Empty if there is no such account.
-    pub fn blocks(&self, user: UserId, page: Page) -> Listing<Follow> {
-        self.list(user, page, &Hidden::NOBODY, |directory, _| directory.barriers.blocks.made(user))
-    }
-
-    /// Whom `user` mutes, newest first by (created_at, muted user). Empty if there is no such account.
-    pub fn mutes(&self, user: UserId, page: Page) -> Listing<Follow> {
-        self.list(user, page, &Hidden::NOBODY, |directory, _| directory.barriers.mutes.made(user))
-    }
-
-    fn list(
-        &self,
-        user: UserId,
-        page: Page,
-        hidden: &Hidden,
-        people: impl for<'a> FnOnce(&'a Directory, &'a Node) -> Option<&'a Dated<()>>,
-    ) -> Listing<Follow> {
-        let directory = self.store.read();
-        let people = directory.account(user).and_then(|(node, _)| people(&directory, node));
-        people.map(|people| directory.list(people, page, hidden)).unwrap_or_default()
-    }
-
-    /// At most `limit` of all that there is between `user` and others, both ways, also of an account that is not here; in
-    /// the order of the fields.
-    pub fn related(&self, user: UserId, limit: usize) -> Related {
-        let directory = self.store.read();
-        let (node, mut left) = (directory.node(user), limit);
-        let mut some = |people: &dyn Fn(usize) -> Vec<UserId>| {
-            let people = people(left);
-            left -= people.len();
-            people
-        };
-        let Barriers { blocks, mutes, .. } = &directory.barriers;
-        Related {
-            followers: some(&|limit| node.map(|node| node.followers.some(limit)).unwrap_or_default()),
-            following: some(&|limit| node.map(|node| node.following.some(limit)).unwrap_or_default()),
-            blocked_by: some(&|limit| blocks.some_received(user, limit)),
-            blocking: some(&|limit| blocks.some_made(user, limit)),
-            muted_by: some(&|limit| mutes.some_received(user, limit)),
-            muting: some(&|limit| mutes.some_made(user, limit)),
-        }
-    }
-
-    /// What an account claims, also of a disabled one until its key is destroyed; `None` if there was none.
-    pub fn claims(&self, user: UserId) -> Option<Claims> {
-        self.store.read().node(user)?.claims.as_deref().copied()
-    }
-
-    /// Whether the account was disabled, which is for good.
-    pub fn is_disabled(&self, user: UserId) -> bool {
-        self.store.read().is_disabled(user)
-    }
-
-    /// Whether anything is held that this person typed.
-    pub fn holds(&self, user: UserId) -> bool {
-        self.store.read().account(user).is_some()
-    }
-}
-
-#[async_trait]
-impl ReadModel for Users {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn generation(&self) -> u64 {
-        self.store.generation()
-    }
-
-    async fn checkpoint(&self, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
-        Ok(self.store.checkpoint(partition))
-    }
-
-    async fn apply(&self, advance: &Advance<'_>) -> Result<(), ApplyError> {
-        let changes = advance.batch.changes(Change::of)?;
-        self.store.write(advance, |directory| {
-            changes.into_iter().for_each(|change| directory.apply(change));
-        })
     }
 }

@@ -150,12 +150,13 @@ const SHOWN: &[(&str, &str, [&str; 4])] = &[
     ("/posts/{post_id}/likes", "/posts/{post of ada}/likes", ["e", "404", "be", "be"]),
     ("/posts/{post_id}/likes", "/posts/{post of bob}/likes", ["404", "e", "ae", "ae"]),
     ("/posts/{post_id}/likes", "/posts/{post of eve}/likes", ["a", "b", "ab", "ab"]),
+    ("/notifications", "/notifications", ["e", "e", "ab", "401"]),
     ("/feed", "/feed", ["ae", "be", "abe", "401"]),
     ("/feed", "/feed?mode=latest", ["ae", "be", "abe", "401"]),
 ];
 
-/// Routes that show nobody: one's own sign-ins, and how far one's own deletion is.
-const SHOWS_NOBODY: [&str; 2] = ["/users/me/sessions", "/deletions/{ticket}"];
+/// Routes that show nobody: one's own sign-ins, how far one's own deletion is, and how much is unread.
+const SHOWS_NOBODY: [&str; 3] = ["/users/me/sessions", "/deletions/{ticket}", "/notifications/unread-count"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_hides_two_from_each_other_on_every_route_and_from_nobody_else() -> Result<()> {
@@ -364,7 +365,7 @@ async fn pages_are_full_although_much_of_a_list_is_hidden() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mute_changes_the_muters_feed_and_nothing_else() -> Result<()> {
+async fn a_mute_changes_the_muters_feed_and_notifications_and_nothing_else() -> Result<()> {
     let world = World::new().await?;
     let [ada, bob, eve] = &world.people;
     // The order by relevance changes with what was read before.
@@ -394,7 +395,7 @@ async fn a_mute_changes_the_muters_feed_and_nothing_else() -> Result<()> {
         "/users/{eve}/following",
     ];
     let changed = changed.map(|((path, _), _)| *path).filter(|path| !told.contains(path)).collect::<Vec<_>>();
-    assert_eq!(changed, ["/feed?mode=latest"]);
+    assert_eq!(changed, ["/notifications", "/feed?mode=latest"]);
     assert_eq!(world.shown(Some(ada), "/feed").await?, "abe", "Eve's post still names Bob");
     for mode in ["latest", "relevance"] {
         let authors = authors(&world.server, ada, &format!("/feed?mode={mode}")).await?;

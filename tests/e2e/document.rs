@@ -64,6 +64,8 @@ fn the_document_lists_what_is_promised_and_nothing_else() {
         ("/posts/{post_id}/comments", "get post"),
         ("/posts/{post_id}/comments/{comment_id}", "delete get"),
         ("/posts/{post_id}/likes", "delete get post"),
+        ("/notifications", "get"),
+        ("/notifications/unread-count", "get"),
         ("/feed", "get"),
         ("/admin/sagas", "get"),
         ("/admin/sagas/{saga_id}", "get"),

@@ -12,13 +12,15 @@ use gateway::{Config, Footprint};
 use http::{Method, StatusCode};
 use journal::{DecodedCommit, Journal};
 use projections::{
-    Feed, Hidden, MemoryPosts, Page, Posts, Projections, ProjectionsOptions, ReadModel, Sagas, Sessions, Users, spawn,
+    Feed, Hidden, MemoryFeed, MemoryNotifications, MemoryPosts, MemorySagas, MemorySessions, MemoryUsers,
+    Notifications, Page, Posts, Projections, ProjectionsOptions, ReadModel, spawn,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tidings_tests::server::{Person, TestServer};
+use tidings_tests::server::{PASSWORD, Person, TestServer, redis_of};
+use tidings_tests::services::everything_under;
 use tidings_tests::settings::number;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +69,9 @@ struct World {
 impl World {
     async fn of(server: &TestServer, erased: usize) -> Result<Self> {
         let gone = server.register(NAME).await?;
+        let body = json!({ "email": gone.email, "password": PASSWORD });
+        let elsewhere = server.post("/users/auth/login").header("user-agent", MARK).json(&body).send().await?;
+        ensure!(elsewhere.status == StatusCode::OK, "{}", elsewhere.body);
         let names = (0..(erased / 2).max(2)).map(|n| format!("other_{n}"));
         let register = |name: String| async move { server.register(&name).await };
         let others: Vec<Person> = stream::iter(names).map(register).buffered(4).try_collect().await?;
@@ -123,7 +128,7 @@ impl World {
             for rest in ["", "/followers", "/following"] {
                 pages.push((Some(other.clone()), format!("/users/{}{rest}", other.id)));
             }
-            for own in ["/users/me", "/users/me/blocks", "/users/me/mutes"] {
+            for own in ["/users/me", "/users/me/blocks", "/users/me/mutes", "/notifications?limit=100"] {
                 pages.push((Some(other.clone()), own.to_owned()));
             }
             if n < 20 {
@@ -271,6 +276,12 @@ async fn nobody_who_was_deleted_is_named_anywhere() -> Result<()> {
     }
     println!("{looked_through} answers and {} MiB of log name them nowhere", bytes >> 20);
     let directory = server.stop().await?;
+    if let Some(url) = redis_of(&directory)? {
+        let all = everything_under(&url).await?;
+        let named = all.iter().find(|held| forbidden.iter().any(|name| held.to_lowercase().contains(name.as_str())));
+        ensure!(named.is_none(), "Redis names them: {named:?}");
+        println!("{} keys in Redis name them nowhere", all.len());
+    }
     nothing_in_any_read_model(&directory.path().join("data"), world.gone.id.parse()?).await
 }
 
@@ -278,9 +289,11 @@ async fn nobody_who_was_deleted_is_named_anywhere() -> Result<()> {
 async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Result<()> {
     let embedded = journal::embedded::open(data, 4)?;
     let (log, keyring): (Arc<dyn Journal>, Arc<dyn Keyring>) = (embedded.log.clone(), embedded.keyring.clone());
-    let (users, posts, sagas): (Arc<Users>, Arc<MemoryPosts>, Arc<Sagas>) = Default::default();
-    let (feed, sessions): (Arc<Feed>, Arc<Sessions>) = Default::default();
-    let models: Vec<Arc<dyn ReadModel>> = vec![users.clone(), posts.clone(), sagas.clone(), feed.clone(), sessions];
+    let (users, posts, sagas): (Arc<MemoryUsers>, Arc<MemoryPosts>, Arc<MemorySagas>) = Default::default();
+    let (feed, sessions): (Arc<MemoryFeed>, Arc<MemorySessions>) = Default::default();
+    let notifications = Arc::new(MemoryNotifications::new(Arc::clone(&keyring)));
+    let models: Vec<Arc<dyn ReadModel>> =
+        vec![users.clone(), posts.clone(), sagas.clone(), feed.clone(), sessions, notifications.clone()];
     let (projections, runners) = Projections::new(ProjectionsOptions {
         journal: Arc::clone(&log),
         keyring: Arc::clone(&keyring),
@@ -303,8 +316,9 @@ async fn nothing_in_any_read_model(data: &std::path::Path, user: UserId) -> Resu
     assert_eq!(posts.tagged(MARK, Page { limit: 10, after: None }, &Hidden::NOBODY).await?.items, []);
     let footprint = Footprint { users, posts, sagas };
     assert!(footprint.is_empty(user).await?, "{:?}", footprint.traces(user, 10).await?);
-    assert_eq!(footprint.sagas_of(user), []);
-    assert_eq!(feed.latest(user, Page { limit: 10, after: None }, &Hidden::NOBODY).items, []);
+    assert_eq!(footprint.sagas_of(user).await?, []);
+    assert_eq!(feed.latest(user, Page { limit: 10, after: None }, &Hidden::NOBODY).await?.items, []);
+    assert_eq!(notifications.unread(user, &Hidden::NOBODY).await?, 0);
     assert!(keyring.find(KeyId::from(user)).await?.is_none(), "the key is still there");
     stop.cancel();
     while running.join_next().await.is_some() {}

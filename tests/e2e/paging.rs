@@ -53,6 +53,13 @@ async fn every_list_has_all_its_items_once_at_every_page_size() -> Result<()> {
     }
     let newest = |ids: &[String]| ids.iter().rev().cloned().collect::<Vec<_>>();
     let people = newest(&others.iter().map(|other| other.id.clone()).collect::<Vec<_>>());
+    // Ada's session waits for its own writes only; a new one waits for everybody's.
+    let login = json!({ "email": ada.email, "password": tidings_tests::server::PASSWORD });
+    let token = server.post("/auth/login").json(&login).send().await?.text("access_token");
+    let reader = Person { token, ..ada.clone() };
+    let heard = server.get("/notifications?limit=100").by(&reader).send().await?;
+    let heard = heard.ids("notifications").into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(heard.len(), 12, "a follow and a like of each");
     let lists = [
         ("/posts".to_owned(), "posts", newest(&posts)),
         (format!("/posts?author_id={}", ada.id), "posts", newest(&posts)),
@@ -63,11 +70,8 @@ async fn every_list_has_all_its_items_once_at_every_page_size() -> Result<()> {
         (format!("/posts/{post}/likes"), "likes", people.clone()),
         (format!("/users/{}/followers", ada.id), "users", people.clone()),
         (format!("/users/{}/following", ada.id), "users", people),
+        ("/notifications".to_owned(), "notifications", heard),
     ];
-    // Ada's session waits for its own writes only; a new one waits for everybody's.
-    let login = json!({ "email": ada.email, "password": tidings_tests::server::PASSWORD });
-    let token = server.post("/auth/login").json(&login).send().await?.text("access_token");
-    let reader = Person { token, ..ada.clone() };
     for (path, array, expected) in lists {
         for limit in [1, 2, 3, 6, 7, 100] {
             assert_eq!(walk(&server, &reader, &path, array, limit).await?, expected, "{path} by {limit}");

@@ -146,7 +146,62 @@ async fn servers_that_would_not_be_used_are_refused_before_anything_is_made() ->
         let said = refused(&home.path().join("data"), &[(name, "somewhere")])?;
         assert!(said.contains(name) && said.contains(&format!("{missing} is not")), "{said}");
     }
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret");
+    let file = home.path().with_extension("headers");
+    fs::write(&file, "authorization=s3cret\n")?;
+    let headers_file = ("OTEL_EXPORTER_OTLP_HEADERS_FILE", file.to_str().context("a path")?);
+    for (name, value, missing) in [
+        ("KAFKA_PROPERTIES", "sasl.password=s3cret", "KAFKA_BROKERS"),
+        ("TIDINGS_INTERNAL_ADVERTISE", "there:1", "KAFKA_BROKERS"),
+        (headers.0, headers.1, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (headers_file.0, headers_file.1, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ] {
+        let said = refused(&home.path().join("data"), &[(name, value)])?;
+        assert!(said.contains(&format!("but {missing} is not")) && !said.contains("s3cret"), "{said}");
+    }
+    fs::remove_file(file)?;
     assert!(content(home.path())?.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_shown_by_the_help_nor_by_what_is_refused_nor_by_the_log() -> Result<()> {
+    const SECRETS: [(&str, &str); 6] = [
+        ("KEYRING_URL", "postgres://tidings:s3cret@127.0.0.1:1/keys"),
+        ("DATABASE_URL", "postgres://tidings:s3cret@127.0.0.1:1/reads"),
+        ("MONGODB_URL", "mongodb://tidings:s3cret@127.0.0.1:1/heard?replicaSet=one"),
+        ("REDIS_URL", "redis://:s3cret@127.0.0.1:1/0"),
+        ("KAFKA_PROPERTIES", "sasl.password=s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret"),
+    ];
+    let home = tempfile::tempdir()?;
+    let help = Command::new(tidings()).args(["serve", "--help"]).envs(SECRETS).output()?;
+    let help = String::from_utf8(help.stdout)?;
+    assert!(help.contains("KEYRING_URL") && !help.contains("s3cret"), "{help}");
+    let bad = [("KAFKA_PROPERTIES", "s3cret"), ("KAFKA_BROKERS", "127.0.0.1:1"), SECRETS[0]];
+    let said = run(&["serve"], &home.path().join("data"), &bad)?;
+    let said = String::from_utf8(said.stderr)?;
+    assert!(said.starts_with("tidings: KAFKA_PROPERTIES: expected name=value") && !said.contains("s3cret"), "{said}");
+    // It waits for what does not answer, and says what for.
+    let mut environment: child::Environment = SECRETS.iter().map(|(name, value)| (*name, value.into())).collect();
+    environment.push(("KAFKA_BROKERS", "127.0.0.1:1".into()));
+    environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1".into()));
+    let mut server = child::Server::begin(&home.path().join("data"), environment)?;
+    let client = child::HttpClient::new(server.url());
+    let (status, _) = client.until_alive().await?;
+    assert_eq!(status, 200);
+    server.signal(rustix::process::Signal::TERM)?;
+    let (_, said) = server.ended().await?;
+    for place in [
+        "tidings.events on 127.0.0.1:1",
+        "reads on 127.0.0.1:1",
+        "heard on 127.0.0.1:1",
+        "the Redis",
+        "sent to http://127.0.0.1:1",
+    ] {
+        assert!(said.contains(place), "{place} is not said: {said}");
+    }
+    assert!(!said.contains("s3cret"), "{said}");
     Ok(())
 }
 

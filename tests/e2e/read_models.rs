@@ -1,21 +1,29 @@
-//! Posts in PostgreSQL: what is refused at the start, and what goes on while the database is away, slow or silent.
+//! Users and posts in PostgreSQL and notifications in MongoDB: what is refused at the start, and what goes on while a database
+//! is away, slow or silent.
+
+mod sessions;
+mod unwritable;
 
 use anyhow::{Context, Result};
+use gateway::Config;
 use http::StatusCode;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, raw_sql};
 use std::time::Duration;
 use tempfile::TempDir;
+use tidings_tests::pretended_mongodb::PretendedMongoDb;
 use tidings_tests::proxy::{Proxy, Weather};
 use tidings_tests::server::{Answer, Person, TestServer};
 use tidings_tests::services::Services;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a database that is back may take to be reached again and to be brought up to date.
 const BACK_MAX: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A server whose posts are behind a link that can be cut.
+/// A server whose users and posts are behind a link that can be cut.
 struct Linked {
     server: TestServer,
     link: Proxy,
@@ -29,16 +37,25 @@ async fn linked(services: &Services, directory: TempDir, weather: Weather) -> Re
     let url = direct.replace(services.database_address(), &link.address().to_string());
     let server = TestServer::over_with(directory, |config| {
         config.read_models.database_url = Some(url);
-        config.read_wait_ms = 300;
     });
     Ok(Linked { server: server.await?, link })
 }
 
 /// Why a server does not start with this URL.
 async fn refusal(url: &str) -> Result<String> {
-    let started = TestServer::over_with(tempfile::tempdir()?, |config| {
-        config.read_models.database_url = Some(url.to_owned());
-    });
+    refusal_with(|config| {
+        let url = Some(url.to_owned());
+        match url.as_ref().is_some_and(|url| url.starts_with("mongodb")) {
+            true => config.read_models.mongodb_url = url,
+            false => config.read_models.database_url = url,
+        }
+    })
+    .await
+}
+
+/// The same with other settings.
+async fn refusal_with(change: impl FnOnce(&mut Config)) -> Result<String> {
+    let started = TestServer::over_with(tempfile::tempdir()?, change);
     match started.await {
         Ok(_) => anyhow::bail!("it has started"),
         Err(error) => Ok(format!("{error:#}")),
@@ -58,16 +75,22 @@ impl Linked {
 
     /// The answer once it is what is wanted.
     async fn until(&self, path: &str, by: &Person, wanted: StatusCode) -> Result<Answer> {
+        let answer = self.until_it(path, by, |answer| answer.status == wanted).await;
+        answer.with_context(|| format!("it is not {wanted}"))
+    }
+
+    /// The same of an answer that is described otherwise.
+    async fn until_it(&self, path: &str, by: &Person, is_such: impl Fn(&Answer) -> bool) -> Result<Answer> {
         let asked = async {
             loop {
                 let answer = self.server.get(path).by(by).send().await?;
-                if answer.status == wanted {
+                if is_such(&answer) {
                     return Ok(answer);
                 }
                 sleep(LOOK).await;
             }
         };
-        timeout(BACK_MAX, asked).await.with_context(|| format!("{path} is not {wanted} for {BACK_MAX:?}"))?
+        timeout(BACK_MAX, asked).await.with_context(|| format!("{path} is not what is wanted for {BACK_MAX:?}"))?
     }
 }
 
@@ -89,13 +112,15 @@ async fn a_database_that_will_never_do_is_refused_at_the_start_by_name() -> Resu
     let wrong = refusal(&format!("{scheme}:wrong-secret@{rest}")).await?;
     assert!(wrong.contains("password") && !wrong.contains("wrong-secret"), "{wrong}");
 
-    let nonsense = refusal("mysql//nothing").await?;
-    assert!(nonsense.contains("postgres://"), "{nonsense}");
+    for other in ["mysql//nothing", "mysql://localhost/tidings"] {
+        let nonsense = refusal(other).await?;
+        assert!(nonsense.contains("postgres://"), "{nonsense}");
+    }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_writes_and_all_other_reads_go_on_and_then_nothing_is_missing() -> Result<()> {
+async fn while_the_database_is_away_who_is_signed_in_goes_on_writing_and_then_nothing_is_missing() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     for away in [Weather::Cut, Weather::Swallowed] {
         let it = linked(&services, tempfile::tempdir()?, Weather::Fine).await?;
@@ -108,8 +133,15 @@ async fn while_the_database_is_away_writes_and_all_other_reads_go_on_and_then_no
         let missed = it.until(&seen, &bob, StatusCode::SERVICE_UNAVAILABLE).await?;
         assert!(missed.header("retry-after").is_some(), "{away:?}: {missed:?}");
         assert_eq!(missed.error(), (503, "Unavailable"));
-        let follow = it.server.post(format!("/users/{}/follow", ada.id)).by(&bob).send().await?;
-        assert_eq!(follow.status, StatusCode::CREATED, "{away:?}");
+        for path in [format!("/users/{}/follow", ada.id), format!("{seen}/likes")] {
+            let written = it.server.post(&path).by(&bob).send().await?;
+            assert_eq!(written.status, StatusCode::CREATED, "{away:?}: {written:?}");
+        }
+        let comment = json!({ "text": "while nobody can read it" });
+        let comment = it.server.post(format!("{seen}/comments")).by(&bob).json(&comment).send().await?;
+        assert_eq!((comment.status, &comment.body["author"]["username"]), (StatusCode::CREATED, &json!("bob")));
+        let mention = it.publish(&ada, "only @bob could tell whom this means").await?;
+        assert_eq!(mention.error(), (503, "Unavailable"), "{away:?}: {mention:?}");
         let sessions = it.server.get("/users/me/sessions").by(&bob).send().await?;
         assert_eq!(sessions.status, StatusCode::OK, "{away:?}: {sessions:?}");
         let after = it.publish(&ada, "while it was away").await?;
@@ -121,6 +153,13 @@ async fn while_the_database_is_away_writes_and_all_other_reads_go_on_and_then_no
         assert_eq!(late.body["content"], "while it was away");
         let all = it.until("/posts", &bob, StatusCode::OK).await?;
         assert_eq!(all.body["posts"].as_array().map(Vec::len), Some(2), "{away:?}: {all:?}");
+        let liked = it.until(&seen, &bob, StatusCode::OK).await?.body;
+        assert_eq!(
+            [&liked["likes_count"], &liked["comments_count"], &liked["liked_by_me"]],
+            [&json!(1), &json!(1), &json!(true)]
+        );
+        let author = it.until(&format!("/users/{}", ada.id), &bob, StatusCode::OK).await?.body;
+        assert_eq!([&author["follower_count"], &author["viewer"]["following"]], [&json!(1), &json!(true)]);
         it.server.close().await?;
     }
     Ok(())
@@ -130,13 +169,28 @@ async fn while_the_database_is_away_writes_and_all_other_reads_go_on_and_then_no
 async fn a_database_that_is_away_at_the_start_is_reached_when_it_is_back() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     let it = linked(&services, tempfile::tempdir()?, Weather::Cut).await?;
-    let ada = it.server.register("ada").await?;
-    let post = it.publish(&ada, "early").await?;
-    assert_eq!(post.status, StatusCode::CREATED, "{post:?}");
-    let path = format!("/posts/{}", post.body["id"].as_str().context("no id")?);
-    it.until(&path, &ada, StatusCode::SERVICE_UNAVAILABLE).await?;
+    let anybody = it.server.get("/posts").send().await?;
+    assert_eq!(anybody.error(), (503, "Unavailable"));
+    // The account is made; that it is theirs cannot be looked up yet.
+    let ada = json!({ "email": "ada@example.com", "username": "ada", "password": "correct horse battery" });
+    let early = it.server.post("/users/auth/register").key("ada-registers").json(&ada);
+    let early = early.send().await?;
+    assert_eq!(
+        (early.status, &early.body["outcome"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("unknown")),
+        "{early:?}"
+    );
     it.link.set(Weather::Fine);
-    it.until(&path, &ada, StatusCode::OK).await?;
+    let again = async || {
+        let again = it.server.post("/users/auth/register").key("ada-registers").json(&ada);
+        again.send().await
+    };
+    let begun = Instant::now();
+    let mut answer = again().await?;
+    while answer.status != StatusCode::CREATED && begun.elapsed() < BACK_MAX {
+        answer = again().await?;
+    }
+    assert_eq!((answer.status, &answer.body["username"]), (StatusCode::CREATED, &json!("ada")), "{answer:?}");
     it.server.close().await
 }
 
@@ -153,5 +207,135 @@ async fn a_slow_database_makes_answers_late_and_not_wrong() -> Result<()> {
         let path = format!("/posts/{}", post.body["id"].as_str().context("no id")?);
         assert_eq!(it.until(&path, &ada, StatusCode::OK).await?.body["content"], text.as_str());
     }
+    it.server.close().await
+}
+
+/// A server whose notifications are behind a link that can be cut.
+async fn linked_to_mongodb(services: &Services, weather: Weather) -> Result<Linked> {
+    let direct = services.fresh_mongodb_url();
+    gateway::migrate(&direct).await?;
+    let link = Proxy::to(services.mongodb_address()).await?;
+    link.set(weather);
+    let url = direct.replace(services.mongodb_address(), &link.address().to_string());
+    let server = TestServer::over_with(tempfile::tempdir()?, |config| {
+        config.read_models.mongodb_url = Some(url);
+        config.read_wait_ms = 300;
+    });
+    Ok(Linked { server: server.await?, link })
+}
+
+async fn set_schema_version(url: &str, version: i64) -> Result<()> {
+    let client = Client::with_uri_str(url).await?;
+    let schema = client.default_database().context("no database")?.collection::<Document>("schema");
+    schema.update_one(doc! { "_id": "schema" }, doc! { "$set": { "version": version } }).await?;
+    Ok(())
+}
+
+const HEARD: [&str; 2] = ["/notifications", "/notifications/unread-count"];
+
+impl Linked {
+    async fn follow(&self, by: &Person, whom: &Person) -> Result<()> {
+        let follow = self.server.post(format!("/users/{}/follow", whom.id)).by(by).send().await?;
+        anyhow::ensure!(follow.status.is_success(), "{follow:?}");
+        Ok(())
+    }
+
+    /// Waits until so many notifications are shown and counted.
+    async fn until_heard(&self, by: &Person, wanted: usize) -> Result<()> {
+        let heard = async {
+            loop {
+                let list = self.until(HEARD[0], by, StatusCode::OK).await?;
+                let count = self.until(HEARD[1], by, StatusCode::OK).await?;
+                if list.items("notifications").len() == wanted && count.body["unread_count"] == wanted {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        };
+        timeout(BACK_MAX, heard).await.with_context(|| format!("{wanted} are not heard of for {BACK_MAX:?}"))?
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_that_will_never_do_is_refused_at_the_start_by_name() -> Result<()> {
+    let Some(services) = Services::from_env() else { return Ok(()) };
+    let url = services.fresh_mongodb_url();
+    let no_schema = refusal(&url).await?;
+    assert!(no_schema.contains("`tidings migrate`"), "{no_schema}");
+
+    assert!(gateway::migrate(&url).await? > 0, "it has made the collections");
+    assert_eq!(gateway::migrate(&url).await?, 0, "there is nothing left to do");
+    set_schema_version(&url, 1000).await?;
+    let newer = refusal(&url).await?;
+    assert!(newer.contains("newer program") && newer.contains("1000"), "{newer}");
+
+    let (user, rest) = url.split_once('@').context("no user in the URL")?;
+    let scheme = user.rsplit_once(':').context("no password in the URL")?.0;
+    let wrong = refusal(&format!("{scheme}:wrong-secret@{rest}")).await?;
+    assert!(wrong.to_lowercase().contains("authentication") && !wrong.contains("wrong-secret"), "{wrong}");
+
+    let other_set = url.replace("directConnection=true", "replicaSet=another");
+    let other_set = refusal(&other_set).await?;
+    assert!(other_set.contains("replica set") && other_set.contains("another"), "{other_set}");
+    let nonsense = refusal("mongodb//nothing").await?;
+    assert!(nonsense.contains("mongodb://"), "{nonsense}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_that_stands_alone_or_is_too_old_is_refused_by_name() -> Result<()> {
+    for (hello, query, why) in [
+        (doc! {}, "", "stands alone"),
+        (doc! {}, "?replicaSet=tidings", "stands alone"),
+        (
+            doc! { "setName": "tidings", "secondary": false, "version": "5.0.31" },
+            "?directConnection=true",
+            "5.0.31 is too old",
+        ),
+    ] {
+        let pretended = PretendedMongoDb::saying(hello).await?;
+        let refused = refusal(&format!("mongodb://{}/read_models{query}", pretended.address())).await?;
+        assert!(refused.contains(why), "{query}: {refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_mongodb_is_away_all_else_goes_on_and_then_nothing_is_missing() -> Result<()> {
+    let Some(services) = Services::from_env() else { return Ok(()) };
+    for away in [Weather::Cut, Weather::Swallowed] {
+        let it = linked_to_mongodb(&services, Weather::Fine).await?;
+        let (ada, bob, eve) =
+            (it.server.register("ada").await?, it.server.register("bob").await?, it.server.register("eve").await?);
+        it.follow(&bob, &ada).await?;
+        it.until_heard(&ada, 1).await?;
+
+        it.link.set(away);
+        for path in HEARD {
+            let missed = it.until(path, &ada, StatusCode::SERVICE_UNAVAILABLE).await?;
+            assert!(missed.header("retry-after").is_some(), "{away:?}: {missed:?}");
+            assert_eq!(missed.error(), (503, "Unavailable"));
+        }
+        it.follow(&eve, &ada).await?;
+        let post = it.publish(&ada, "while it was away").await?;
+        assert_eq!(post.status, StatusCode::CREATED, "{away:?}: {post:?}");
+        it.until("/posts", &bob, StatusCode::OK).await?;
+
+        it.link.set(Weather::Fine);
+        it.until_heard(&ada, 2).await?;
+        it.server.close().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_that_is_away_at_the_start_or_slow_is_waited_for() -> Result<()> {
+    let Some(services) = Services::from_env() else { return Ok(()) };
+    let it = linked_to_mongodb(&services, Weather::Cut).await?;
+    let (ada, bob) = (it.server.register("ada").await?, it.server.register("bob").await?);
+    it.follow(&bob, &ada).await?;
+    it.until(HEARD[0], &ada, StatusCode::SERVICE_UNAVAILABLE).await?;
+    it.link.set(Weather::Slow(Duration::from_millis(20)));
+    it.until_heard(&ada, 1).await?;
     it.server.close().await
 }

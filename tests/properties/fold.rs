@@ -3,6 +3,7 @@
 //! Who is gone it knows before it begins, from a look through all of the history; it keeps everything that was ever done,
 //! and leaves what is theirs out of each answer.
 
+mod notifications;
 mod sagas;
 mod views;
 
@@ -15,6 +16,7 @@ use events::{
     SessionId, Timestamp, UserEvent, UserId, Username,
 };
 use journal::{Partition, partition_of};
+use projections::notifications::Deed;
 use projections::posts::{Traces, VERSIONS_KEPT_MAX};
 use projections::sessions::{CLOSED_KEPT, SessionState};
 use projections::users::Related;
@@ -38,6 +40,8 @@ struct Fold<'a> {
     /// With the text, if it can be read.
     comments: BTreeMap<(PostId, CommentId), (Timestamp, UserId, Option<String>)>,
     likes: BTreeMap<(PostId, UserId), Timestamp>,
+    /// What was done and not soon undone, by whom, and when.
+    deeds: BTreeMap<(Deed, UserId), Timestamp>,
     /// Whose, and since when closed.
     sessions: BTreeMap<SessionId, (UserId, Option<Timestamp>)>,
     /// When each was opened last, when it was refreshed last, and by what.
@@ -106,6 +110,7 @@ pub(crate) fn fold(history: &[Decision], destroyed: &BTreeSet<UserId>, partition
         for decision in decisions {
             for event in &decision.events {
                 fold.apply(event, decision.time);
+                fold.hear(event, decision.time);
                 if let Event::Saga(saga) = event {
                     let Decision { time: at, actor, .. } = *decision;
                     let happened = Happened { key, at, actor, event: saga, name: event.wire_name().0 };
@@ -294,6 +299,7 @@ impl<'a> Fold<'a> {
     fn answers(mut self, partitions: u32) -> Answers {
         let mut all = Answers::default();
         for id in (0..USERS).map(user) {
+            all.notifications.insert(id, self.notifications(id));
             all.standings.insert(id, self.standing(id));
             all.traces.insert(id, self.traces(id));
             all.feeds.insert(id, self.feed(id));

@@ -338,7 +338,7 @@ impl Writer {
 }
 
 /// A session never changes hands.
-fn owner_of(session: SessionId) -> UserId {
+pub(crate) fn owner_of(session: SessionId) -> UserId {
     let n = (0..SESSIONS).find(|n| self::session(*n) == session).expect("one of the few");
     user(n % (USERS - 1))
 }

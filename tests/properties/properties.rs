@@ -5,10 +5,19 @@
 
 mod answers;
 mod between_nodes;
+mod feeding;
 mod fold;
+mod given_up;
 mod history;
+mod keys;
 mod log;
+mod paused;
 mod peers;
 mod ranking;
 mod read_models;
 mod stored;
+mod stored_feeds;
+mod stored_in_mongodb;
+mod stored_sagas;
+mod stored_sessions;
+mod stores;

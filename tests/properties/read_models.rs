@@ -3,7 +3,7 @@
 
 use crate::answers::Models;
 use crate::fold::fold;
-use crate::history::{Decision, USERS, append, histories, user};
+use crate::history::{Decision, SAGAS, USERS, append, histories, saga, user};
 use crate::log::{MemoryKeys, MemoryLog};
 use async_trait::async_trait;
 use events::{Event, Timestamp, UserEvent, UserId};
@@ -11,21 +11,27 @@ use futures::FutureExt;
 use futures::future::join_all;
 use journal::{DecodedCommit, Partition, Position, Reader, Rules};
 use parking_lot::Mutex;
+use projections::redis::Keyspace;
+use projections::sagas::tables;
 use projections::{
-    Advance, ApplyError, Batch, Checkpoint, Entry, MemoryPosts, Opener, PostgresPosts, Posts, Projections,
-    ProjectionsOptions, ReadModel, Unavailable, spawn,
+    Advance, ApplyError, Batch, Checkpoint, Entry, FeedLimits, MemoryFeed, MemoryPosts, MemorySagas, MemorySessions,
+    MemoryUsers, MongoNotifications, Opener, PostgresPosts, PostgresSagas, PostgresUsers, Projections,
+    ProjectionsOptions, ReadModel, RedisFeed, RedisSagaKeys, RedisSessions, Unavailable, spawn,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_tests::services::Services;
+use tidings_tests::services::{Services, everything_under};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-const PARTITIONS: u32 = 3;
-const MODELS: usize = 5;
+pub(crate) const PARTITIONS: u32 = 3;
+/// At most; one of them is there only where it is in a server.
+const MODELS: usize = 7;
+/// How often a write is tried again that others are in the way of.
+const AGAIN_MAX: usize = 3;
 /// A question to a server costs a round trip, and a case asks about a thousand.
 const SERVER_CASES: u32 = 100;
 
@@ -34,8 +40,8 @@ const SERVER_CASES: u32 = 100;
 enum Step {
     /// A worker applies the next commits of a partition to those of the models that the mask names.
     Apply { partition: u8, commits: usize, models: u8 },
-    /// Workers apply the next commits of every partition to the posts at the same moment.
-    Together { commits: usize },
+    /// Workers apply the next commits of every partition to a model at the same moment.
+    Together { model: usize, commits: usize },
     /// A worker that was paused carries out what it was about to do back then, or does it once more.
     Stale { call: prop::sample::Index },
     /// A model crashes and comes back as it was after this many of its writes.
@@ -45,10 +51,10 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let apply = (0..PARTITIONS as u8, 0..6_usize, 0..32_u8);
+    let apply = (0..PARTITIONS as u8, 0..6_usize, 0..128_u8);
     let step = prop_oneof![
         6 => apply.prop_map(|(partition, commits, models)| Step::Apply { partition, commits, models }),
-        1 => (0..20_usize).prop_map(|commits| Step::Together { commits }),
+        2 => (0..MODELS, 0..20_usize).prop_map(|(model, commits)| Step::Together { model, commits }),
         2 => any::<prop::sample::Index>().prop_map(|call| Step::Stale { call }),
         1 => (0..MODELS, any::<prop::sample::Index>()).prop_map(|(model, writes)| Step::Crash { model, writes }),
         1 => Just(Step::DestroyKeys),
@@ -58,18 +64,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// One attempt to write.
 #[derive(Clone)]
-struct Call {
-    model: usize,
-    partition: Partition,
-    expected: Checkpoint,
-    commits: Range<usize>,
-    new: Checkpoint,
+pub(crate) struct Call {
+    pub(crate) model: usize,
+    pub(crate) partition: Partition,
+    pub(crate) expected: Checkpoint,
+    pub(crate) commits: Range<usize>,
+    pub(crate) new: Checkpoint,
 }
 
-struct Workers {
-    models: Models,
-    /// Whether the posts are in a server: what is written there survives the worker that wrote it.
-    posts_survive: bool,
+pub(crate) struct Workers {
+    pub(crate) models: Models,
+    /// Which of the models are in a server: what is written there survives the worker that wrote it.
+    surviving: &'static [usize],
     /// By partition: all commits, and where a reader stands that has read all.
     log: Vec<(Vec<DecodedCommit>, journal::Checkpoint)>,
     opener: Opener,
@@ -82,8 +88,8 @@ struct Workers {
 }
 
 impl Workers {
-    /// Before the first write, over these posts or new ones in memory.
-    fn new(log: &Arc<MemoryLog>, keys: &MemoryKeys, posts: Option<Arc<dyn Posts>>) -> Self {
+    /// Before the first write, over these models, which are empty.
+    pub(crate) fn new(log: &Arc<MemoryLog>, keys: &MemoryKeys, models: Models, surviving: &'static [usize]) -> Self {
         let read = |n| {
             let mut reader = now(Reader::from_start(Arc::clone(log) as _, Partition(n))).unwrap();
             let commits = now(reader.commits()).unwrap();
@@ -96,23 +102,29 @@ impl Workers {
         let opener =
             now(Opener::fetch(keys, commits.clone().filter(|commit| !destroys_a_key(&commit.events)))).unwrap();
         let without_keys = Some(now(Opener::fetch(keys, commits)).unwrap());
-        let (posts_survive, mut models) = (posts.is_some(), Models::default());
-        models.posts = posts.unwrap_or(models.posts);
-        Self { models, posts_survive, log, opener, without_keys, calls: Vec::new(), held: Default::default() }
+        Self { models, surviving, log, opener, without_keys, calls: Vec::new(), held: Default::default() }
     }
 
-    async fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
+    pub(crate) async fn stored(&self, model: usize, partition: Partition) -> Checkpoint {
         let genesis = || Checkpoint::genesis(0, "in memory", partition);
         self.models.all()[model].checkpoint(partition).await.unwrap().unwrap_or_else(genesis)
     }
 
-    async fn apply(&mut self, model: usize, partition: Partition, count: usize) {
+    pub(crate) async fn apply(&mut self, model: usize, partition: Partition, count: usize) {
+        if model == self.models.all().len() {
+            return;
+        }
         let call = self.next(model, partition, count).await;
         self.call(call).await;
     }
 
+    /// How many commits there are in a partition.
+    pub(crate) fn commits(&self, partition: Partition) -> usize {
+        self.log[partition.0 as usize].0.len()
+    }
+
     /// What a worker that knows what is stored would write.
-    async fn next(&self, model: usize, partition: Partition, count: usize) -> Call {
+    pub(crate) async fn next(&self, model: usize, partition: Partition, count: usize) -> Call {
         let expected = self.stored(model, partition).await;
         let (commits, end) = &self.log[partition.0 as usize];
         let from = commits.partition_point(|decoded| decoded.position.offset < expected.at.next);
@@ -127,8 +139,11 @@ impl Workers {
     }
 
     async fn together(&mut self, model: usize, count: usize) {
+        if model == self.models.all().len() {
+            return;
+        }
         let calls = join_all((0..PARTITIONS).map(|n| self.next(model, Partition(n), count))).await;
-        let written = join_all(calls.iter().map(|call| self.write(call))).await;
+        let written = join_all(calls.iter().map(|call| self.write_in_the_end(call))).await;
         assert!(written.iter().all(Result::is_ok), "{written:?}");
         self.held[model].extend(calls.iter().cloned());
         self.calls.extend(calls);
@@ -137,7 +152,7 @@ impl Workers {
     /// Writes if nobody has written since, and changes nothing otherwise.
     async fn call(&mut self, call: Call) {
         let before = self.stored(call.model, call.partition).await;
-        let result = self.write(&call).await;
+        let result = self.write_in_the_end(&call).await;
         if before.is_same(&call.expected) {
             assert_eq!(result, Ok(()));
             self.held[call.model].push(call.clone());
@@ -148,7 +163,21 @@ impl Workers {
         self.calls.push(call);
     }
 
-    async fn write(&self, Call { model, partition, expected, commits, new }: &Call) -> Result<(), ApplyError> {
+    /// Of two who write the same rows at once, or meet a transaction that is being ended, one may have to do it again.
+    async fn write_in_the_end(&self, call: &Call) -> Result<(), ApplyError> {
+        let mut written = self.write(call).await;
+        for _ in 0..AGAIN_MAX {
+            if let Err(ApplyError::Unavailable(_)) = written {
+                written = self.write(call).await;
+            }
+        }
+        written
+    }
+
+    pub(crate) async fn write(
+        &self,
+        Call { model, partition, expected, commits, new }: &Call,
+    ) -> Result<(), ApplyError> {
         let (all, _) = &self.log[partition.0 as usize];
         let entries = all[commits.clone()].iter().map(Entry::from).collect();
         let batch = Batch { entries, opener: &self.opener };
@@ -157,12 +186,14 @@ impl Workers {
 
     async fn crash(&mut self, model: usize, writes: usize) {
         match model {
-            0 => self.models.users = Arc::default(),
-            1 if self.posts_survive => return,
+            survives if self.surviving.contains(&survives) => return,
+            0 => self.models.users = Arc::<MemoryUsers>::default(),
             1 => self.models.posts = Arc::<MemoryPosts>::default(),
-            2 => self.models.sessions = Arc::default(),
-            3 => self.models.feed = Arc::default(),
-            _ => self.models.sagas = Arc::default(),
+            2 => self.models.sessions = Arc::<MemorySessions>::default(),
+            3 => self.models.feed = Arc::<MemoryFeed>::default(),
+            4 => self.models.sagas = Arc::<MemorySagas>::default(),
+            5 => self.models.notifications = Models::default().notifications,
+            _ => return,
         }
         self.held[model].truncate(writes);
         for call in &self.held[model] {
@@ -177,7 +208,7 @@ impl Workers {
                     self.apply(model, Partition(partition.into()), commits).await;
                 }
             }
-            Step::Together { commits } => self.together(1, *commits).await,
+            Step::Together { model, commits } => self.together(*model, *commits).await,
             Step::Stale { call } if !self.calls.is_empty() => {
                 let call = call.get(&self.calls).clone();
                 self.call(call).await;
@@ -251,17 +282,22 @@ fn courses() -> impl Strategy<Value = Course> {
     })
 }
 
+/// Limits that a few posts and people reach, and others that they do not.
+fn feed_limits() -> impl Strategy<Value = FeedLimits> {
+    (1..4_usize, 0..2_usize, 0..5_usize).prop_map(|(kept, more, pushed)| FeedLimits { kept, max: kept + more, pushed })
+}
+
 impl Course {
-    /// Runs it over these posts, or over some in memory, and compares every answer with that of a clean fold. Counts are
-    /// looked at after each of `looks` steps as well.
-    async fn check(&self, posts: Option<Arc<dyn Posts>>, looks: usize) {
+    /// Runs it over these models, of which some are in servers, and compares every answer with that of a clean fold. Counts
+    /// are looked at after each of `looks` steps as well.
+    async fn check(&self, models: Models, surviving: &'static [usize], looks: usize) {
         let Self { history, steps, destroyed, limit } = self;
         let log = MemoryLog::new(PARTITIONS);
         for decision in history {
             append(&log, decision);
         }
         let keys = MemoryKeys { destroyed: destroyed.clone(), ..MemoryKeys::default() };
-        let mut workers = Workers::new(&log, &keys, posts);
+        let mut workers = Workers::new(&log, &keys, models, surviving);
         for (step, n) in steps.iter().zip(1..) {
             workers.step(step).await;
             if n % looks == 0 {
@@ -279,7 +315,7 @@ proptest! {
 
     #[test]
     fn any_interleaving_with_duplicates_and_crashes_gives_the_answers_of_a_clean_fold(course in courses()) {
-        now(course.check(None, 1));
+        now(course.check(Models::default(), &[], 1));
     }
 }
 
@@ -287,16 +323,89 @@ proptest! {
     #![proptest_config(config(SERVER_CASES))]
 
     #[test]
-    fn so_it_does_where_the_posts_are_in_postgresql(course in courses()) {
+    fn so_it_does_where_users_posts_and_sagas_are_in_postgresql_and_sessions_in_redis(course in courses()) {
         if let Some(services) = Services::from_env() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let database = services.fresh_database().await;
-                let posts = Arc::new(PostgresPosts::new(database));
-                course.check(Some(posts), 16).await;
+                let users = Arc::new(PostgresUsers::new(database.clone()));
+                let posts = Arc::new(PostgresPosts::new(database.clone()));
+                let sagas = Arc::new(PostgresSagas::new(database));
+                let keys = services.fresh_keyspace().await;
+                keys.bind("in memory", PARTITIONS).await.unwrap();
+                let sessions = Arc::new(RedisSessions::new(keys.clone()));
+                course.check(Models { users, posts, sessions, sagas, ..Models::default() }, &[0, 1, 2, 4], 16).await;
+                keys.delete().await.unwrap();
             });
         }
     }
+
+    #[test]
+    fn so_it_does_where_feeds_are_in_redis_whatever_its_limits_are(course in courses(), limits in feed_limits()) {
+        if let Some(services) = Services::from_env() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let keys = services.fresh_keyspace().await;
+                keys.bind("in memory", PARTITIONS).await.unwrap();
+                let feed = Arc::new(RedisFeed::with_limits(keys.clone(), limits));
+                course.check(Models { feed, ..Models::default() }, &[3], 16).await;
+                keys.delete().await.unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn the_keys_of_sagas_in_redis_say_what_the_sagas_in_memory_do(course in courses()) {
+        if let Some(services) = Services::from_env() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let url = services.fresh_redis_url();
+                let keys = Keyspace::open(&url).await.unwrap();
+                keys.bind("in memory", PARTITIONS).await.unwrap();
+                let saga_keys = Some(Arc::new(RedisSagaKeys::new(keys.clone())) as _);
+                let models = Models { saga_keys, ..Models::default() };
+                course.check(models.clone(), &[0, 1, 2, 3, 4, 5, 6], 16).await;
+                assert_eq!(keys_of_sagas(&url).await, open_sagas(&models).await);
+                keys.delete().await.unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn so_it_does_where_notifications_are_in_mongodb(course in courses()) {
+        if let Some(services) = Services::from_env() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let database = services.fresh_mongodb().await;
+                let notifications = MongoNotifications::new(database.clone(), Arc::new(MemoryKeys::default()));
+                let models = Models { notifications: Arc::new(notifications), ..Models::default() };
+                course.check(models, &[5], 16).await;
+                database.delete().await.unwrap();
+            });
+        }
+    }
+}
+
+/// What stands under `saga:`, in order; what the values follow from is there for each of them, and for nothing else.
+async fn keys_of_sagas(url: &str) -> Vec<String> {
+    let prefix = url.split_once("prefix=").unwrap().1;
+    let all = everything_under(url).await.unwrap();
+    let all = all.iter().filter_map(|held| held.strip_prefix(prefix)).filter(|held| held.starts_with("saga:"));
+    let (steps, mut keys) = all.map(str::to_owned).partition::<Vec<_>, _>(|held| held.contains(":steps "));
+    assert_eq!(steps.len(), keys.len());
+    keys.sort();
+    keys
+}
+
+/// What must stand there.
+async fn open_sagas(models: &Models) -> Vec<String> {
+    let mut keys = Vec::new();
+    for n in 0..SAGAS {
+        let open = models.sagas.saga(saga(n)).await.unwrap().filter(|saga| saga.status.is_open());
+        keys.extend(open.map(|saga| format!("saga:{} {}", saga.id, tables::tracking(&saga))));
+    }
+    keys.sort();
+    keys
 }
 
 /// A read model that rejects what it is told to, until it is told otherwise.
@@ -354,7 +463,7 @@ async fn run_parts(history: &[Decision], parts: Vec<Part>, keys: MemoryKeys, mod
         let options = ProjectionsOptions {
             journal: Arc::clone(&log) as _,
             keyring: Arc::clone(&keys) as _,
-            models: models.all().map(picky).into(),
+            models: models.all().into_iter().map(picky).collect(),
             clock: Arc::new(|| Timestamp(0)),
             rules: Rules::default(),
         };

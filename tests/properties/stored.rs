@@ -1,33 +1,24 @@
 //! Posts in PostgreSQL under real runners, and what only a database can do to them: refuse a value, come back older than it
-//! was, lose everything, belong to another log. On one thread, as all that uses the log in memory.
+//! was, lose everything, belong to another log.
 
+use crate::feeding::{Feeding, until};
 use crate::history::post;
-use crate::log::{MemoryKeys, MemoryLog, key_of};
+use crate::log::{MemoryLog, key_of};
 use events::{Content, Event, Key, PostPublished, Sealed, Timestamp, UserId};
-use journal::{Assignment, Partition, Position, Rules};
+use journal::Position;
 use projections::postgres::Database;
-use projections::{Page, PostgresPosts, Posts, Projections, ProjectionsOptions, posts};
+use projections::{Page, PostgresPosts, Posts, posts};
 use sqlx::{Connection, PgConnection, raw_sql};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_tests::services::Services;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const PARTITION: Partition = Partition(0);
-const LONG: Duration = Duration::from_secs(30);
-
-/// A node that feeds the only partition of a log.
+/// A node that feeds posts.
 struct Node {
-    log: Arc<MemoryLog>,
+    feeding: Feeding,
     url: String,
     posts: PostgresPosts,
-    projections: Projections,
-    assignment: watch::Sender<Assignment>,
-    running: JoinSet<()>,
 }
 
 impl Node {
@@ -39,32 +30,15 @@ impl Node {
 
     async fn over(log: Arc<MemoryLog>, url: String) -> Self {
         let database = Database::open(&url).await.unwrap();
-        let options = ProjectionsOptions {
-            journal: Arc::clone(&log) as _,
-            keyring: Arc::new(MemoryKeys::default()),
-            models: Vec::new(),
-            clock: Arc::new(|| Timestamp(0)),
-            rules: Rules::default(),
-        };
-        let shared = vec![Arc::new(PostgresPosts::new(database.clone())) as _];
-        let (projections, _, runners) = Projections::with_shared(options, shared);
-        let (assignment, mut running) = (watch::Sender::new([PARTITION].into()), JoinSet::new());
-        for runner in runners {
-            let run = runner.run(assignment.subscribe(), CancellationToken::new());
-            running.spawn(async move { run.await.unwrap() });
-        }
-        Self { log, url, posts: PostgresPosts::new(database), projections, assignment, running }
+        let feeding = Feeding::over(log, Arc::new(PostgresPosts::new(database.clone())));
+        Self { feeding, url, posts: PostgresPosts::new(database) }
     }
 
     fn publish(&self, n: u8, text: &str) -> Position {
         let author = UserId(Uuid::from_u128(1));
         let content = Sealed::seal(&Content::parse(text).unwrap(), &key_of(author));
         let published = PostPublished { post: post(n), author, content, hashtags: None, mentions: None };
-        self.log.append(Key::Post(post(n)), Timestamp(i64::from(n)), None, vec![Event::from(published)])
-    }
-
-    async fn pass(&self, position: Position) -> Result<(), projections::Lag> {
-        self.projections.wait_for(&[posts::NAME], &[position], Instant::now() + LONG).await
+        self.feeding.log.append(Key::Post(post(n)), Timestamp(i64::from(n)), None, vec![Event::from(published)])
     }
 
     async fn execute(&self, sql: &'static str) {
@@ -79,11 +53,7 @@ impl Node {
     }
 
     async fn until_shown(&self, wanted: usize) {
-        let begun = Instant::now();
-        while self.shown().await != wanted {
-            assert!(begun.elapsed() < LONG, "{} are shown, not {wanted}", self.shown().await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(async || self.shown().await, |shown| *shown == wanted).await;
     }
 }
 
@@ -94,13 +64,13 @@ async fn a_commit_that_the_database_does_not_take_is_parked_and_others_go_on() {
     node.execute("alter table posts add constraint no_poison check (content <> 'poison')").await;
     let poison = node.publish(1, "poison");
     let good = node.publish(2, "well");
-    node.pass(good).await.unwrap();
-    let lag = node.pass(poison).await.unwrap_err();
+    node.feeding.pass(good).await.unwrap();
+    let lag = node.feeding.pass(poison).await.unwrap_err();
     assert_eq!((lag.parked.len(), lag.parked[0].position), (1, poison));
     assert_eq!(node.shown().await, 1);
 
     node.execute("alter table posts drop constraint no_poison").await;
-    node.projections.retry(posts::NAME, Key::Post(post(1))).await.unwrap();
+    node.feeding.projections.retry(posts::NAME, Key::Post(post(1))).await.unwrap();
     assert_eq!(node.shown().await, 2);
 }
 
@@ -108,10 +78,10 @@ async fn a_commit_that_the_database_does_not_take_is_parked_and_others_go_on() {
 async fn a_database_that_comes_back_older_is_noticed_without_a_new_commit() {
     let Some(services) = Services::from_env() else { return };
     let node = Node::start(&services).await;
-    node.pass(node.publish(1, "first")).await.unwrap();
+    node.feeding.pass(node.publish(1, "first")).await.unwrap();
     node.execute("create table kept as select * from checkpoints; create table kept_posts as select * from posts")
         .await;
-    node.pass(node.publish(2, "second")).await.unwrap();
+    node.feeding.pass(node.publish(2, "second")).await.unwrap();
     node.until_shown(2).await;
     let older = "truncate posts cascade; insert into posts select * from kept_posts; \
                  delete from checkpoints; insert into checkpoints select * from kept";
@@ -120,17 +90,16 @@ async fn a_database_that_comes_back_older_is_noticed_without_a_new_commit() {
 
     node.execute("truncate posts cascade; delete from checkpoints").await;
     node.until_shown(2).await;
-    assert_eq!(node.running.len(), 1, "the runner has not ended");
-    drop(node.assignment);
+    assert!(node.feeding.is_running());
 }
 
 #[tokio::test]
 async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next_one() {
     let Some(services) = Services::from_env() else { return };
     let one = Node::start(&services).await;
-    let other = Node::over(Arc::clone(&one.log), one.url.clone()).await;
+    let other = Node::over(Arc::clone(&one.feeding.log), one.url.clone()).await;
     let mut nodes = [&one, &other];
-    other.assignment.send_replace(Assignment::new());
+    other.feeding.assign(false);
     let mut holder = PgConnection::connect(&one.url).await.unwrap();
     for n in 1..=10 {
         // While it writes, or while it waits for its turn to.
@@ -144,15 +113,15 @@ async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next
         while waiting(&mut holder).await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        feeding.assignment.send_replace(Assignment::new());
-        next.assignment.send_replace([PARTITION].into());
+        feeding.feeding.assign(false);
+        next.feeding.assign(true);
         raw_sql("commit").execute(&mut holder).await.unwrap();
-        next.pass(position).await.unwrap();
-        feeding.pass(position).await.unwrap();
+        next.feeding.pass(position).await.unwrap();
+        feeding.feeding.pass(position).await.unwrap();
         nodes.rotate_left(1);
     }
     assert_eq!(one.shown().await, 6, "each post once, however often it was published");
-    assert_eq!((one.running.len(), other.running.len()), (1, 1));
+    assert!(one.feeding.is_running() && other.feeding.is_running());
 }
 
 /// How many sessions wait for a lock in this schema's tables.

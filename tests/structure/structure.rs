@@ -1,6 +1,7 @@
 //! Who may depend on whom, and which crate may know which client: the map, checked. And how large things have grown.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod measurements;
 mod servers;
 mod shape;
 
@@ -11,12 +12,13 @@ use std::process::Command;
 /// What each crate of ours may use of ours. `tests` and `bench` see everything.
 const OURS: &[(&str, &[&str])] = &[
     ("events", &[]),
+    ("traces", &[]),
     ("journal", &["events"]),
-    ("commands", &["events", "journal"]),
+    ("commands", &["events", "traces", "journal"]),
     ("sagas", &["events", "commands"]),
-    ("projections", &["events", "journal"]),
+    ("projections", &["events", "traces", "journal"]),
     ("demo", &[]),
-    ("gateway", &["events", "journal", "commands", "sagas", "projections", "demo"]),
+    ("gateway", &["events", "traces", "journal", "commands", "sagas", "projections", "demo"]),
 ];
 
 /// What nothing depends on but tests and measurements.
@@ -37,6 +39,9 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("redis", &["projections", "gateway"]),
     ("sqlx", &["projections", "journal"]),
     ("aws-sdk-s3", &["media"]),
+    ("opentelemetry", &["gateway"]),
+    ("opentelemetry_sdk", &["gateway"]),
+    ("opentelemetry-otlp", &["gateway"]),
     // A checker of histories, for tests.
     ("todc-utils", &[]),
 ];

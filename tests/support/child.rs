@@ -327,6 +327,11 @@ impl HttpClient {
         }
     }
 
+    /// Asks until it is answered at all.
+    pub async fn until_alive(&self) -> Result<(StatusCode, Value)> {
+        self.until_answered(Method::GET, "/livez", None, &[]).await
+    }
+
     /// What a client does that was not answered: waits for a moment, and then asks another node.
     pub async fn pause(&self) {
         self.move_on();

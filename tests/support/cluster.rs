@@ -28,8 +28,8 @@ pub struct Cluster {
     /// Each a process.
     pub nodes: Vec<Server>,
     store: StoreConfig,
-    /// Of the read models that the nodes share, if they share any.
-    database: Option<String>,
+    /// Where the read models are that the nodes share, if they share any.
+    read_models: Environment,
     directory: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -63,15 +63,21 @@ impl Cluster {
             kafka_brokers: Some(brokers.to_owned()),
             kafka_topic: format!("test-{}", Uuid::new_v4()),
             kafka_properties: Vec::new(),
+            kafka_properties_file: None,
             keyring_url: Some(keyring),
             keyring_url_file: None,
             dev: true,
         };
-        let database = Services::of_read_models().map(|services| services.fresh_database_url());
-        if let Some(url) = &database {
-            gateway::migrate(url).await?;
+        let mut read_models = Environment::new();
+        if let Some(services) = Services::of_read_models() {
+            let urls = [("DATABASE_URL", services.fresh_database_url()), ("MONGODB_URL", services.fresh_mongodb_url())];
+            for (name, url) in urls {
+                gateway::migrate(&url).await?;
+                read_models.push((name, url.into()));
+            }
+            read_models.push(("REDIS_URL", services.fresh_redis_url().into()));
         }
-        Ok(Self { nodes: Vec::new(), store, database, directory, _alone: alone })
+        Ok(Self { nodes: Vec::new(), store, read_models, directory, _alone: alone })
     }
 
     /// One more node, which may not be ready for a while.
@@ -125,7 +131,6 @@ impl Cluster {
 
     fn environment(&self) -> Environment {
         let StoreConfig { kafka_brokers, keyring_url, kafka_topic, .. } = &self.store;
-        let database = self.database.iter().map(|url| ("DATABASE_URL", url.into()));
         let log = [
             ("KAFKA_BROKERS", kafka_brokers.clone().unwrap_or_default().into()),
             ("KEYRING_URL", keyring_url.clone().unwrap_or_default().into()),
@@ -134,7 +139,7 @@ impl Cluster {
             ("TIDINGS_DEV", "true".into()),
             ("TIDINGS_NOTICE_MS", NOTICE_MS.to_string().into()),
         ];
-        log.into_iter().chain(database).collect()
+        log.into_iter().chain(self.read_models.clone()).collect()
     }
 
     /// A client that asks all nodes in turn.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use document::Document;
 use futures::{StreamExt, stream};
 use gateway::telemetry::Metrics;
-use gateway::{Config, DoorConfig, LogFormat, ReadModelsConfig, StoreConfig};
+use gateway::{Config, DoorConfig, LogFormat, ReadModelsConfig, StoreConfig, TracesConfig};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -93,12 +93,15 @@ pub fn config(data: &Path) -> Config {
             kafka_brokers: None,
             kafka_topic: "tidings.events".to_owned(),
             kafka_properties: Vec::new(),
+            kafka_properties_file: None,
             keyring_url: None,
             keyring_url_file: None,
             dev: false,
         },
         read_models: ReadModelsConfig::default(),
+        traces: TracesConfig::default(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        roles: gateway::Role::ALL.to_vec(),
         public_url: "http://127.0.0.1:8080".to_owned(),
         oidc_issuers: Vec::new(),
         log_format: LogFormat::Text,
@@ -127,18 +130,36 @@ pub fn config(data: &Path) -> Config {
     }
 }
 
-/// The database of the read models of whoever serves this directory, if they are not in memory: each has one of its own,
-/// which it finds again.
-async fn database_of(directory: &TempDir) -> Result<Option<String>> {
-    let Some(services) = Services::of_read_models() else { return Ok(None) };
-    let note = directory.path().join("database-url");
-    if let Ok(url) = std::fs::read_to_string(&note) {
-        return Ok(Some(url));
-    }
-    let url = services.fresh_database_url();
-    gateway::migrate(&url).await?;
-    std::fs::write(note, &url)?;
-    Ok(Some(url))
+/// The URL of the keys of whoever served this directory, if some of their read models are in Redis.
+pub fn redis_of(directory: &TempDir) -> Result<Option<String>> {
+    let noted = || std::fs::read_to_string(directory.path().join(REDIS_NOTE));
+    Ok(Services::of_read_models().map(|_| noted()).transpose()?)
+}
+
+/// Where it stands which keys are whose.
+const REDIS_NOTE: &str = "redis-url";
+
+/// Where the read models of whoever serves this directory are, if they are not in memory: each has databases and keys of its
+/// own, which it finds again.
+async fn read_models_of(directory: &TempDir) -> Result<ReadModelsConfig> {
+    let Some(services) = Services::of_read_models() else { return Ok(ReadModelsConfig::default()) };
+    let url = |name: &str, fresh: String| {
+        let note = directory.path().join(name);
+        async move {
+            if let Ok(url) = std::fs::read_to_string(&note) {
+                return Ok::<_, anyhow::Error>(Some(url));
+            }
+            if !fresh.starts_with("redis") {
+                gateway::migrate(&fresh).await?;
+            }
+            std::fs::write(note, &fresh)?;
+            Ok(Some(fresh))
+        }
+    };
+    let database_url = url("database-url", services.fresh_database_url()).await?;
+    let mongodb_url = url("mongodb-url", services.fresh_mongodb_url()).await?;
+    let redis_url = url(REDIS_NOTE, services.fresh_redis_url()).await?;
+    Ok(ReadModelsConfig { database_url, mongodb_url, redis_url, ..ReadModelsConfig::default() })
 }
 
 impl TestServer {
@@ -155,7 +176,7 @@ impl TestServer {
     /// The same, with other settings.
     pub async fn over_with(directory: TempDir, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut config = config(&directory.path().join("data"));
-        config.read_models.database_url = Box::pin(database_of(&directory)).await?;
+        config.read_models = Box::pin(read_models_of(&directory)).await?;
         change(&mut config);
         let (server, ready) = Self::begin(directory, config).await?;
         ensure!(ready.await, "the server ended before it was ready");

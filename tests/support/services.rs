@@ -1,9 +1,12 @@
-//! The real servers that the tests run over: a Kafka broker and a PostgreSQL.
+//! The real servers that the tests run over: a Kafka broker, a PostgreSQL, a MongoDB and a Redis.
 //!
 //! `./dev services up` starts them and writes the file that `TIDINGS_TEST_SERVICES` names; `./dev test` does both. `cargo
 //! test` alone needs no server: then a test that needs one says that it was not run.
 
+use projections::mongodb;
 use projections::postgres::Database;
+use projections::redis::Keyspace;
+use redis::RedisResult;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -18,6 +21,8 @@ pub struct Services {
     brokers: String,
     keyring: String,
     database: String,
+    mongodb: String,
+    redis: String,
     directory: PathBuf,
 }
 
@@ -42,7 +47,8 @@ impl Services {
         };
         let directory = PathBuf::from(value("TIDINGS_SERVICES_DIR"));
         let (brokers, keyring, database) = (value("KAFKA_BROKERS"), value("KEYRING_URL"), value("DATABASE_URL"));
-        Some(Self { brokers, keyring, database, directory })
+        let (mongodb, redis) = (value("MONGODB_URL"), value("REDIS_URL"));
+        Some(Self { brokers, keyring, database, mongodb, redis, directory })
     }
 
     /// The same, if read models of servers under test are to be in databases.
@@ -76,8 +82,29 @@ impl Services {
 
     /// Where the server of these databases listens.
     pub fn database_address(&self) -> &str {
-        let server = self.database.split_once('@').map_or("", |(_, rest)| rest);
-        server.split('/').next().unwrap_or_default()
+        address_of(&self.database)
+    }
+
+    /// The URL of keys for read models that begin as no others do.
+    pub fn fresh_redis_url(&self) -> String {
+        format!("{}/0?prefix=test_{}:", self.redis, Uuid::new_v4().simple())
+    }
+
+    /// Where the server of these keys listens.
+    pub fn redis_address(&self) -> &str {
+        address_of(&self.redis)
+    }
+
+    /// A connection to the server, for what only an operator does.
+    pub async fn redis_connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis.as_str()).unwrap_or_else(|error| panic!("REDIS_URL: {error}"));
+        client.get_multiplexed_async_connection().await.unwrap_or_else(|error| panic!("Redis: {error}"))
+    }
+
+    /// Such keys; whoever has done with them deletes them.
+    pub async fn fresh_keyspace(&self) -> Keyspace {
+        let url = self.fresh_redis_url();
+        Keyspace::open(&url).await.unwrap_or_else(|error| panic!("opening keys that nobody has: {error}"))
     }
 
     /// A new database for read models, as `tidings migrate` makes it.
@@ -86,4 +113,62 @@ impl Services {
         Database::migrate(&url).await.unwrap_or_else(|error| panic!("making a schema: {error}"));
         Database::open(&url).await.unwrap_or_else(|error| panic!("opening what was just made: {error}"))
     }
+
+    /// The URL of a new MongoDB database for read models, of which nothing is there yet. Its client goes by this address and
+    /// by no other that the server may name.
+    pub fn fresh_mongodb_url(&self) -> String {
+        let (server, _) = self.mongodb.split_once('?').unwrap_or((&self.mongodb, ""));
+        format!("{server}test_{}?directConnection=true&authSource=admin", Uuid::new_v4().simple())
+    }
+
+    /// Where the server of these databases listens.
+    pub fn mongodb_address(&self) -> &str {
+        let server = self.mongodb.split_once('@').map_or("", |(_, rest)| rest);
+        server.split('/').next().unwrap_or_default()
+    }
+
+    /// A new MongoDB database for read models, as `tidings migrate` makes it.
+    pub async fn fresh_mongodb(&self) -> mongodb::Database {
+        let url = self.fresh_mongodb_url();
+        mongodb::Database::migrate(&url).await.unwrap_or_else(|error| panic!("making a database: {error}"));
+        mongodb::Database::open(&url).await.unwrap_or_else(|error| panic!("opening what was just made: {error}"))
+    }
+}
+
+/// All that stands under the keys with the prefix of a URL, as text: each key with what it holds.
+pub async fn everything_under(url: &str) -> RedisResult<Vec<String>> {
+    let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let prefix = url.split_once("prefix=").map_or("", |(_, prefix)| prefix);
+    let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{prefix}*")).query_async(&mut connection).await?;
+    let mut all = Vec::new();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut connection).await?;
+        let mut ask = match kind.as_str() {
+            "string" => redis::cmd("GET"),
+            "hash" => redis::cmd("HGETALL"),
+            "set" => redis::cmd("SMEMBERS"),
+            "zset" => redis::cmd("ZRANGE"),
+            kind => panic!("{key} is a {kind}: say how it is read"),
+        };
+        ask.arg(&key);
+        if kind == "zset" {
+            ask.arg(0).arg(-1);
+        }
+        let held: redis::Value = ask.query_async(&mut connection).await?;
+        all.push(format!("{key} {}", text_of(&held)));
+    }
+    Ok(all)
+}
+
+fn text_of(value: &redis::Value) -> String {
+    match value {
+        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        redis::Value::Array(all) => all.iter().map(text_of).collect::<Vec<_>>().join(" "),
+        other => format!("{other:?}"),
+    }
+}
+
+fn address_of(url: &str) -> &str {
+    let server = url.split_once('@').map_or("", |(_, rest)| rest);
+    server.split('/').next().unwrap_or_default()
 }

@@ -78,7 +78,7 @@ async fn flood(
             tokio::select! {
                 () = sleep_until(at) => break,
                 _ = looks.tick() => {
-                    look(node, &mut seen);
+                    look(node, &mut seen).await?;
                     if Instant::now() >= next_resident {
                         seen.resident_mib.push(resident_mib()?);
                         next_resident += scale.flooded / LOOKS;
@@ -104,9 +104,10 @@ async fn flood(
     Ok((times, took, seen))
 }
 
-fn look(node: &Node, seen: &mut Seen) {
-    seen.most_open = seen.most_open.max(node.sagas_open());
-    seen.oldest = seen.oldest.max(node.oldest_saga());
+async fn look(node: &Node, seen: &mut Seen) -> Result<()> {
+    seen.most_open = seen.most_open.max(node.sagas_open().await?);
+    seen.oldest = seen.oldest.max(node.oldest_saga().await?);
+    Ok(())
 }
 
 /// The memory of this process that is in use.

@@ -31,7 +31,7 @@ async fn compare(scale: &Scale, directory: &Path, other: &Path) -> Result<(Vec<S
     let (data, people) = populate(scale, directory).await?;
     let copy = tempfile::tempdir_in(directory)?;
     copy_files(data.path(), copy.path()).context("copying the data")?;
-    let (mut ours, mut theirs) = (Child::tidings(data.path())?, Child::program(other, copy.path())?);
+    let (mut ours, mut theirs) = (Child::tidings(data.path(), &[])?, Child::program(other, copy.path(), &[])?);
     let addresses = [ours.ready().await?.address, theirs.ready().await?.address];
     let sign_in = async |n: usize| Requests::sign_in(addresses[n], &people).await.map(Arc::new);
     let requests = [sign_in(0).await?, sign_in(1).await?];

@@ -42,7 +42,7 @@ pub(crate) struct Started {
 
 /// Starts the program on a directory and waits until it serves.
 pub(crate) async fn start_tidings(data: &Path) -> Result<(Child, Started)> {
-    let child = Child::tidings(data)?;
+    let mut child = Child::tidings(data, &[])?;
     let started = child.ready().await?;
     Ok((child, started))
 }
@@ -57,23 +57,28 @@ pub(crate) async fn start_on(config: &StoreConfig, log: PathBuf) -> Result<Child
     command.env("KAFKA_BROKERS", config.kafka_brokers.as_deref().unwrap_or_default());
     command.env("KEYRING_URL", config.keyring_url.as_deref().unwrap_or_default());
     command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
-    let child = Child::spawn(command, Some((address, log)))?;
+    let mut child = Child::spawn(command, Some((address, log)))?;
     child.ready().await?;
     Ok(child)
 }
 
 impl Child {
-    /// The program itself, with its default settings; its log goes to a file beside the data.
-    pub(crate) fn tidings(data: &Path) -> Result<Self> {
-        Self::program(&beside_us("tidings")?, data)
+    /// The program itself, with its default settings but for these; its log goes to a file beside the data.
+    pub(crate) fn tidings(data: &Path, environment: &[(String, String)]) -> Result<Self> {
+        Self::program(&beside_us("tidings")?, data, environment)
     }
 
     /// The same of another build.
-    pub(crate) fn program(program: &Path, data: &Path) -> Result<Self> {
+    pub(crate) fn program(program: &Path, data: &Path, environment: &[(String, String)]) -> Result<Self> {
         let (address, path) = (free_address()?, data.with_extension("log"));
         let log = File::create(&path)?;
         let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
+        // Nothing but what is measured may be elsewhere than in memory.
+        for server in ["DATABASE_URL", "MONGODB_URL", "REDIS_URL"] {
+            command.env_remove(server).env_remove(format!("{server}_FILE"));
+        }
+        command.envs(environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Self::spawn(command, Some((address, path)))
     }
@@ -118,7 +123,7 @@ impl Child {
     }
 
     /// Waits until it serves.
-    pub(crate) async fn ready(&self) -> Result<Started> {
+    pub(crate) async fn ready(&mut self) -> Result<Started> {
         let address = self.address.context("the address is not known")?;
         let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\n\r\n");
         while self.begun.elapsed() < READY_MAX {
@@ -127,6 +132,9 @@ impl Child {
                 && answer.status == 200
             {
                 return Ok(Started { address, took: self.begun.elapsed() });
+            }
+            if let Some(status) = self.process.try_wait()? {
+                anyhow::bail!("the server has ended, with {status}; its log lies beside its data");
             }
             sleep(READY_POLL).await;
         }

@@ -130,7 +130,7 @@ async fn handover(servers: &mut [Server], config: &StoreConfig, head: &[u8], end
 
 impl Server {
     async fn start(config: &StoreConfig, log: PathBuf) -> Result<Self> {
-        let child = start_on(config, log.clone()).await?;
+        let mut child = start_on(config, log.clone()).await?;
         let address = child.ready().await?.address;
         Ok(Self { child, address, log })
     }

@@ -9,10 +9,10 @@
 //! Once a saga has done what it is for nobody waits for the rest. Such steps go at ticks, all of that time together, so
 //! that the log makes them durable together: else the two commits of each would stand in the way of what is waited for.
 
-use super::{OwnerOptions, limits};
+use super::{OwnerOptions, limits, spans};
 use crate::process::{Action, Outcome, Saga, SagaCommand, outcome_command_id, retry_delay, step_command_id};
 use crate::request::Request;
-use crate::state::State;
+use crate::state::{Origin, State};
 use events::{CommandId, Key, Retention, SagaEvent, SagaId, Step, Timestamp};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,6 +33,7 @@ pub(super) struct Attempt {
     of: Open,
     outcome: Outcome,
     lane: Lane,
+    took: Duration,
 }
 
 /// The open steps of a partition, by when they are due, and those that are being carried out. Each is either the one or
@@ -230,17 +231,22 @@ impl Driver {
     /// The request that puts an outcome to its saga; `None` if the saga no longer waits for it.
     pub(super) fn outcome(&self, state: &State, options: &OwnerOptions, attempt: Attempt) -> Option<Request> {
         let now = (options.clock)();
-        let Attempt { of: (id, step, compensation), outcome, .. } = attempt;
-        let saga = state.saga(id)?;
+        let Attempt { of: (id, step, compensation), outcome, took, .. } = attempt;
+        let (saga, origin) = (state.saga(id)?, state.origin(id)?);
         let data = saga.data.as_ref()?;
         measure(&data.process, &step, compensation, &outcome);
         let tried = saga.step(&step).map(|state| (state.parts, state.attempts))?;
+        if options.traces.follows(origin.correlation) {
+            let tried = tried.0 + tried.1;
+            let attempt = spans::Attempt { saga: id, step: &step, compensation, tried, outcome: outcome.name(), took };
+            options.traces.finish(attempt.span(origin, &data.process));
+        }
         let key = options.processes.key(data).ok()?;
         let command_id = outcome_command_id(id, &step, compensation, tried);
         let command = SagaCommand::Record { saga: id, step, compensation, outcome };
         let deadline = Instant::now() + limits::STEP_TIMEOUT;
         Some(Request {
-            correlation: id.0,
+            correlation: origin.correlation,
             causation: Some(id.0),
             ..Request::new(command_id, key, command, now, deadline)
         })
@@ -262,8 +268,9 @@ fn begin(state: &State, options: &OwnerOptions, of: &Open) -> Option<BoxFuture<'
     let (id, step, compensation) = of;
     let still_open = |(open, undo, _): (&Step, bool, Timestamp)| open == step && undo == *compensation;
     state.saga(*id).filter(|saga| saga.open_steps().any(still_open))?;
+    let origin = state.origin(*id)?;
     Some(match action(state, options, of)? {
-        Action::Command(key, command) => send(options, of, key, command),
+        Action::Command(key, command) => send(options, of, origin, (key, command)),
         Action::Effect(effect) => {
             let carried_out = options.effects.carry_out(*id, effect);
             async move {
@@ -277,8 +284,10 @@ fn begin(state: &State, options: &OwnerOptions, of: &Open) -> Option<BoxFuture<'
 
 /// Whatever panics has failed.
 async fn attempt(of: Open, lane: Lane, outcome: BoxFuture<'static, Outcome>) -> Attempt {
+    let begun = Instant::now();
     let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
-    Attempt { of, outcome: outcome.unwrap_or_else(|_| Outcome::Failed("a panic".to_owned())), lane }
+    let outcome = outcome.unwrap_or_else(|_| Outcome::Failed("a panic".to_owned()));
+    Attempt { of, outcome, lane, took: begun.elapsed() }
 }
 
 /// What a step's command brings. The ids of steps are not remembered for long, and need not be: nodes take no request of
@@ -287,8 +296,8 @@ async fn attempt(of: Open, lane: Lane, outcome: BoxFuture<'static, Outcome>) -> 
 fn send(
     options: &OwnerOptions,
     (id, step, compensation): &Open,
-    key: Key,
-    command: crate::Command,
+    origin: Origin,
+    (key, command): (Key, crate::Command),
 ) -> BoxFuture<'static, Outcome> {
     let command_id = if options.rules.keep(Rule::StepIdsNeverChange) {
         step_command_id(*id, step, *compensation)
@@ -296,7 +305,7 @@ fn send(
         CommandId((options.random)())
     };
     let request = Request {
-        correlation: id.0,
+        correlation: origin.correlation,
         causation: Some(id.0),
         retention: if *compensation { Retention::Long } else { Retention::Short },
         undoes: compensation.then(|| step_command_id(*id, step, false)),

@@ -7,7 +7,7 @@
 use super::driver::{Attempt, Driver};
 use super::meters::Meters;
 use super::time::commit_time;
-use super::{Owner, limits};
+use super::{Owner, limits, spans};
 use crate::answer::{Answer, Receipt, Refusal};
 use crate::command::Command;
 use crate::process::SagaCommand;
@@ -53,7 +53,18 @@ struct Sent {
     reply: Reply,
     /// What it says about sagas, which the driver acts upon once it is valid.
     sagas: Vec<SagaEvent>,
+    /// When it was asked for.
+    asked: Instant,
     since: Instant,
+    /// What happened, if its trace is followed.
+    names: Option<String>,
+}
+
+/// A commit that was just handed to the log.
+struct New {
+    receipt: Receipt,
+    sagas: Vec<SagaEvent>,
+    names: Option<String>,
 }
 
 /// An answer that is not yet known to be true.
@@ -66,6 +77,8 @@ struct Held {
     /// The log was, or will be, seen to hold nothing foreign below this, by a look that began after the request was
     /// read or by a commit that was sent after it.
     fence: Option<Offset>,
+    /// When it was asked for.
+    asked: Instant,
     since: Instant,
 }
 
@@ -168,8 +181,8 @@ impl Tenure {
                         return self.drain(owner).await;
                     }
                     self.meters.taken(&batch, owner.inbox.len(), self.sent.len());
-                    for Delivery { request, reply, .. } in batch.drain(..) {
-                        self.decide(owner, request, Some(reply));
+                    for Delivery { request, reply, since } in batch.drain(..) {
+                        self.decide(owner, request, Some(reply), since);
                     }
                     Ok(())
                 }
@@ -187,28 +200,23 @@ impl Tenure {
     }
 
     /// Decides a request: sends a commit, or holds the answer back until it is known to be true.
-    fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply) {
+    fn decide(&mut self, owner: &Owner, request: Arc<Request>, reply: Reply, asked: Instant) {
         let late = request.deadline <= Instant::now() && self.rules.keep(Rule::ExpireAtTheDeadline);
         let answer = match self.state.decide(&request, &owner.options.processes) {
             Decision::Repeated(receipt) => Answer::Repeated(receipt),
             _ if late => Answer::Expired,
             Decision::Happens(events) => match self.send(owner, &request, events) {
-                Ok(sent) => return self.sent(owner, sent, request, reply),
+                Ok(new) => return self.sent(owner, new, request, (reply, asked)),
                 Err(refusal) => Answer::Refused(refusal),
             },
             Decision::Unchanged(receipt) => Answer::Unchanged(receipt),
             Decision::Refused(refusal) => Answer::Refused(refusal),
         };
-        self.hold(owner, request, answer, reply);
+        self.hold(owner, request, answer, (reply, asked));
     }
 
-    fn sent(
-        &mut self,
-        owner: &Owner,
-        (receipt, sagas): (Receipt, Vec<SagaEvent>),
-        request: Arc<Request>,
-        reply: Reply,
-    ) {
+    fn sent(&mut self, owner: &Owner, new: New, request: Arc<Request>, (reply, asked): (Reply, Instant)) {
+        let New { receipt, sagas, names } = new;
         // Whatever is held and has no fence yet gets one: if this commit is valid, nothing foreign came before it.
         // Those without one are always the last.
         for held in self.held.iter_mut().rev().take_while(|held| held.fence.is_none()) {
@@ -222,16 +230,11 @@ impl Tenure {
             sagas.iter().for_each(|event| self.driver.note(&self.state, &owner.options, event));
         }
         let (offset, since) = (receipt.position.offset, Instant::now());
-        self.sent.push_back(Sent { offset, request, receipt, reply, sagas, since });
+        self.sent.push_back(Sent { offset, request, receipt, reply, sagas, asked, since, names });
     }
 
     /// Encodes the commit, applies it to the state and hands it to the log.
-    fn send(
-        &mut self,
-        owner: &Owner,
-        request: &Request,
-        events: Vec<Event>,
-    ) -> Result<(Receipt, Vec<SagaEvent>), Refusal> {
+    fn send(&mut self, owner: &Owner, request: &Request, events: Vec<Event>) -> Result<New, Refusal> {
         let commit = Commit {
             command: request.id,
             ordinal: self.state.commits(),
@@ -257,23 +260,25 @@ impl Tenure {
         self.receipts.push_back(self.appender.append(draft));
         self.state.apply(&request.key, position, &commit);
         self.meters.sent(bytes);
+        let names = owner.options.traces.follows(request.correlation).then(|| spans::names(&commit.events));
         let sagas = commit.events.into_iter().filter_map(|event| match event {
             Event::Saga(event) => Some(event),
             _ => None,
         });
-        Ok((Receipt { position, time: commit.time, version: self.version_of(request) }, sagas.collect()))
+        let receipt = Receipt { position, time: commit.time, version: self.version_of(request) };
+        Ok(New { receipt, sagas: sagas.collect(), names })
     }
 
     fn version_of(&self, request: &Request) -> Option<u64> {
         matches!(request.command, Command::Claim(_)).then(|| self.state.claim_version(&request.key)).flatten()
     }
 
-    fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, reply: Reply) {
+    fn hold(&mut self, owner: &Owner, request: Arc<Request>, answer: Answer, (reply, asked): (Reply, Instant)) {
         if !self.rules.keep(Rule::FenceRefusals) {
             return self.release(owner, &request, answer, reply);
         }
         let (decided_at, since) = (self.next, Instant::now());
-        self.held.push_back(Held { request, answer, reply, decided_at, fence: None, since });
+        self.held.push_back(Held { request, answer, reply, decided_at, fence: None, asked, since });
     }
 
     /// Begins a look at the log's end, unless one is under way, if an answer waits for one or nothing was heard for long.
@@ -336,6 +341,7 @@ impl Tenure {
         }
         self.alone_at = Instant::now();
         self.meters.landed(sent.since);
+        trace_commit(owner, &sent);
         self.tell_sagas(owner, &sent);
         self.release(owner, &sent.request, Answer::Accepted(sent.receipt), sent.reply);
         self.release_held(owner);
@@ -374,6 +380,10 @@ impl Tenure {
                     look.covers = look.covers.saturating_sub(1);
                 }
                 self.meters.released(held.since);
+                let traces = &owner.options.traces;
+                if traces.follows(held.request.correlation) {
+                    traces.finish(spans::decide(&held.request, held.answer.name(), held.asked.elapsed()));
+                }
                 self.release(owner, &held.request, held.answer, held.reply);
             }
         }
@@ -409,7 +419,7 @@ impl Tenure {
     /// Puts what came of a saga's step to the saga.
     fn record_attempt(&mut self, owner: &Owner, attempt: Attempt) -> Result<(), End> {
         if let Some(request) = self.driver.outcome(&self.state, &owner.options, attempt) {
-            self.decide(owner, Arc::new(request), None);
+            self.decide(owner, Arc::new(request), None, Instant::now());
         }
         Ok(())
     }
@@ -429,9 +439,9 @@ impl Tenure {
         let finish = async {
             loop {
                 while self.has_room()
-                    && let Ok(Delivery { request, reply, .. }) = owner.inbox.try_recv()
+                    && let Ok(Delivery { request, reply, since }) = owner.inbox.try_recv()
                 {
-                    self.decide(owner, request, Some(reply));
+                    self.decide(owner, request, Some(reply), since);
                 }
                 if self.sent.is_empty() && self.held.is_empty() {
                     return End::Stopped;
@@ -457,6 +467,17 @@ impl Tenure {
             End::Stopped
         })
     }
+}
+
+/// Tells of a commit that is valid.
+fn trace_commit(owner: &Owner, sent: &Sent) {
+    let Some(names) = &sent.names else { return };
+    let traces = &owner.options.traces;
+    let Position { partition, offset } = sent.receipt.position;
+    traces.finish(spans::append(&sent.request, sent.since.elapsed()));
+    let decided = spans::decide(&sent.request, "accepted", sent.asked.elapsed());
+    let decided = decided.with("tidings.partition", u64::from(partition.0)).with("tidings.offset", offset);
+    traces.finish(decided.with("tidings.events", names.clone()));
 }
 
 /// Returns when the partition is no longer assigned to this node.

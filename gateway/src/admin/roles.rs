@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use commands::{Request, UserCommand};
 use events::{CommandId, Key, Role, Timestamp, UserId, Username};
-use projections::Users;
+use projections::users;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -74,10 +74,10 @@ async fn find(
     InQuery(Named { username }): InQuery<Named>,
 ) -> Result<Json<PersonRole>, ApiError> {
     let name = Username::parse(&username).map_err(|error| ApiError::invalid(format!("username: {error}")))?;
-    app.consistency.caught_up(&[Users::NAME]).await?;
-    let user = app.models.users.by_username(app.secrets().claim("username", &name.folded()));
+    app.consistency.caught_up(&[users::NAME]).await?;
+    let user = app.models.users.by_username(app.secrets().claim("username", &name.folded())).await?;
     let user = user.ok_or_else(|| ApiError::not_found("user"))?;
-    Ok(Json(PersonRole { user_id: user.0, role: app.models.users.role(user).to_string() }))
+    Ok(Json(PersonRole { user_id: user.0, role: app.models.users.role(user).await?.to_string() }))
 }
 
 /// Change what a person may do
@@ -99,8 +99,8 @@ async fn change(
     let command = UserCommand::ChangeRole { user, role, by, reason };
     let deadline = Instant::now() + app.limits.write_deadline;
     let request = Request::new(CommandId(Uuid::now_v7()), Key::User(user), command, Timestamp::now(), deadline);
-    let done = done(app.router.submit(Request { actor: by, ..request }).await)?;
-    let passed = app.consistency.passed(&[done.receipt.position], &[Users::NAME]).await;
+    let done = done(app.ask(Request { actor: by, ..request }).await)?;
+    let passed = app.consistency.passed(&[done.receipt.position], &[users::NAME]).await;
     passed.map_err(|_| ApiError::outcome_unknown())?;
     Ok(Json(PersonRole { user_id: user.0, role: role.to_string() }))
 }

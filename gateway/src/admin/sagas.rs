@@ -16,8 +16,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::{Order, Request, SagaCommand};
 use events::{CommandId, SagaId, Timestamp};
-use projections::sagas::{SagaFilter, SagaStatus, SagaView};
-use projections::{Listing, Sagas};
+use projections::Listing;
+use projections::sagas::{self, SagaFilter, SagaStatus, SagaView};
 use serde::{Deserialize, Serialize};
 use shape::{Saga, SagaDetail};
 use std::time::Duration;
@@ -102,7 +102,7 @@ async fn list(
     let list = List { kind: "sagas", of: b"" };
     let page = paging.page(&app, list)?;
     app.look_closely().await;
-    let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page);
+    let Listing { items, next } = app.models.sagas.list(&filter.parse(&app)?, page).await?;
     let (next_cursor, link) = paging.next(&app, list, next);
     let sagas = items.into_iter().map(Saga::of).collect();
     Ok((link, Json(SagaList { sagas, next_cursor })).into_response())
@@ -154,7 +154,7 @@ async fn compensate(
 impl Backend {
     /// Waits until what has happened by now is seen, if that comes in time: operators look most of all when it does not.
     async fn look_closely(&self) {
-        let _ = self.consistency.caught_up(&[Sagas::NAME]).await;
+        let _ = self.consistency.caught_up(&[sagas::NAME]).await;
     }
 
     async fn shown(&self, saga: SagaId) -> Result<SagaView, ApiError> {
@@ -174,8 +174,8 @@ impl Backend {
         let command = SagaCommand::Order { saga, order, by, reason };
         let deadline = Instant::now() + self.limits.write_deadline;
         let request = Request { actor: by, ..Request::new(CommandId(Uuid::now_v7()), key, command, now, deadline) };
-        let done = done(self.router.submit(request).await)?;
-        let passed = self.consistency.passed(&[done.receipt.position], &[Sagas::NAME]).await;
+        let done = done(self.ask(request).await)?;
+        let passed = self.consistency.passed(&[done.receipt.position], &[sagas::NAME]).await;
         passed.map_err(|_| ApiError::outcome_unknown())?;
         Ok(Json(SagaDetail::of(&self.shown(saga).await?)))
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 /// Looks for what is left. A read model that does not answer may hold anything: then nobody knows, and nothing is over.
 pub struct Footprint {
     /// Who follows, blocks and mutes whom.
-    pub users: Arc<Users>,
+    pub users: Arc<dyn Users>,
     /// Posts, comments and likes.
     pub posts: Arc<dyn Posts>,
     /// What is under way.
-    pub sagas: Arc<Sagas>,
+    pub sagas: Arc<dyn Sagas>,
 }
 
 /// Something that a person left behind.
@@ -45,7 +45,7 @@ impl Footprint {
         let mut traces: Vec<Trace> = left.posts.into_iter().map(Trace::Post).collect();
         traces.extend(left.comments.into_iter().map(|(post, comment)| Trace::Comment(post, comment)));
         traces.extend(left.likes.into_iter().map(Trace::Like));
-        let related = self.users.related(user, limit - traces.len());
+        let related = self.users.related(user, limit - traces.len()).await?;
         traces.extend(related.followers.into_iter().map(Trace::Follower));
         traces.extend(related.following.into_iter().map(Trace::Followee));
         traces.extend(related.blocked_by.into_iter().map(Trace::Blocker));
@@ -58,12 +58,12 @@ impl Footprint {
     /// Whether nothing is left, not even a draft, and nothing that they typed is shown.
     pub async fn is_empty(&self, user: UserId) -> Result<bool, Unavailable> {
         let is_left = !self.traces(user, 1).await?.is_empty() || self.posts.holds_trace(user).await?;
-        Ok(!is_left && !self.users.holds(user))
+        Ok(!is_left && !self.users.holds(user).await?)
     }
 
     /// The sagas that are under way on their key or on their behalf.
-    pub fn sagas_of(&self, user: UserId) -> Vec<SagaId> {
-        self.sagas.concerning(user)
+    pub async fn sagas_of(&self, user: UserId) -> Result<Vec<SagaId>, Unavailable> {
+        self.sagas.concerning(user).await
     }
 }
 

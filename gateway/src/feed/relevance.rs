@@ -108,7 +108,8 @@ impl Backend {
     /// What is ranked: the newest of the feed.
     async fn candidates(&self, reader: UserId) -> Result<Vec<posts::Post>, Unavailable> {
         let newest = Page { limit: CANDIDATES_MAX, after: None };
-        let newest = self.models.feed.latest(reader, newest, &self.hidden_from(Some(reader)));
+        let hidden = self.hidden_from(Some(reader)).await?;
+        let newest = self.models.feed.latest(reader, newest, &hidden).await?;
         self.models.posts.posts(&newest.items, Some(reader)).await
     }
 
@@ -123,7 +124,7 @@ impl Backend {
         explain: Explain,
     ) -> Result<(Vec<FeedItem>, Option<usize>), ApiError> {
         // Whoever was blocked or muted since is in the ranking still.
-        let hidden = self.hidden_from(Some(reader));
+        let hidden = self.hidden_from(Some(reader)).await?;
         let mut shown = Vec::with_capacity(limit);
         let mut rest = ranking.iter().enumerate().skip(from);
         loop {
@@ -135,7 +136,7 @@ impl Backend {
             let mut part = part.into_iter();
             let mut posts = self.models.posts.posts(&ids, Some(reader)).await?;
             posts.retain(|post| !hidden.hides_in_feed(post.author));
-            for post in self.shape_posts(Some(reader), posts).await? {
+            for post in self.shape_posts(Some(reader), posts, &hidden).await? {
                 // What can be shown comes in the order in which it was asked for.
                 let Some((place, ranked)) = part.find(|(_, ranked)| ranked.post.0 == post.id) else { continue };
                 if shown.len() == limit {

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use journal::embedded::StaticOwnership;
 use journal::{Partition, Position, Rules};
-use projections::{Projections, ProjectionsOptions, Sessions};
+use projections::{MemorySessions, Projections, ProjectionsOptions, sessions};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ async fn door() -> (SocketAddr, (DropGuard, TempDir)) {
     let options = ProjectionsOptions {
         journal: journal::embedded::open(directory.path(), 1).unwrap().log,
         keyring: Arc::clone(&keyring),
-        models: vec![Arc::<Sessions>::default()],
+        models: vec![Arc::<MemorySessions>::default()],
         clock: Arc::new(Timestamp::now),
         rules: Rules::default(),
     };
@@ -164,7 +164,7 @@ async fn what_a_node_should_not_send_is_refused_by_its_kind() {
 /// What a node is asked about its read models, and how it is to be answered.
 fn passing(last: Option<u64>) -> Passing {
     let place = |offset| Position { partition: Partition(0), offset };
-    let models = vec![Sessions::NAME.to_owned()];
+    let models = vec![sessions::NAME.to_owned()];
     Passing { models, last: last.map(place).into_iter().collect(), concerning: None, within_ms: 10 }
 }
 

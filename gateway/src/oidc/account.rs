@@ -16,7 +16,7 @@ use commands::SessionCommand;
 use events::{Email, Key, SessionId, UserId, Username};
 use projections::sessions::SessionState;
 use projections::users::Credentials;
-use projections::{Sessions, Users};
+use projections::{sessions, users};
 
 impl Backend {
     /// Sees to it that there is an account and a session for this token. 401 if there can be none: the issuer vouches for
@@ -28,21 +28,23 @@ impl Backend {
         let session = SessionId(self.secrets().id(&[b"oidc session", &foreign.hash]));
         let credentials = match self.account_of(user).await? {
             Some(credentials) => credentials,
-            None if self.models.users.is_disabled(user) => return Err(ApiError::bad_token()),
+            None if self.models.users.is_disabled(user).await? => return Err(ApiError::bad_token()),
             None => self.provision(user, foreign).await?,
         };
-        if self.models.sessions.state(session) == SessionState::Unknown {
-            self.open_foreign(credentials, session).await?;
+        match self.models.sessions.state(session, user).await? {
+            SessionState::Unknown => self.open_foreign(credentials, session).await?,
+            // Whether it may be used is asked of every session.
+            SessionState::Open { .. } | SessionState::Closed | SessionState::Outdated => {}
         }
         Ok(Verified { user, session, expires_s: foreign.expires_s })
     }
 
     async fn account_of(&self, user: UserId) -> Result<Option<Credentials>, ApiError> {
-        if let Some(credentials) = self.models.users.credentials_of(user) {
+        if let Some(credentials) = self.models.users.credentials_of(user).await? {
             return Ok(Some(credentials));
         }
-        self.consistency.caught_up_on(&Key::User(user), &[Users::NAME]).await?;
-        Ok(self.models.users.credentials_of(user))
+        self.consistency.caught_up_on(&Key::User(user), &[users::NAME]).await?;
+        Ok(self.models.users.credentials_of(user).await?)
     }
 
     /// Nobody knows the password of such an account: who has it signs in where they always do.
@@ -50,8 +52,8 @@ impl Backend {
         let email = foreign.email.as_deref().and_then(|email| Email::parse(email).ok());
         let email = email.ok_or_else(|| not_linked("The issuer of this token vouches for no address"))?;
         // A registration that comes to nothing uses its id up.
-        self.consistency.caught_up(&[Users::NAME]).await?;
-        if self.models.users.credentials(self.secrets().claim("email", &email.folded())).is_some() {
+        self.consistency.caught_up(&[users::NAME]).await?;
+        if self.models.users.credentials(self.secrets().claim("email", &email.folded())).await?.is_some() {
             return Err(not_linked("This address is taken by an account that signs in with a password"));
         }
         let name = self.secrets().token(&[b"oidc name", user.0.as_bytes()]);
@@ -77,7 +79,7 @@ impl Backend {
         // Under one id however often it is asked: a session that was ended meanwhile is not opened again.
         let intent = Intent::keyed(self.secrets(), [b"oidc session", session.0.as_bytes(), b""], None);
         let done = crate::submit::done(self.ask_sessions_as(user, command, &intent).await)?;
-        let passed = self.consistency.passed(&[done.receipt.position], &[Sessions::NAME]).await;
+        let passed = self.consistency.passed(&[done.receipt.position], &[sessions::NAME]).await;
         passed.map_err(|_| ApiError::unavailable("The session is not there yet; ask again"))
     }
 }

@@ -6,6 +6,7 @@
 
 use super::keys::Keys;
 use super::{FOREIGN_LIFE_MAX, Foreign, OidcIssuer, SUBJECT_CHARS_MAX};
+use crate::connector::{Connector, connector};
 use crate::error::ApiError;
 use anyhow::{Context, Result, bail, ensure};
 use events::{CLOCK_SKEW_MAX, Timestamp};
@@ -13,7 +14,6 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
@@ -33,11 +33,6 @@ const FETCH_WINDOW: Duration = Duration::from_secs(60);
 const FETCH_TIME_MAX: Duration = Duration::from_secs(3);
 /// The longest answer of an issuer, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1_024;
-
-#[cfg(feature = "servers")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
-#[cfg(not(feature = "servers"))]
-type Connector = HttpConnector;
 
 /// See the module.
 pub(super) struct Provider {
@@ -207,21 +202,6 @@ impl Claims {
             expires_s: self.exp as i64,
         })
     }
-}
-
-#[cfg(feature = "servers")]
-fn connector(_: &str) -> Result<Connector> {
-    let builder = hyper_rustls::HttpsConnectorBuilder::new();
-    Ok(builder.with_native_roots().context("the machine's certificates")?.https_or_http().enable_http1().build())
-}
-
-#[cfg(not(feature = "servers"))]
-fn connector(issuer: &str) -> Result<Connector> {
-    ensure!(
-        !issuer.starts_with("https:"),
-        "{issuer}: this program was built without the feature `servers` and speaks no TLS"
-    );
-    Ok(HttpConnector::new())
 }
 
 #[cfg(test)]

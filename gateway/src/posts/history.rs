@@ -66,13 +66,13 @@ pub(super) async fn history(
     let list = List { kind: "history", of: post.0.as_bytes() };
     let page = paging.page(&app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, Some(&caller), &MODELS).await?;
-    let seen = app.seen_post(post, Some(caller.user)).await?;
+    let (seen, hidden) = app.seen_post(post, Some(caller.user)).await?;
     if seen.author != caller.user {
         return Err(ApiError::new(ErrorName::Forbidden, "Only its author sees the history of a post"));
     }
     let Listing { items, next } = app.models.posts.versions(post, caller.user, page).await?;
     let people = items.iter().flat_map(|version| version.mentions.iter().copied()).collect();
-    let faces = app.faces(people, &app.hidden_from(Some(caller.user))).await?;
+    let faces = app.faces(people, &hidden).await?;
     let versions = items.into_iter().map(|version| PostVersion {
         version: version.number,
         content: version.content,

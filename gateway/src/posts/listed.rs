@@ -111,8 +111,10 @@ async fn page(
 ) -> Result<Response, ApiError> {
     let page = paging.page(app, list)?;
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let hidden = app.hidden_from(viewer.user());
-    if of.is_some_and(|user| hidden.hides(user) || app.models.users.authors(&[user]).is_empty()) {
+    let hidden = app.hidden_from(viewer.user()).await?;
+    if let Some(user) = of
+        && (hidden.hides(user) || !app.models.users.holds(user).await?)
+    {
         return Err(ApiError::not_found("user"));
     }
     let Listing { items: posts, next } = app.page_of_posts(viewer.user(), listed, page, &hidden).await?;
@@ -132,7 +134,7 @@ impl Backend {
         let mut shown = Vec::with_capacity(page.limit);
         for _ in 0..REFILLS_MAX {
             let Listing { items, next } = self.listed(viewer, listed, page, hidden).await?;
-            let posts = self.shape_posts(viewer, items).await?;
+            let posts = self.shape_posts(viewer, items, hidden).await?;
             page = Page { limit: page.limit - posts.len(), after: next };
             shown.extend(posts);
             if page.limit == 0 || next.is_none() {
@@ -154,7 +156,7 @@ impl Backend {
             Listed::Latest(author) => posts.latest(author, page, hidden).await,
             Listed::Tagged(tag) => posts.tagged(tag, page, hidden).await,
             Listed::InFeed(reader) => {
-                let Listing { items, next } = self.models.feed.latest(reader, page, hidden);
+                let Listing { items, next } = self.models.feed.latest(reader, page, hidden).await?;
                 Ok(Listing { items: posts.posts(&items, viewer).await?, next })
             }
         }

@@ -4,7 +4,8 @@ use crate::backend::Backend;
 use crate::error::ApiError;
 use crate::faces::{Face, Faces, text, text_or_null, texts};
 use events::{Timestamp, UserId};
-use projections::{Text, posts};
+use futures::future::try_join;
+use projections::{Hidden, Text, posts};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -64,8 +65,13 @@ pub(crate) enum PostStatus {
 
 impl Backend {
     /// One post as `viewer` sees it.
-    pub(crate) async fn shape_post(&self, viewer: Option<UserId>, post: posts::Post) -> Result<Post, ApiError> {
-        let shown = self.shape_posts(viewer, vec![post]).await?.pop();
+    pub(crate) async fn shape_post(
+        &self,
+        viewer: Option<UserId>,
+        post: posts::Post,
+        hidden: &Hidden,
+    ) -> Result<Post, ApiError> {
+        let shown = self.shape_posts(viewer, vec![post], hidden).await?.pop();
         shown.ok_or_else(|| ApiError::not_found("post"))
     }
 
@@ -74,26 +80,35 @@ impl Backend {
         &self,
         viewer: Option<UserId>,
         posts: Vec<posts::Post>,
+        hidden: &Hidden,
     ) -> Result<Vec<Post>, ApiError> {
         let ids = posts.iter().map(|post| post.id).collect::<Vec<_>>();
-        let liked = match viewer {
-            Some(viewer) => self.models.posts.liked(viewer, &ids).await?,
-            None => vec![false; ids.len()],
+        let liked = async {
+            match viewer {
+                Some(viewer) => Ok(self.models.posts.liked(viewer, &ids).await?),
+                None => Ok(vec![false; ids.len()]),
+            }
         };
-        self.with_faces(viewer, posts.into_iter().zip(liked).collect()).await
+        let (liked, faces) = try_join(liked, self.faces_of(&posts, hidden)).await?;
+        let shown = posts.into_iter().zip(liked);
+        Ok(shown.filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())
     }
 
     /// A post that its author has written a moment ago, so that nobody likes it yet. The read model of posts is not asked.
     pub(crate) async fn shape_new_post(&self, post: posts::Post) -> Result<Post, ApiError> {
-        let shown = self.with_faces(Some(post.author), vec![(post, false)]).await?.pop();
-        shown.ok_or_else(|| ApiError::not_found("post"))
+        let author = post.author;
+        let faces = if post.mentions.is_empty() {
+            Faces::one(author, self.face(author).await?)
+        } else {
+            self.faces_of(std::slice::from_ref(&post), &self.hidden_from(Some(author)).await?).await?
+        };
+        Post::of(post, false, &faces).ok_or_else(|| ApiError::not_found("post"))
     }
 
-    /// Posts, each with whether the viewer likes it, and the people who belong to it.
-    async fn with_faces(&self, viewer: Option<UserId>, posts: Vec<(posts::Post, bool)>) -> Result<Vec<Post>, ApiError> {
-        let people = posts.iter().flat_map(|(post, _)| std::iter::once(&post.author).chain(&*post.mentions));
-        let faces = self.faces(people.copied().collect(), &self.hidden_from(viewer)).await?;
-        Ok(posts.into_iter().filter_map(|(post, liked)| Post::of(post, liked, &faces)).collect())
+    /// The people who belong to posts.
+    async fn faces_of(&self, posts: &[posts::Post], hidden: &Hidden) -> Result<Faces, ApiError> {
+        let people = posts.iter().flat_map(|post| std::iter::once(&post.author).chain(&*post.mentions));
+        self.faces(people.copied().collect(), hidden).await
     }
 }
 

@@ -33,7 +33,7 @@ impl Policies {
     }
 
     /// In one piece of memory.
-    pub(super) fn write(&self, account: &Account, now_ms: u64, headers: &mut HeaderMap) {
+    pub(super) fn write(&self, account: &Account, headers: &mut HeaderMap) {
         let Standing { charge, left, ends_ms } = account.tightest;
         let mut text = BytesMut::with_capacity(ROOM);
         let mut piece = |arguments: std::fmt::Arguments<'_>| {
@@ -44,7 +44,7 @@ impl Policies {
         headers.insert(LIMIT, piece(format_args!("{}", charge.limit)));
         headers.insert(REMAINING, piece(format_args!("{left}")));
         headers.insert(RESET, piece(format_args!("{}", ends_ms.div_ceil(1_000))));
-        let seconds = account.tightest.seconds_left(now_ms);
+        let seconds = account.tightest.seconds_left(account.now_ms);
         headers.insert(RATE_LIMIT, piece(format_args!("\"{}\";r={left};t={seconds}", charge.class.name())));
         headers.insert(POLICY, self.policy(account.classes));
     }

@@ -81,6 +81,19 @@ impl Standing {
 }
 
 impl Taken {
+    /// At most [`CHARGES_MAX`].
+    #[cfg(feature = "servers")]
+    pub(super) fn new(subject: u128, all: impl Iterator<Item = Standing>) -> Self {
+        let mut standings = [None; CHARGES_MAX];
+        standings.iter_mut().zip(all).for_each(|(standing, taken)| *standing = Some(taken));
+        Self { subject, standings }
+    }
+
+    #[cfg(feature = "servers")]
+    pub(super) fn subject(&self) -> u128 {
+        self.subject
+    }
+
     pub(crate) fn standings(&self) -> impl Iterator<Item = Standing> {
         self.standings.into_iter().flatten()
     }

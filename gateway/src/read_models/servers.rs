@@ -1,24 +1,85 @@
-//! Read models in PostgreSQL.
+//! Read models in PostgreSQL, MongoDB and Redis.
 
 use super::SharedModels;
+use crate::rate_limits::SharedWindows;
 use anyhow::{Context, Result};
-use projections::PostgresPosts;
+use events::Keyring;
+pub(super) use projections::mongodb::Database as MongoDb;
 pub(super) use projections::postgres::Database;
+use projections::postgres::{CONNECTIONS_MAX, PoolUse};
+pub(super) use projections::redis::Keyspace;
+use projections::sagas::Plan;
+use projections::{
+    MongoNotifications, Notifications, PostgresPosts, PostgresSagas, PostgresUsers, RedisFeed, RedisSagaKeys,
+    RedisSessions, Sagas,
+};
 use std::sync::Arc;
 
-pub(super) async fn open(url: &str) -> Result<SharedModels> {
-    let database = Database::open(url).await.context("the read models' database")?;
-    let posts = Arc::new(PostgresPosts::new(database.clone()));
-    Ok(SharedModels { posts: Some(posts), database: Some(database) })
+/// What is wrong is wrong with one of these.
+const POSTGRES: &str = "the read models' PostgreSQL database";
+const MONGODB: &str = "the read models' MongoDB database";
+const REDIS: &str = "the read models' Redis";
+
+pub(super) async fn open_database(shared: &mut SharedModels, url: &str) -> Result<()> {
+    let database = Database::open(url).await.context(POSTGRES)?;
+    shared.users = Some(Arc::new(PostgresUsers::new(database.clone())));
+    shared.posts = Some(Arc::new(PostgresPosts::new(database.clone())));
+    shared.database = Some(database);
+    Ok(())
 }
 
-/// Brings the database's schema to what this program knows. Returns how many steps that took.
+pub(super) async fn open_keyspace(shared: &mut SharedModels, url: &str) -> Result<()> {
+    let keyspace = Keyspace::open(url).await.context(REDIS)?;
+    let sessions = Arc::new(RedisSessions::new(keyspace.clone()));
+    shared.windows = Some(Arc::new(SharedWindows::new(keyspace.clone(), Arc::clone(&sessions))));
+    shared.sessions = Some(sessions);
+    shared.feed = Some(Arc::new(RedisFeed::new(keyspace.clone())));
+    shared.saga_keys = Some(Arc::new(RedisSagaKeys::new(keyspace.clone())));
+    shared.keyspace = Some(keyspace);
+    Ok(())
+}
+
+/// The pools: which, how many of their connections are open and idle, and how many there may be.
+pub(super) fn pools(database: &Database) -> impl Iterator<Item = (&'static str, u32, u32, u32)> + use<> {
+    database.pools().into_iter().map(|(pool, PoolUse { open, idle })| (pool, open, idle, CONNECTIONS_MAX))
+}
+
+pub(super) async fn open_mongodb(url: &str) -> Result<MongoDb> {
+    MongoDb::open(url).await.context(MONGODB)
+}
+
+pub(super) fn sagas(database: &Database, plan: Plan) -> Arc<dyn Sagas> {
+    Arc::new(PostgresSagas::planned(database.clone(), plan))
+}
+
+pub(super) fn notifications(database: &MongoDb, keyring: &Arc<dyn Keyring>) -> Arc<dyn Notifications> {
+    Arc::new(MongoNotifications::new(database.clone(), Arc::clone(keyring)))
+}
+
+/// Brings the schema of a database to what this program knows; its URL says which server it is on. Returns how many steps
+/// that took: none in Redis, where keys need no schema.
 pub async fn migrate(url: &str) -> Result<usize> {
-    Database::migrate(url).await.context("the read models' database")
+    match url {
+        url if is_mongodb(url) => MongoDb::migrate(url).await.context(MONGODB),
+        url if is_redis(url) => Ok(0),
+        url => Database::migrate(url).await.context(POSTGRES),
+    }
 }
 
-/// Deletes the schema that the URL names with all read models in it, of a demo or a measurement; they can be built again
-/// from their log.
+/// Deletes the schema or the database that the URL names, or in Redis the keys with its prefix, with all read models in it,
+/// of a demo or a measurement; they can be built again from their log.
 pub async fn delete(url: &str) -> Result<()> {
-    Database::open(url).await?.delete().await.context("the read models' database")
+    match url {
+        url if is_mongodb(url) => MongoDb::open(url).await?.delete().await.context(MONGODB),
+        url if is_redis(url) => Keyspace::open(url).await?.delete().await.context(REDIS),
+        url => Database::open(url).await?.delete().await.context(POSTGRES),
+    }
+}
+
+fn is_mongodb(url: &str) -> bool {
+    url.starts_with("mongodb")
+}
+
+fn is_redis(url: &str) -> bool {
+    url.starts_with("redis")
 }

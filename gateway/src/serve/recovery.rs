@@ -21,7 +21,8 @@ pub(super) struct Partitions {
 /// A partition that can be owned and followed from where its log ended.
 pub(super) struct Ready {
     pub(super) owner: Owner,
-    pub(super) state: Recovered,
+    /// What its owner begins with, if this node can have one.
+    pub(super) state: Option<Recovered>,
     pub(super) runner: Runner,
     pub(super) records: u64,
 }
@@ -31,8 +32,8 @@ const READING_MAX: usize = 8;
 /// The wait after the log did not say where it ends.
 const UNAVAILABLE_DELAY: Duration = Duration::from_millis(250);
 
-/// Reads each partition up to its end as it is now.
-pub(super) fn recover(partitions: Partitions) -> JoinSet<Result<Ready>> {
+/// Reads each partition up to its end as it is now, for owners too where this node has any.
+pub(super) fn recover(partitions: Partitions, owns: bool) -> JoinSet<Result<Ready>> {
     let Partitions { journal, owners, runners } = partitions;
     let mut recovering = JoinSet::new();
     let room = Arc::new(Semaphore::new(READING_MAX));
@@ -40,7 +41,7 @@ pub(super) fn recover(partitions: Partitions) -> JoinSet<Result<Ready>> {
         let (journal, room) = (Arc::clone(&journal), Arc::clone(&room));
         recovering.spawn(async move {
             let _room = room.acquire_owned().await.context("never closed")?;
-            partition(journal, owner, runner).await
+            partition(journal, owner, runner, owns).await
         });
     }
     recovering
@@ -59,13 +60,23 @@ async fn end(journal: &Arc<dyn Journal>, partition: Partition) -> Result<Offset,
     }
 }
 
-async fn partition(journal: Arc<dyn Journal>, owner: Owner, mut runner: Runner) -> Result<Ready> {
+async fn partition(journal: Arc<dyn Journal>, owner: Owner, mut runner: Runner, owns: bool) -> Result<Ready> {
     let partition = runner.partition();
     let failed = || format!("partition {partition} cannot be read");
     let end = end(&journal, partition).await.with_context(failed)?;
     let mut state = State::default();
-    let mut observer = |decoded: &journal::DecodedCommit| state.apply(&decoded.key, decoded.position, &decoded.commit);
+    let mut observer = |decoded: &journal::DecodedCommit| {
+        if owns {
+            state.apply(&decoded.key, decoded.position, &decoded.commit);
+        }
+    };
     let checkpoint = runner.catch_up(end, &mut observer).await.with_context(failed)?;
-    let reader = Reader::resume(journal, partition, checkpoint).await.with_context(failed)?;
-    Ok(Ready { owner, state: Recovered { state, reader }, runner, records: checkpoint.next })
+    let state = match owns {
+        true => {
+            let reader = Reader::resume(journal, partition, checkpoint).await.with_context(failed)?;
+            Some(Recovered { state, reader })
+        }
+        false => None,
+    };
+    Ok(Ready { owner, state, runner, records: checkpoint.next })
 }

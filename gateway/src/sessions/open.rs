@@ -14,8 +14,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use commands::SessionCommand;
 use events::{Key, SessionId, Timestamp};
-use projections::sessions;
-use projections::{Listing, Sessions, Text};
+use projections::{Listing, Text, sessions};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -64,8 +63,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let list = List { kind: "sessions", of: caller.user.0.as_bytes() };
     let page = paging.page(&app, list)?;
-    let fresh = app.consistency.wait(app.secrets(), &wanted, Some(&caller), &[Sessions::NAME]).await?;
-    let Listing { items, next } = app.models.sessions.of(caller.user, Timestamp::now(), page);
+    let fresh = app.consistency.wait(app.secrets(), &wanted, Some(&caller), &[sessions::NAME]).await?;
+    let Listing { items, next } = app.models.sessions.of(caller.user, Timestamp::now(), page).await?;
     let sessions = items.into_iter().map(|session| {
         let sessions::OpenSession { id, device, created_at, refreshed_at, refresh_until } = session;
         OpenSession { id: id.0, device, created_at, refreshed_at, refresh_until, current: id == caller.session }

@@ -105,7 +105,7 @@ pub(super) async fn refresh(
     let text = fields.done(text)?;
     let token = RefreshToken::read(app.secrets(), &text).ok_or_else(bad_token)?;
     let RefreshToken { user, session, generation } = token;
-    admission.take(Class::Refresh, session)?;
+    admission.take(Class::Refresh, session).await?;
     let done = match app.ask_sessions(user, SessionCommand::Refresh { session, user, generation }).await {
         Answer::Refused(Refusal::UsedBefore) => return Err(app.end_stolen(user, session).await),
         Answer::Refused(Refusal::NotFound) => return Err(bad_token()),

@@ -43,7 +43,7 @@ impl Servers {
             },
             create: binding.is_none(),
             dev: config.dev,
-            properties: config.kafka_properties.clone(),
+            properties: config.kafka_properties()?,
         };
         let log = spawn_blocking(move || KafkaLog::open(options)).await??;
         let (cluster, topic) = (log.cluster().to_owned(), config.kafka_topic.clone());
@@ -66,6 +66,10 @@ impl Servers {
 
     pub(super) fn join(&self, address: &str) -> Result<Arc<dyn Ownership>> {
         Ok(Arc::new(GroupOwnership::new(self.log.options(), address)?))
+    }
+
+    pub(super) fn feed(&self) -> Result<Arc<dyn Ownership>> {
+        Ok(Arc::new(GroupOwnership::feeding(self.log.options())?))
     }
 
     pub(super) async fn accept(&self, anchors: &[(Partition, Anchor)]) -> Result<()> {

@@ -152,9 +152,9 @@ impl Backend {
     ) -> Result<Response, ApiError> {
         // What this session has changed before counts.
         self.visible(caller, &MODELS).await?;
-        let claims = self.models.users.claims(caller.user).ok_or_else(ApiError::bad_token)?;
+        let claims = self.models.users.claims(caller.user).await?.ok_or_else(ApiError::bad_token)?;
         if let Some((_, password)) = &changes.email {
-            self.check_password(caller.user, password, admission).await?;
+            self.check_password(caller, password, admission).await?;
         }
         let cipher = self.key_of(caller.user).await?;
         let new = NewSaga {

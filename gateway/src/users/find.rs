@@ -72,7 +72,10 @@ pub(super) async fn find(
 ) -> Result<Response, ApiError> {
     let (ids, name) = (wish.ids()?, wish.username()?);
     let fresh = app.consistency.wait(app.secrets(), &wanted, viewer.caller(), &MODELS).await?;
-    let named = name.map(|name| app.models.users.by_username(app.secrets().claim("username", &name.folded())));
+    let named = match name {
+        Some(name) => Some(app.models.users.by_username(app.secrets().claim("username", &name.folded())).await?),
+        None => None,
+    };
     let mut asked = match (ids, named) {
         (Some(ids), Some(named)) => ids.into_iter().filter(|id| named == Some(*id)).collect(),
         (Some(ids), None) => ids,

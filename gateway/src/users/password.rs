@@ -11,9 +11,10 @@ use crate::sessions::{Session, UserAgent, changed_meanwhile};
 use axum::extract::State;
 use axum::response::Response;
 use commands::UserCommand;
-use events::{Key, Sealed, UserId};
+use events::{Key, Sealed};
 use http::StatusCode;
-use projections::Users;
+use projections::sessions::{self, SessionState};
+use projections::users;
 use projections::users::Credentials;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -61,8 +62,8 @@ pub(super) async fn change_password(
 ) -> Result<Response, ApiError> {
     let (current, new) = body.parse()?;
     // What this session has changed before counts.
-    app.visible(&caller, &[Users::NAME]).await?;
-    let Credentials { user, version, .. } = app.check_password(caller.user, &current, &admission).await?;
+    app.visible(&caller, &[users::NAME]).await?;
+    let Credentials { user, version, .. } = app.check_password(&caller, &current, &admission).await?;
     let intent = Intent::fresh();
     let hash = app.passwords.hash(new, app.salt(&intent.command.0)).await?;
     let password = Sealed::seal(&hash, &*app.key_of(user).await?);
@@ -74,24 +75,33 @@ pub(super) async fn change_password(
     app.consistency.lost_track(caller.session);
     app.signed_out(user, &done).await?;
     let opened = app.open(user, version + 1, &agent).await?.ok_or_else(changed_meanwhile)?;
-    app.session(StatusCode::OK, &opened)
+    app.session(StatusCode::OK, &opened).await
 }
 
 impl Backend {
     /// That whoever has a token also knows the password. So often a minute only, or who has stolen the token could guess.
     pub(super) async fn check_password(
         &self,
-        user: UserId,
+        caller: &Caller,
         password: &Password,
         admission: &Admission,
     ) -> Result<Credentials, ApiError> {
-        admission.take(Class::Password, user)?;
-        let credentials = self.models.users.credentials_of(user);
+        admission.take(Class::Password, caller.user).await?;
+        let credentials = self.models.users.credentials_of(caller.user).await?;
         let hash = credentials.as_ref().map(|credentials| &credentials.password);
         let is_right = self.passwords.verify(password.clone(), hash).await?;
-        credentials.filter(|_| is_right).ok_or_else(|| {
-            let message = "This is not the password".to_owned();
-            ApiError::of_fields(ErrorName::Forbidden, vec![FieldError { field: "current_password", message }])
-        })
+        if let Some(credentials) = credentials.filter(|_| is_right) {
+            return Ok(credentials);
+        }
+        // It may have been the password a moment ago: then whoever changed it has ended this session too.
+        self.consistency.caught_up_on(&Key::User(caller.user), &[sessions::NAME]).await?;
+        match self.models.sessions.state(caller.session, caller.user).await? {
+            SessionState::Open { .. } => {
+                let message = "This is not the password".to_owned();
+                Err(ApiError::of_fields(ErrorName::Forbidden, vec![FieldError { field: "current_password", message }]))
+            }
+            SessionState::Closed | SessionState::Unknown => Err(ApiError::bad_token()),
+            SessionState::Outdated => Err(ApiError::unavailable("Whether the session is still open is not known yet")),
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 mod announcements;
 
-use super::settings::{ASK_MAX, KafkaOptions, Said, met, unusable};
+use super::settings::{ASK_MAX, KafkaOptions, Said, Work, met, unusable};
 use crate::error::JournalError;
 use crate::ownership::{Announcements, Assignment, Ownership};
 use crate::partition::Partition;
@@ -81,12 +81,21 @@ impl GroupOwnership {
     ///
     /// Until the first assignment the node owns nothing. The log's topics must be there.
     pub fn new(options: &KafkaOptions, address: &str) -> Result<Self, JournalError> {
+        Self::of(options, Work::Owning, address)
+    }
+
+    /// The same in a group of its own, for nodes that own nothing and share out something else: they announce nothing.
+    pub fn feeding(options: &KafkaOptions) -> Result<Self, JournalError> {
+        Self::of(options, Work::Feeding, "")
+    }
+
+    fn of(options: &KafkaOptions, work: Work, address: &str) -> Result<Self, JournalError> {
         let name = format!("tidings-{}", Uuid::new_v4());
         let said = Said::default();
         let client = BaseConsumer::from_config_and_context(&options.asker(), said.clone());
         let (assignment, lost) = (watch::Sender::default(), Arc::new(AtomicBool::new(false)));
         let member = Arc::new(Member {
-            group: options.group(),
+            group: options.group(work),
             topic: options.topic.clone(),
             name: name.clone(),
             client: client.map_err(|error| unusable(&error))?,
@@ -96,7 +105,7 @@ impl GroupOwnership {
         });
         let board = Board::start(options, address, assignment.subscribe(), Arc::clone(&lost))?;
         let context = Assigned { said, assignment, lost };
-        let consumer = BaseConsumer::from_config_and_context(&options.member(&name), context);
+        let consumer = BaseConsumer::from_config_and_context(&options.member(&name, work), context);
         let consumer: BaseConsumer<Assigned> = consumer.map_err(|error| unusable(&error))?;
         let (stop, place) = (Arc::new(AtomicBool::new(false)), Mutex::new(Place::Outside(Box::new(consumer))));
         Ok(Self { member, board, stop, place })

@@ -93,7 +93,19 @@ impl Asker {
         }
     }
 
+    /// What the client has heard while a broker came back may lack partitions, or name leaders of before, and it would keep
+    /// that for minutes: then it is told to ask anew.
     fn ask(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, Offset>, KafkaError> {
+        match self.ends_of(partitions) {
+            Err(error) if comes_of_metadata(&error) => {
+                self.client.fetch_metadata(Some(&self.topic), ASK_MAX)?;
+                self.ends_of(partitions)
+            }
+            ends => ends,
+        }
+    }
+
+    fn ends_of(&self, partitions: &[Partition]) -> Result<BTreeMap<Partition, Offset>, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             // In this request a time of -1 means the end.
@@ -135,4 +147,18 @@ pub(super) fn says_that_the_log_moved(error: &KafkaError) -> bool {
         error.rdkafka_error_code(),
         Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::LogTruncation)
     )
+}
+
+/// Whether it says that the client's picture of the cluster is wrong, and not that nobody answers.
+fn comes_of_metadata(error: &KafkaError) -> bool {
+    let stale = [
+        RDKafkaErrorCode::UnknownPartition,
+        RDKafkaErrorCode::UnknownTopic,
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::FencedLeaderEpoch,
+        RDKafkaErrorCode::UnknownLeaderEpoch,
+        RDKafkaErrorCode::LeaderNotAvailable,
+        RDKafkaErrorCode::NotLeaderForPartition,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| stale.contains(&code))
 }

@@ -46,9 +46,12 @@ impl KafkaOptions {
         format!("{}.owners", self.topic)
     }
 
-    /// The group that assigns partitions.
-    pub(super) fn group(&self) -> String {
-        format!("{}.owners", self.topic)
+    /// The group that assigns partitions for this.
+    pub(super) fn group(&self, work: Work) -> String {
+        match work {
+            Work::Owning => format!("{}.owners", self.topic),
+            Work::Feeding => format!("{}.feeders", self.topic),
+        }
     }
 
     fn client(&self) -> ClientConfig {
@@ -111,17 +114,24 @@ impl KafkaOptions {
         config
     }
 
-    /// Of a node's membership in the group, under a name that no other node has.
-    pub(super) fn member(&self, name: &str) -> ClientConfig {
+    /// Of a node's membership in a group, under a name that no other node has.
+    pub(super) fn member(&self, name: &str, work: Work) -> ClientConfig {
         let mut config = self.reader(Duration::from_millis(500));
         config
             .set("client.id", name)
-            .set("group.id", self.group())
+            .set("group.id", self.group(work))
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
             .set("heartbeat.interval.ms", "500");
         config
     }
+}
+
+/// What the nodes of a log share out among them.
+#[derive(Clone, Copy)]
+pub(super) enum Work {
+    Owning,
+    Feeding,
 }
 
 /// What the client library tells beside its answers: kept, because its answers often only say that there is none.

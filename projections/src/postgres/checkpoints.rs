@@ -1,28 +1,19 @@
 //! Checkpoints beside the data: read, and moved on under the condition that nobody else has moved them.
 
 use super::{column, count, number, read, unavailable};
-use crate::checkpoint::{Checkpoint, Parked};
+use crate::checkpoint::Checkpoint;
+use crate::parked;
 use crate::read_model::{Advance, ApplyError, Unavailable};
-use events::{Incarnation, Key, Timestamp};
+use events::Incarnation;
 use journal::{Head, Offset, Partition};
-use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{Executor, PgConnection, Postgres, postgres::PgArguments, query::Query};
-use std::collections::BTreeMap;
 
 /// Those of one build of one read model.
 #[derive(Clone, Copy)]
 pub(crate) struct Checkpoints {
     pub(crate) model: &'static str,
     pub(crate) generation: u64,
-}
-
-/// A parked key as it is stored.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    error: String,
-    since: i64,
-    offsets: Vec<Offset>,
 }
 
 impl Checkpoints {
@@ -94,16 +85,8 @@ impl Checkpoints {
             .bind(new.at.head.0.to_vec())
             .bind(new.at.head_offset.map(number))
             .bind(new.at.incarnation.map(|incarnation| incarnation.0))
-            .bind(parked(&new.parked))
+            .bind(parked::encode(&new.parked))
     }
-}
-
-fn parked(parked: &BTreeMap<Key, Parked>) -> String {
-    let stored = |(key, it): (&Key, &Parked)| {
-        (key.to_string(), Stored { error: it.error.clone(), since: it.since.0, offsets: it.offsets.clone() })
-    };
-    let stored = parked.iter().map(stored).collect::<BTreeMap<_, _>>();
-    serde_json::to_string(&stored).expect("strings and numbers")
 }
 
 fn checkpoint(row: &PgRow) -> Result<Checkpoint, Unavailable> {
@@ -111,12 +94,6 @@ fn checkpoint(row: &PgRow) -> Result<Checkpoint, Unavailable> {
     let head: Vec<u8> = column(row, "head")?;
     let incarnation: Option<uuid::Uuid> = column(row, "incarnation")?;
     let head_offset: Option<i64> = column(row, "head_offset")?;
-    let parked: BTreeMap<String, Stored> =
-        serde_json::from_str(column(row, "parked")?).map_err(|_| damaged("markers of another shape"))?;
-    let marker = |(key, Stored { error, since, offsets }): (String, Stored)| {
-        let key = key.parse().map_err(|_| damaged("a marker without a key"))?;
-        Ok((key, Parked { error, since: Timestamp(since), offsets }))
-    };
     Ok(Checkpoint {
         generation: count(row, "generation")?,
         revision: count(row, "revision")?,
@@ -128,6 +105,6 @@ fn checkpoint(row: &PgRow) -> Result<Checkpoint, Unavailable> {
                 .transpose()?,
             incarnation: incarnation.map(Incarnation),
         },
-        parked: parked.into_iter().map(marker).collect::<Result<_, Unavailable>>()?,
+        parked: parked::decode(column(row, "parked")?, "PostgreSQL")?,
     })
 }

@@ -11,6 +11,9 @@ use std::collections::BTreeSet;
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "checkpoints", include_str!("../../../migrations/0001_checkpoints.sql")),
     (2, "posts", include_str!("../../../migrations/0002_posts.sql")),
+    (3, "users", include_str!("../../../migrations/0003_users.sql")),
+    (4, "sagas", include_str!("../../../migrations/0004_sagas.sql")),
+    (5, "room", include_str!("../../../migrations/0005_room.sql")),
 ];
 /// Where it is noted which steps were taken.
 const TABLE: &str = "_sqlx_migrations";
@@ -77,5 +80,23 @@ fn failed(error: MigrateError) -> OpenError {
             OpenError::Unusable(format!("step {step} of the schema is not the one that this program knows"))
         }
         error => OpenError::Unusable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn each_file_is_a_step_and_they_are_numbered_without_a_gap() {
+        let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations")).unwrap();
+        let mut files = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        files.sort();
+        let steps = (1..).zip(STEPS).map(|(n, (version, about, _))| {
+            assert_eq!(*version, n);
+            format!("{version:04}_{about}.sql")
+        });
+        assert_eq!(files, steps.collect::<Vec<_>>());
     }
 }

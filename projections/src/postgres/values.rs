@@ -2,6 +2,7 @@
 
 use crate::listing::Place;
 use crate::read_model::Unavailable;
+use crate::text::Text;
 use events::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row, Type};
@@ -43,6 +44,14 @@ pub(crate) fn column<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
     name: &str,
 ) -> Result<T, Unavailable> {
     row.try_get(name).map_err(super::unavailable)
+}
+
+pub(crate) fn at(row: &PgRow, name: &str) -> Result<Timestamp, Unavailable> {
+    column::<At>(row, name).map(Timestamp::from)
+}
+
+pub(crate) fn text(row: &PgRow, name: &str) -> Result<Text, Unavailable> {
+    column::<&str>(row, name).map(Text::from)
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Parked};
 use crate::read_model::{Advance, ApplyError, Batch, Unavailable};
 use journal::{Offset, Position};
-use metrics::counter;
+use metrics::{counter, histogram};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tracing::warn;
 
 impl Runner {
@@ -20,10 +21,12 @@ impl Runner {
         loop {
             self.check_parked(model, &new)?;
             let advance = Advance { partition, expected: &self.places[model], batch: &batch, new: &new };
+            let begun = Instant::now();
             match self.models[model].apply(&advance).await {
                 Ok(()) => {
+                    self.trace(model, &batch.entries, begun);
                     self.note(model, Arc::new(new));
-                    counter!("tidings_projection_commits_total", "model" => name).increment(batch.entries.len() as u64);
+                    measure(name, batch.entries.len(), begun);
                     return Ok(());
                 }
                 Err(ApplyError::Rejected { position, error }) => {
@@ -47,6 +50,13 @@ impl Runner {
         let error = newest.map(|parked| parked.error.clone()).unwrap_or_default();
         Err(Stop::TooManyParked { model, partition, error })
     }
+}
+
+/// A batch of so many commits is stored.
+fn measure(model: &'static str, commits: usize, begun: Instant) {
+    counter!("tidings_projection_commits_total", "model" => model).increment(commits as u64);
+    histogram!("tidings_projection_batch_commits", "model" => model).record(commits as f64);
+    histogram!("tidings_projection_batch_seconds", "model" => model).record(begun.elapsed());
 }
 
 /// Moves the commit at `position` and those of its key behind it from the batch to the markers. Returns whether the

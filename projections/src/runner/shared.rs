@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use traces::Traces;
 use tracing::{info, warn};
 
 /// How often a node looks how far another one has brought a partition, if nobody waits for it here.
@@ -37,6 +38,12 @@ impl SharedRunner {
 
     pub(crate) fn board(&self) -> Arc<Board> {
         self.0.board()
+    }
+
+    /// The same, of which the spans go there.
+    #[must_use]
+    pub fn with_traces(self, traces: Traces) -> Self {
+        Self(self.0.with_traces(traces))
     }
 
     /// Which partition.

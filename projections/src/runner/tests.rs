@@ -7,7 +7,7 @@ use crate::log::{MemoryKeys, MemoryLog, key_of};
 use crate::projections::{Projections, ProjectionsOptions, spawn};
 use crate::read_model::{Advance, ApplyError};
 use crate::store::Store;
-use crate::{Feed, Hidden, MemoryPosts, Page, Posts, Sessions, Users, posts};
+use crate::{Feed, Hidden, MemoryFeed, MemoryPosts, MemorySessions, MemoryUsers, Page, Posts, Sessions, posts};
 use async_trait::async_trait;
 use events::{
     CommentAdded, CommentId, CommentText, Content, Event, FollowStarted, Key, LikeAdded, PostId, PostPublished, Sealed,
@@ -595,7 +595,7 @@ async fn a_closed_session_is_remembered_for_the_life_of_its_tokens_and_then_unkn
     use crate::sessions::{CLOSED_KEPT, SessionState};
     let log = MemoryLog::new(1);
     let (session, user) = (SessionId(Uuid::from_u128(9)), user(1));
-    let sessions: Arc<Sessions> = Arc::default();
+    let sessions: Arc<MemorySessions> = Arc::default();
     let kept = i64::try_from(CLOSED_KEPT.as_secs()).unwrap();
     assert!(kept > 15 * 60);
     let mut states = Vec::new();
@@ -610,7 +610,7 @@ async fn a_closed_session_is_remembered_for_the_life_of_its_tokens_and_then_unkn
     for (seconds, event) in happens {
         log.append(Key::User(user), at(seconds), None, vec![event]);
         applied(&log, MemoryKeys::default(), Arc::clone(&sessions) as _).await;
-        states.push(sessions.state(session));
+        states.push(sessions.state(session, user).await.unwrap());
     }
     let open = SessionState::Open { user };
     assert_eq!(states, [open, SessionState::Closed, SessionState::Closed, SessionState::Unknown, open, open]);
@@ -625,20 +625,20 @@ async fn what_a_destroyed_key_sealed_counts_as_deleted() {
     let text = Sealed::seal(&CommentText::parse("hi").unwrap(), &key_of(gone));
     let comment = CommentAdded { comment: CommentId(Uuid::from_u128(3)), post, author: gone, text };
     add(&log, (Key::Post(post), vec![comment.into()]));
-    let (posts, feed): (Arc<MemoryPosts>, Arc<Feed>) = Default::default();
+    let (posts, feed): (Arc<MemoryPosts>, Arc<MemoryFeed>) = Default::default();
     for model in [Arc::clone(&posts) as Arc<dyn ReadModel>, Arc::clone(&feed) as _] {
         applied(&log, MemoryKeys { destroyed: [gone].into(), ..MemoryKeys::default() }, model).await;
     }
     let page = Page { limit: 10, after: None };
     assert_eq!(posts.latest(None, page, &Hidden::NOBODY).await.unwrap().items.len(), 1);
     assert_eq!(posts.post(post, None).await.unwrap().unwrap().comments_count, 0);
-    assert!(feed.latest(gone, page, &Hidden::NOBODY).items.is_empty());
-    assert_eq!(feed.latest(user(1), page, &Hidden::NOBODY).items, [post]);
+    assert!(feed.latest(gone, page, &Hidden::NOBODY).await.unwrap().items.is_empty());
+    assert_eq!(feed.latest(user(1), page, &Hidden::NOBODY).await.unwrap().items, [post]);
 }
 
 #[test]
 fn a_worker_of_another_generation_changes_nothing() {
-    let users = Users::with_generation(2);
+    let users = MemoryUsers::with_generation(2);
     let batch = Batch { entries: Vec::new(), opener: &Opener::default() };
     let place = |generation| Checkpoint::genesis(generation, "log", Partition(0));
     let write = |place: Checkpoint| {

@@ -26,7 +26,7 @@ pub struct Happened {
     /// Where it stands in the log.
     pub position: Position,
     /// Its wire name.
-    pub event: &'static str,
+    pub event: Arc<str>,
     /// The step that it is about, if it is about one.
     pub step: Option<Arc<str>>,
     /// Whether it is about undoing the step.
@@ -41,6 +41,13 @@ impl History {
     /// The events that are kept, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Happened> {
         self.first.iter().chain(&self.newest)
+    }
+
+    /// One of which these are kept, and so many are left out.
+    #[cfg(feature = "servers")]
+    pub(super) fn kept(mut events: Vec<Happened>, left_out: u64) -> Self {
+        let newest = events.split_off(events.len().min(HISTORY_MAX / 2)).into();
+        Self { first: events, newest, left_out }
     }
 
     /// How many events are left out between the first and the newest [`HISTORY_MAX`] / 2.
@@ -61,13 +68,7 @@ impl History {
 }
 
 impl Happened {
-    pub(super) fn of(
-        saga: &SagaEvent,
-        event: &'static str,
-        at: Timestamp,
-        position: Position,
-        names: &mut Names,
-    ) -> Self {
+    pub(super) fn of(saga: &SagaEvent, event: &str, at: Timestamp, position: Position, names: &mut Names) -> Self {
         let (step, compensation, detail) = match saga {
             SagaEvent::StepRequested(e) => (Some(&e.step), e.compensation, None),
             SagaEvent::StepRetried(e) => (Some(&e.step), e.compensation, Some(&e.error)),
@@ -87,6 +88,7 @@ impl Happened {
             _ => None,
         };
         let step = step.map(|step| names.shared(&step.0));
+        let event = names.shared(event);
         Self { at, position, event, step, compensation, detail: detail.map(|text| text.as_str().into()), by }
     }
 }

@@ -1,6 +1,5 @@
 //! Names and plans, each held once however many sagas have it.
 
-use events::Step;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -21,8 +20,8 @@ impl Names {
         name
     }
 
-    pub(super) fn plan(&mut self, steps: &[Step]) -> Arc<[Arc<str>]> {
-        let plan = steps.iter().map(|step| self.shared(&step.0)).collect::<Vec<_>>();
+    pub(super) fn plan<'a>(&mut self, steps: impl Iterator<Item = &'a str>) -> Arc<[Arc<str>]> {
+        let plan = steps.map(|step| self.shared(step)).collect::<Vec<_>>();
         if let Some(plan) = self.plans.get(plan.as_slice()) {
             return Arc::clone(plan);
         }

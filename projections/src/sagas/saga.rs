@@ -1,5 +1,6 @@
 //! One saga as its events tell it: the same fold as the write side's, with what operators want to know besides.
 
+use super::change::Context;
 use super::history::History;
 use super::names::Names;
 use events::{Key, SagaEvent, SagaId, Step, StepRequested, Timestamp, UserId};
@@ -69,6 +70,27 @@ pub enum StepPhase {
     Undone,
 }
 
+impl StepPhase {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Open, Self::Done, Self::Refused, Self::Undoing, Self::Undone];
+
+    /// Its name, in capitals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Done => "DONE",
+            Self::Refused => "REFUSED",
+            Self::Undoing => "UNDOING",
+            Self::Undone => "UNDONE",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+}
+
 /// A step of a saga.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StepView {
@@ -126,6 +148,26 @@ pub struct SagaView {
 }
 
 impl SagaView {
+    /// One that begins with this commit, and with these steps before it.
+    pub(super) fn begun(context: Context, id: SagaId, process: &str, plan: &[Step], names: &mut Names) -> Self {
+        Self {
+            id,
+            process: names.shared(process),
+            key: context.key,
+            actor: context.actor,
+            status: SagaStatus::Running,
+            reason: None,
+            failure: None,
+            started_at: context.at,
+            updated_at: context.at,
+            progressed_at: context.at,
+            ended_at: None,
+            plan: names.plan(plan.iter().map(|step| &*step.0)),
+            steps: Vec::new(),
+            history: History::default(),
+        }
+    }
+
     /// The steps that wait for an outcome, or whose compensations do.
     pub fn open_steps(&self) -> impl Iterator<Item = &StepView> {
         // While it is undone nobody waits for a step any more: its compensation undoes it, whatever came of it.

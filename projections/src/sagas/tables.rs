@@ -40,6 +40,13 @@ fn named(process: &str) -> &'static [Named] {
     }
 }
 
+/// By process and step, what the TDD calls a step while it is the current one.
+#[cfg(feature = "servers")]
+pub(crate) fn pending_names() -> Value {
+    let of = |process| named(process).iter().map(|name| (name.step.to_owned(), json!(name.pending))).collect();
+    json!({ POST_CREATION: Value::Object(of(POST_CREATION)) })
+}
+
 /// A row of `sagas`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SagaRow {
@@ -165,9 +172,9 @@ pub fn tracking(saga: &SagaView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::given::{Given, at, user};
-    use crate::sagas::Sagas;
-    use crate::sagas::tests::{SAGA, begin, completed, requested, retried, tell, undone};
+    use crate::given::{Given, at, now, user};
+    use crate::sagas::memory::tests::{SAGA, begin, completed, requested, retried, tell, undone};
+    use crate::sagas::{MemorySagas, Sagas};
     use events::{SagaCompensated, SagaCompensating, SagaCompensationFailed, SagaCompleted, SagaData, Step};
 
     const RESERVE: Step = Step::named("RESERVE_FEED_SLOT");
@@ -175,18 +182,18 @@ mod tests {
     const POST: PostId = PostId(Uuid::from_u128(9));
 
     /// A post in creation whose slot is asked for.
-    fn post_creation() -> Given<Sagas> {
+    fn post_creation() -> Given<MemorySagas> {
         let sagas = Given::default();
         begin(&sagas, SAGA, POST_CREATION, Key::Post(POST), 1);
         tell(&sagas, 1, requested(&RESERVE, false));
         sagas
     }
 
-    fn view(sagas: &Sagas) -> SagaView {
-        sagas.saga(SAGA).unwrap()
+    fn view(sagas: &MemorySagas) -> SagaView {
+        now(sagas.saga(SAGA)).unwrap().unwrap()
     }
 
-    fn current_step(sagas: &Sagas) -> &'static str {
+    fn current_step(sagas: &MemorySagas) -> &'static str {
         post_saga_log(&view(sagas)).unwrap().current_step
     }
 
@@ -197,7 +204,7 @@ mod tests {
     #[test]
     fn a_post_in_creation_goes_by_the_names_of_the_tdd() {
         let sagas = post_creation();
-        let row = |sagas: &Sagas| saga(&view(sagas));
+        let row = |sagas: &MemorySagas| saga(&view(sagas));
         assert_eq!(
             (row(&sagas).id, row(&sagas).status.name(), &*row(&sagas).process),
             (SAGA, "RUNNING", POST_CREATION)
@@ -229,7 +236,7 @@ mod tests {
     #[test]
     fn the_log_of_a_post_says_what_an_undo_has_to_take_back() {
         let sagas = post_creation();
-        let undo = |sagas: &Sagas| post_saga_log(&view(sagas)).unwrap().compensation_data;
+        let undo = |sagas: &MemorySagas| post_saga_log(&view(sagas)).unwrap().compensation_data;
         let both = json!({ "post": POST, "steps": ["RESERVE_FEED_SLOT"] });
         assert_eq!(undo(&sagas), Some(both.clone()));
         tell(&sagas, 2, compensating());
@@ -264,9 +271,9 @@ mod tests {
     #[test]
     fn all_steps_of_a_plan_are_there_before_they_are_requested() {
         let plan = |_: &SagaData| vec![RESERVE, COMMIT, Step::named("TELL")];
-        let sagas = Given { model: Sagas::planned(Arc::new(plan)), ..Given::default() };
+        let sagas = Given { model: MemorySagas::planned(Arc::new(plan)), ..Given::default() };
         begin(&sagas, SAGA, POST_CREATION, Key::Post(POST), 1);
-        let steps = |sagas: &Sagas| saga(&view(sagas)).steps;
+        let steps = |sagas: &MemorySagas| saga(&view(sagas)).steps;
         assert_eq!(steps(&sagas), json!({ "POST_CREATED": false, "FEED_UPDATED": false, "TELL": false }));
         tell(&sagas, 1, requested(&RESERVE, false));
         tell(&sagas, 2, completed(&RESERVE));
@@ -277,7 +284,7 @@ mod tests {
 
     #[test]
     fn other_processes_go_by_the_names_of_their_steps() {
-        let sagas = Given::<Sagas>::default();
+        let sagas = Given::<MemorySagas>::default();
         begin(&sagas, SAGA, "USER_RENAME", Key::User(user(1)), 1);
         tell(&sagas, 1, requested(&Step::named("CLAIM_NEW"), false));
         assert_eq!(saga(&view(&sagas)).steps, json!({ "CLAIM_NEW": false }));
@@ -287,8 +294,8 @@ mod tests {
 
     #[test]
     fn the_log_of_a_user_says_whether_a_person_must_look() {
-        let sagas = Given::<Sagas>::default();
-        let row = |sagas: &Sagas| user_saga_log(&view(sagas)).unwrap();
+        let sagas = Given::<MemorySagas>::default();
+        let row = |sagas: &MemorySagas| user_saga_log(&view(sagas)).unwrap();
         begin(&sagas, SAGA, "USER_RENAME", Key::User(user(1)), 1);
         tell(&sagas, 1, requested(&RESERVE, false));
         assert_eq!((row(&sagas).user_id, row(&sagas).compensation_status), (user(1), "PENDING"));

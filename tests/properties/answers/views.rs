@@ -1,10 +1,10 @@
 //! What is shown to one person: everything but what blocks and mutes hide from them.
 
-use super::{Models, walk};
+use super::{Models, NotificationAnswer, walk};
 use crate::history::{POSTS, TAGS, USERS, hashtag, post, user};
 use events::{CommentId, PostId, Timestamp, UserId};
 use projections::posts::Post;
-use projections::users::{Follow, Relation};
+use projections::users::{Follow, List, Relation};
 use projections::{Hidden, Listing, Page};
 use std::collections::BTreeMap;
 
@@ -20,29 +20,35 @@ pub(crate) struct View {
     pub(crate) latest: Vec<PostId>,
     pub(crate) tagged: BTreeMap<String, Vec<PostId>>,
     pub(crate) feed: Vec<PostId>,
+    pub(crate) notifications: Vec<NotificationAnswer>,
     pub(crate) comments: BTreeMap<PostId, Vec<CommentId>>,
     pub(crate) likes: BTreeMap<PostId, Vec<UserId>>,
 }
 
 impl Models {
     pub(super) async fn view(&self, viewer: UserId, limit: usize) -> View {
-        let hidden = &self.users.hidden_from(viewer);
-        let relation = |other: UserId| {
-            let Relation { following, followed_by, blocking, blocked_by, muting } = self.users.relation(viewer, other);
+        let hidden = &self.users.hidden_from(viewer).await.unwrap();
+        let relation = |(other, relation): (UserId, Relation)| {
+            let Relation { following, followed_by, blocking, blocked_by, muting } = relation;
             assert_eq!(hidden.hides(other), blocking || blocked_by);
-            [following, followed_by, blocking, blocked_by, muting]
+            (other, [following, followed_by, blocking, blocked_by, muting])
         };
+        let others = (0..USERS).map(user).collect::<Vec<_>>();
+        let relations = self.users.relations(viewer, &others).await.unwrap();
+        let listed = async |list, page| self.users.list(list, viewer, page, &Hidden::NOBODY).await.unwrap();
         let mut view = View {
-            relations: (0..USERS).map(user).map(|other| (other, relation(other))).collect(),
-            blocks: dated(limit, async |page| self.users.blocks(viewer, page)).await,
-            mutes: dated(limit, async |page| self.users.mutes(viewer, page)).await,
+            relations: others.into_iter().zip(relations).map(relation).collect(),
+            blocks: dated(limit, async |page| listed(List::Blocks, page).await).await,
+            mutes: dated(limit, async |page| listed(List::Mutes, page).await).await,
             latest: ids(limit, async |page| self.posts.latest(None, page, hidden).await.unwrap()).await,
             feed: self.feed_of(viewer, limit, hidden).await,
+            notifications: self.notifications_of(viewer, limit, hidden).await,
             ..View::default()
         };
         for of in (0..USERS).map(user) {
-            view.followers.insert(of, names(limit, async |page| self.users.followers(of, page, hidden)).await);
-            view.following.insert(of, names(limit, async |page| self.users.following(of, page, hidden)).await);
+            let seen = async |list, page| self.users.list(list, of, page, hidden).await.unwrap();
+            view.followers.insert(of, names(limit, async |page| seen(List::Followers, page).await).await);
+            view.following.insert(of, names(limit, async |page| seen(List::Following, page).await).await);
         }
         for tag in (0..TAGS).map(hashtag) {
             let posts = ids(limit, async |page| self.posts.tagged(&tag, page, hidden).await.unwrap()).await;

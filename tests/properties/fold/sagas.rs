@@ -65,7 +65,7 @@ fn answer(events: &[Happened<'_>]) -> SagaAnswer {
         started_at: events.first().unwrap().at,
         updated_at: events.last().unwrap().at,
         progressed_at: events.iter().rfind(is_progress).unwrap().at,
-        history: events.iter().map(|it| (it.at, it.name)).collect(),
+        history: events.iter().map(|it| (it.at, it.name.to_owned())).collect(),
         ..SagaAnswer::default()
     };
     // By step what came of its last attempt.

@@ -36,6 +36,7 @@ impl Fold<'_> {
             .likes
             .iter()
             .map(|(post, likes)| (*post, likes.iter().map(|(_, by)| *by).filter(|by| !is_apart(by)).collect()));
+        let heard = all.notifications[&viewer].iter().copied().filter(|(_, by, _)| !is_apart(by) && !is_muted(by));
         View {
             relations: (0..USERS).map(user).map(|other| (other, relation(other))).collect(),
             blocks: self.barred(viewer, &self.blocks),
@@ -44,6 +45,7 @@ impl Fold<'_> {
             following: people(&all.following),
             latest: posts(&all.latest),
             tagged: all.tagged.iter().map(|(tag, list)| (tag.clone(), posts(list))).collect(),
+            notifications: heard.collect(),
             feed: posts(&all.feeds[&viewer]).into_iter().filter(|post| !is_muted(&author(post))).collect(),
             comments: comments.collect(),
             likes: likes.collect(),

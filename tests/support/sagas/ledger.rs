@@ -157,8 +157,11 @@ impl Ledger {
             match (event, on_its_own_key) {
                 (Event::Saga(event), _) => self.sagas.entry(event.saga()).or_default().note(event, name),
                 (_, Some(saga)) => *self.sagas.entry(saga).or_default().here.entry(name).or_default() += 1,
-                // What a saga does elsewhere bears its id as correlation.
-                _ => *self.there.entry(SagaId(commit.correlation)).or_default().entry(name).or_default() += 1,
+                // What a saga does elsewhere has the saga for its cause; what else happens counts for nobody.
+                _ => {
+                    let saga = SagaId(commit.causation.unwrap_or_default());
+                    *self.there.entry(saga).or_default().entry(name).or_default() += 1;
+                }
             }
             self.happens(key, event);
         }

@@ -58,7 +58,7 @@ impl Transport for Meddler {
             self.sent.fetch_add(1, Ordering::Relaxed);
         }
         let is = |action: &Action| *action == Action::Command(request.key, request.command.clone());
-        let Some((run, at)) = self.meets(SagaId(request.correlation), is) else {
+        let Some((run, at)) = self.meets(SagaId(request.causation.unwrap_or_default()), is) else {
             return self.network.send(partition, request);
         };
         let network = self.network.clone();

@@ -170,7 +170,7 @@ impl Run {
     pub(super) fn sees(self: &Arc<Self>, partition: Partition, draft: &Draft) -> Option<Strike> {
         let commit = (draft.kind == Kind::Commit).then(|| Commit::decode(&draft.value).expect("our own"))?;
         let events: Vec<_> = commit.events.iter().filter_map(|event| self.own_event(event)).collect();
-        if events.is_empty() && commit.correlation != self.ready.saga.0 {
+        if events.is_empty() && commit.causation != Some(self.ready.saga.0) {
             return None;
         }
         let at = events.iter().find_map(|event| requested(event)).or_else(|| events.iter().find_map(|e| told(e)));

@@ -202,6 +202,7 @@ impl Cluster {
             id
         });
         let options = OwnerOptions {
+            traces: traces::Traces::default(),
             partition,
             journal: Arc::clone(&self.journal),
             ownership: Arc::new(NodeOwnership {

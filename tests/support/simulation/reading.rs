@@ -66,7 +66,7 @@ impl Node {
 impl Reading {
     /// A read side that begins with nothing.
     pub fn start(log: SimulatedLog, keyring: Arc<MemoryKeyring>, clock: Clock, faults: Option<StoreFaults>) -> Self {
-        let models = Models::of(0);
+        let models = Models::of(0, &keyring);
         let slots = models.all().into_iter().map(|model| Arc::new(Mutex::new(model))).collect();
         let node = Self::run(&log, &keyring, &clock, faults.as_ref(), (0, models, slots));
         Self { log, keyring, clock, faults, node: Arc::new(Mutex::new(node)), ends: Arc::default() }
@@ -136,7 +136,7 @@ impl Reading {
     fn run_again(&self, node: &Node, generation: u64) -> Node {
         let (mut models, slots) = (node.models.clone(), node.slots.clone());
         if generation != node.generation {
-            models = Models::of(generation);
+            models = Models::of(generation, &self.keyring);
             models.all().into_iter().zip(&slots).for_each(|(model, slot)| *slot.lock() = model);
         }
         Self::run(&self.log, &self.keyring, &self.clock, self.faults.as_ref(), (generation, models, slots))

@@ -121,7 +121,8 @@ pub(crate) struct Happened {
     /// Where it stands in the log, as partition@offset.
     position: String,
     /// The event.
-    event: &'static str,
+    #[schema(value_type = String)]
+    event: Arc<str>,
     /// Of which step.
     #[schema(value_type = Option<String>, required = true)]
     step: Option<Arc<str>>,
@@ -180,7 +181,7 @@ impl SagaDetail {
         let history = view.history.iter().map(|it| Happened {
             at: it.at,
             position: it.position.to_string(),
-            event: it.event,
+            event: Arc::clone(&it.event),
             step: it.step.clone(),
             compensation: it.compensation,
             detail: it.detail.clone(),

@@ -4,7 +4,7 @@ use super::super::{Comment, Like, Post, Posts, Traces, VERSIONS_KEPT_MAX, Versio
 use super::PostgresPosts;
 use crate::hidden::Hidden;
 use crate::listing::{Listing, Page};
-use crate::postgres::{At, Of, Rows, column, count, number, read, time};
+use crate::postgres::{At, Of, Rows, at, column, count, number, read, text, time};
 use crate::read_model::Unavailable;
 use crate::text::Text;
 use async_trait::async_trait;
@@ -64,7 +64,7 @@ const LIKES: &str = "select user_id, created_at from likes \
 
 impl PostgresPosts {
     async fn pool(&self) -> Result<&PgPool, Unavailable> {
-        self.database.reads().await
+        self.batches.database.reads().await
     }
 
     async fn newest(
@@ -221,14 +221,6 @@ impl Posts for PostgresPosts {
         }
         Ok(traces)
     }
-}
-
-fn at(row: &PgRow, name: &str) -> Result<Timestamp, Unavailable> {
-    column::<At>(row, name).map(Timestamp::from)
-}
-
-fn text(row: &PgRow, name: &str) -> Result<Text, Unavailable> {
-    column::<&str>(row, name).map(Text::from)
 }
 
 fn hashtags(row: &PgRow) -> Result<Arc<[Text]>, Unavailable> {

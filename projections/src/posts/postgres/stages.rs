@@ -3,6 +3,7 @@
 //! comes after. Few batches have more than one stage.
 
 use super::super::change::{Body, Change};
+use crate::postgres::Fate;
 use crate::text::Text;
 use events::{CommentId, PostId, Timestamp, UserId};
 use std::collections::{BTreeMap, HashMap};
@@ -27,8 +28,8 @@ pub(super) struct Stage {
     pub(super) edited: Vec<(PostId, Body, Timestamp)>,
     /// Edited by somebody whose key is destroyed.
     pub(super) unreadable: Vec<PostId>,
-    pub(super) comments: BTreeMap<(PostId, CommentId), Below<Comment>>,
-    pub(super) likes: BTreeMap<(PostId, UserId), Below<Timestamp>>,
+    pub(super) comments: BTreeMap<(PostId, CommentId), Fate<Comment>>,
+    pub(super) likes: BTreeMap<(PostId, UserId), Fate<Timestamp>>,
     pub(super) deleted: Vec<PostId>,
 }
 
@@ -46,28 +47,6 @@ pub(super) struct Comment {
     pub(super) author: UserId,
     pub(super) text: Option<Text>,
     pub(super) at: Timestamp,
-}
-
-/// What becomes of a row below a post: it is first taken away, then put there, or both.
-pub(super) struct Below<T> {
-    pub(super) removed: bool,
-    pub(super) added: Option<T>,
-}
-
-impl<T> Default for Below<T> {
-    fn default() -> Self {
-        Self { removed: false, added: None }
-    }
-}
-
-impl<T> Below<T> {
-    fn add(&mut self, row: T) {
-        self.added.get_or_insert(row);
-    }
-
-    fn remove(&mut self) {
-        *self = Self { removed: true, added: None };
-    }
 }
 
 /// Those who are gone from this batch on, and its other changes: which of both comes first makes no difference.

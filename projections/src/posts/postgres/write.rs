@@ -2,8 +2,8 @@
 
 use super::super::VERSIONS_KEPT_MAX;
 use super::super::change::Body;
-use super::stages::{Below, Comment, Stage, Written};
-use crate::postgres::{At, number, time};
+use super::stages::{Comment, Stage, Written};
+use crate::postgres::{At, Fate, number, time};
 use crate::text::Text;
 use events::{CommentId, PostId, Timestamp, UserId};
 use sqlx::{Error, PgConnection, query, query_scalar};
@@ -171,7 +171,7 @@ async fn tag(transaction: &mut PgConnection, posts: Vec<Uuid>) -> Result<(), Err
 
 async fn write_comments(
     transaction: &mut PgConnection,
-    all: &BTreeMap<(PostId, CommentId), Below<Comment>>,
+    all: &BTreeMap<(PostId, CommentId), Fate<Comment>>,
 ) -> Result<(), Error> {
     let removed = all.iter().filter(|(_, it)| it.removed).map(|((post, comment), _)| (post.0, comment.0));
     let (posts, comments): (Vec<Uuid>, Vec<Uuid>) = removed.unzip();
@@ -219,7 +219,7 @@ async fn write_comments(
 
 async fn write_likes(
     transaction: &mut PgConnection,
-    all: &BTreeMap<(PostId, UserId), Below<Timestamp>>,
+    all: &BTreeMap<(PostId, UserId), Fate<Timestamp>>,
 ) -> Result<(), Error> {
     let removed = all.iter().filter(|(_, it)| it.removed).map(|((post, user), _)| (post.0, user.0));
     let (posts, users): (Vec<Uuid>, Vec<Uuid>) = removed.unzip();

@@ -17,7 +17,7 @@ impl Node {
     fn start(log: &Arc<MemoryLog>, notebook: &Arc<Notebook>) -> Self {
         let keys = Arc::new(MemoryKeys::default());
         let shared = vec![Arc::clone(notebook) as _];
-        let (projections, _, runners) = Projections::with_shared(options(log, &keys, vec![]), shared);
+        let (projections, _, runners) = Projections::with_shared(options(log, &keys, vec![]), vec![shared]);
         let assignment = watch::Sender::new(Assignment::new());
         let mut running = JoinSet::new();
         for runner in runners {

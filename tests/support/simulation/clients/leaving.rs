@@ -8,8 +8,7 @@ use commands::{
 };
 use events::{CipherKey, CommentId, CommentText, Key, Sealed, UserId};
 use futures::future::{join, join_all};
-use projections::Sessions;
-use projections::sessions::SessionState;
+use projections::sessions::{self, SessionState};
 use sagas::deletion::{Deletion, DeletionData};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -39,7 +38,7 @@ impl World {
         let Answer::Ended(receipt, Ended::Completed) = self.ask(request).await else { return };
         self.story.deed(Deed::Left, user);
         let Some(session) = self.people.session(user) else { return };
-        let state = self.reading.see(Sessions::NAME, receipt.position, |models| models.session(session)).await;
+        let state = self.reading.see(sessions::NAME, receipt.position, |models| models.session(session)).await;
         if !matches!(state, Some(SessionState::Closed | SessionState::Unknown)) {
             let what = format!("{user} was told that the account is gone, and {session} is {state:?}");
             self.asked.lock().push(Asked::violation(what));

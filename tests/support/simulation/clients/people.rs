@@ -8,8 +8,7 @@ use commands::{Command, FollowCommand, MuteCommand, Process, Request, SagaComman
 use events::{SessionId, UserId};
 use journal::Position;
 use parking_lot::Mutex;
-use projections::Sessions;
-use projections::sessions::SessionState;
+use projections::sessions::{self, SessionState};
 use sagas::block::{UserBlock, UserBlockData};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -110,7 +109,7 @@ impl World {
         let mut state = self.reading.models().session(person.session);
         if state == SessionState::Unknown {
             // It may have been opened a moment ago, or the read model is being built anew.
-            let seen = self.reading.see(Sessions::NAME, person.opened, |models| models.session(person.session));
+            let seen = self.reading.see(sessions::NAME, person.opened, |models| models.session(person.session));
             state = seen.await.unwrap_or(state);
         }
         let is_open = state == SessionState::Open { user: person.user };

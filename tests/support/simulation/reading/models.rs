@@ -1,5 +1,6 @@
 //! The read models of a simulation, and what can be read in them.
 
+use super::super::MemoryKeyring;
 use commands::{Command, CommentCommand, LikeCommand, PostCommand, SessionCommand};
 use events::{CommentId, Digest, PostId, SessionId, UserId};
 use futures::FutureExt;
@@ -7,7 +8,11 @@ use gateway::Footprint;
 use projections::sagas::{SagaFilter, SagaSummary};
 use projections::sessions::SessionState;
 use projections::users::Claims;
-use projections::{Feed, Hidden, MemoryPosts, Page, Posts, ReadModel, Sagas, Sessions, Unavailable, Users, posts};
+use projections::{
+    Feed, Hidden, MemoryFeed, MemoryNotifications, MemoryPosts, MemorySagas, MemorySessions, MemoryUsers,
+    Notifications, Page, Posts, ReadModel, Sagas, Sessions, Unavailable, Users, feed, notifications, posts, sagas,
+    sessions, users,
+};
 use std::sync::Arc;
 
 /// More than any list has.
@@ -61,30 +66,34 @@ impl Thing {
 /// The read models of one build.
 #[derive(Clone)]
 pub struct Models {
-    users: Arc<Users>,
+    users: Arc<MemoryUsers>,
     posts: Arc<MemoryPosts>,
-    sessions: Arc<Sessions>,
-    feed: Arc<Feed>,
-    sagas: Arc<Sagas>,
+    sessions: Arc<MemorySessions>,
+    feed: Arc<MemoryFeed>,
+    sagas: Arc<MemorySagas>,
+    notifications: Arc<MemoryNotifications>,
 }
 
 impl Models {
     /// The names of all read models.
-    pub(super) const NAMES: [&str; 5] = [Users::NAME, posts::NAME, Sessions::NAME, Feed::NAME, Sagas::NAME];
+    pub(super) const NAMES: [&str; 6] =
+        [users::NAME, posts::NAME, sessions::NAME, feed::NAME, sagas::NAME, notifications::NAME];
 
     /// Empty ones.
-    pub(super) fn of(generation: u64) -> Self {
+    pub(super) fn of(generation: u64, keyring: &Arc<MemoryKeyring>) -> Self {
         Self {
-            users: Arc::new(Users::with_generation(generation)),
+            users: Arc::new(MemoryUsers::with_generation(generation)),
             posts: Arc::new(MemoryPosts::with_generation(generation)),
-            sessions: Arc::new(Sessions::with_generation(generation)),
-            feed: Arc::new(Feed::with_generation(generation)),
-            sagas: Arc::new(Sagas::with_generation(generation)),
+            sessions: Arc::new(MemorySessions::with_generation(generation)),
+            feed: Arc::new(MemoryFeed::with_generation(generation)),
+            sagas: Arc::new(MemorySagas::with_generation(generation)),
+            notifications: Arc::new(MemoryNotifications::with_generation(generation, keyring.clone())),
         }
     }
 
     pub(super) fn all(&self) -> Vec<Arc<dyn ReadModel>> {
-        vec![self.users.clone(), self.posts.clone(), self.sessions.clone(), self.feed.clone(), self.sagas.clone()]
+        let Self { users, posts, sessions, feed, sagas, notifications } = self.clone();
+        vec![users, posts, sessions, feed, sagas, notifications]
     }
 
     /// Whether it can be read.
@@ -94,7 +103,7 @@ impl Models {
             Thing::Post(post) => answer(self.posts.post(post, None)).is_some(),
             Thing::Draft(post, author) => answer(self.posts.post(post, Some(author))).is_some(),
             Thing::Comment(post, comment) => answer(self.posts.comment(post, comment)).is_some(),
-            Thing::Name(user, claim) => self.users.by_username(claim) == Some(user),
+            Thing::Name(user, claim) => answer(self.users.by_username(claim)) == Some(user),
             Thing::Session(session) => matches!(self.session(session), SessionState::Open { .. }),
         }
     }
@@ -107,27 +116,28 @@ impl Models {
 
     /// What somebody claims.
     pub fn claims(&self, user: UserId) -> Option<Claims> {
-        self.users.claims(user)
+        answer(self.users.claims(user))
     }
 
     /// The sagas that the filter names.
     pub fn sagas(&self, filter: &SagaFilter, page: Page) -> Vec<SagaSummary> {
-        self.sagas.list(filter, page).items
+        answer(self.sagas.list(filter, page)).items
     }
 
     /// What is known of a session.
     pub fn session(&self, session: SessionId) -> SessionState {
-        self.sessions.state(session)
+        // In memory it does not matter whose it is said to be.
+        answer(self.sessions.state(session, UserId::default()))
     }
 
     /// Whether somebody has an account.
     pub fn has_account(&self, user: UserId) -> bool {
-        self.users.holds(user)
+        answer(self.users.holds(user))
     }
 
     /// Whether one of the two blocks the other.
     pub fn are_apart(&self, one: UserId, other: UserId) -> bool {
-        self.users.hidden_from(one).hides(other)
+        answer(self.users.hidden_from(one)).hides(other)
     }
 
     /// Where effects look for what is left of somebody.
@@ -141,7 +151,7 @@ impl Models {
     pub(super) fn as_text(&self, of: &Shown) -> Vec<String> {
         let mut lines = self.shown(of);
         for user in &of.users {
-            lines.push(format!("{:?} {:?}", self.users.claims(*user), self.users.related(*user, ALL)));
+            lines.push(format!("{:?} {:?}", answer(self.users.claims(*user)), answer(self.users.related(*user, ALL))));
             lines.push(format!("{:?}", answer(self.posts.traces(*user, ALL))));
         }
         lines
@@ -162,12 +172,14 @@ impl Models {
         let all = &Hidden::NOBODY;
         let mut lines = vec![format!("{:?}", answer(self.posts.latest(None, page(), all)))];
         for user in users {
-            lines.push(format!("{:?}", self.users.profile(*user)));
-            lines.push(format!("{:?}", self.users.followers(*user, page(), all)));
-            lines.push(format!("{:?}", self.users.following(*user, page(), all)));
-            lines.push(format!("{:?}", self.users.blocks(*user, page())));
-            lines.push(format!("{:?}", self.users.mutes(*user, page())));
-            lines.push(format!("{:?}", self.feed.latest(*user, page(), &self.users.hidden_from(*user))));
+            lines.push(format!("{:?}", answer(self.users.profile(*user))));
+            lines.push(format!("{:?}", answer(self.users.list(users::List::Followers, *user, page(), all))));
+            lines.push(format!("{:?}", answer(self.users.list(users::List::Following, *user, page(), all))));
+            lines.push(format!("{:?}", answer(self.users.list(users::List::Blocks, *user, page(), &Hidden::NOBODY))));
+            lines.push(format!("{:?}", answer(self.users.list(users::List::Mutes, *user, page(), &Hidden::NOBODY))));
+            let hidden = answer(self.users.hidden_from(*user));
+            lines.push(format!("{:?}", answer(self.feed.latest(*user, page(), &hidden))));
+            lines.push(format!("{:?}", answer(self.notifications.list(*user, page(), all))));
             lines.push(format!(
                 "{:?} {}",
                 answer(self.posts.latest(Some(*user), page(), all)),
@@ -179,7 +191,7 @@ impl Models {
             lines.push(format!("{:?}", answer(self.posts.comments(*post, page(), all))));
             lines.push(format!("{:?}", answer(self.posts.likes(*post, page(), all))));
         }
-        lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.sessions.state(*session))));
+        lines.extend(sessions.iter().map(|session| format!("{session} {:?}", self.session(*session))));
         lines
     }
 }

@@ -7,6 +7,7 @@
 //! Whom somebody does not see is kept beside the edges as one set, which readers share: it is copied only when it changes
 //! while somebody looks at it, and who has to do with no block costs a reader one look.
 
+use super::super::change::Barrier;
 use crate::dated::Dated;
 use crate::hidden::Hidden;
 use events::{Timestamp, UserId};
@@ -20,13 +21,6 @@ pub(super) struct Barriers {
     /// Between whom and each there is a block, whoever made it.
     apart: Sets,
     muted: Sets,
-}
-
-/// What keeps one person from seeing another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Barrier {
-    Block,
-    Mute,
 }
 
 #[derive(Default)]

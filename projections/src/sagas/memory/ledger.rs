@@ -1,25 +1,17 @@
-//! The data behind [`super::Sagas`]: the sagas, and those that are open by what is asked of them.
+//! The data behind [`super::MemorySagas`]: the sagas, and those that are open by what is asked of them.
 
-use super::history::{Happened, History};
-use super::names::Names;
-use super::saga::{SagaStatus, SagaView};
 use crate::dated;
 use crate::listing::Place;
-use crate::read_model::Entry;
-use events::{Key, SagaEvent, SagaId, SagaStarted, Step, Timestamp, UserId};
+use crate::sagas::change::{Change, Context};
+use crate::sagas::history::Happened;
+use crate::sagas::names::Names;
+use crate::sagas::saga::{SagaStatus, SagaView};
+use crate::sagas::{ENDED_MAX, concerned, outlives_them};
+use events::{SagaEvent, SagaId, SagaStarted, Step, Timestamp, UserId};
 use journal::Partition;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How many ended sagas of each process are kept for each partition: those that ended last.
-///
-/// With 64 partitions and four processes that is at most 65,536 of them. With the history of a usual course, which has six
-/// to twelve events, one takes 1.5 to 3 KiB: some 150 MB once all of these places are taken.
-pub const ENDED_MAX: usize = 256;
-
-/// The process whose progress is asked for by whoever is gone.
-const USER_DELETION: &str = "USER_DELETION";
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -38,14 +30,6 @@ pub(super) struct Ledger {
     /// Whose key is destroyed.
     gone: HashSet<UserId>,
     names: Names,
-}
-
-/// What an event means here.
-pub(super) enum Change<'a> {
-    /// Something happened to a saga; with the whole plan of one that begins, if that is known.
-    Happened { entry: Entry<'a>, saga: &'a SagaEvent, event: &'static str, plan: Vec<Step> },
-    /// Somebody's key is destroyed.
-    Gone { user: UserId },
 }
 
 impl Ledger {
@@ -70,62 +54,47 @@ impl Ledger {
         of(&self.concerning, user)
     }
 
-    pub(super) fn apply(&mut self, change: Change<'_>) {
+    pub(super) fn apply(&mut self, change: Change) {
         match change {
-            Change::Happened { entry, saga, event, plan } => {
-                if let SagaEvent::Started(started) = saga {
-                    self.start(&entry, started, &plan);
+            Change::Happened { context, saga, event, plan } => {
+                if let SagaEvent::Started(started) = &saga {
+                    self.start(context, started, &plan);
                 }
-                self.happen(&entry, saga, event);
+                self.happen(context, &saga, event);
             }
             Change::Gone { user } => self.part_from(user),
         }
     }
 
-    fn happen(&mut self, entry: &Entry<'_>, event: &SagaEvent, name: &'static str) {
+    fn happen(&mut self, context: Context, event: &SagaEvent, name: &'static str) {
         // Nothing happens to a saga that has ended, and one that was dropped is not known any more.
         let saga = self.sagas.get_mut(&event.saga()).filter(|saga| saga.status.is_open());
         let Some(saga) = saga else { return };
-        let (before, at) = (saga.status, entry.commit.time);
-        saga.history.push(Happened::of(event, name, at, entry.position, &mut self.names));
+        let (before, at) = (saga.status, context.at);
+        saga.history.push(Happened::of(event, name, at, context.position, &mut self.names));
         saga.apply(event, at, &mut self.names);
         if saga.status != before {
             let id = saga.id;
             self.turn(id, before);
-            self.end(entry.position.partition, id);
+            self.end(context.position.partition, id);
         }
     }
 
     /// The person is gone for good, and with them what they once had done.
     fn part_from(&mut self, user: UserId) {
         self.gone.insert(user);
-        let past = of(&self.past, user).filter(|id| self.sagas[id].process.as_ref() != USER_DELETION);
+        let past = of(&self.past, user).filter(|id| !outlives_them(&self.sagas[id].process));
         past.collect::<Vec<_>>().into_iter().for_each(|id| self.forget(id));
     }
 
     /// One that ended under this id is followed by another, and makes room for it.
-    fn start(&mut self, entry: &Entry<'_>, SagaStarted { saga: id, data }: &SagaStarted, plan: &[Step]) {
+    fn start(&mut self, context: Context, SagaStarted { saga: id, data }: &SagaStarted, plan: &[Step]) {
         match self.sagas.get(id) {
             Some(saga) if saga.status.is_open() => return,
             Some(_) => self.forget(*id),
             None => {}
         }
-        let saga = SagaView {
-            id: *id,
-            process: self.names.shared(&data.process),
-            key: entry.key,
-            actor: entry.commit.actor,
-            status: SagaStatus::Running,
-            reason: None,
-            failure: None,
-            started_at: entry.commit.time,
-            updated_at: entry.commit.time,
-            progressed_at: entry.commit.time,
-            ended_at: None,
-            plan: self.names.plan(plan),
-            steps: Vec::new(),
-            history: History::default(),
-        };
+        let saga = SagaView::begun(context, *id, &data.process, plan, &mut self.names);
         self.all.insert(begun(&saga));
         self.tallied.entry((Arc::clone(&saga.process), saga.status)).or_default().insert(begun(&saga));
         self.concerning.extend(concerned(&saga).map(|user| (user, saga.id)));
@@ -154,7 +123,7 @@ impl Ledger {
             self.concerning.remove(&(user, id));
             self.past.insert((user, id));
         }
-        let is_kept = &*saga.process == USER_DELETION || concerned(saga).all(|user| !self.gone.contains(&user));
+        let is_kept = outlives_them(&saga.process) || concerned(saga).all(|user| !self.gone.contains(&user));
         let ends = self.ends.entry((partition, Arc::clone(&saga.process))).or_default();
         ends.insert((at, id.0));
         let oldest = if ends.len() > ENDED_MAX { ends.pop_first() } else { None };
@@ -185,14 +154,6 @@ impl Ledger {
 
 fn begun(saga: &SagaView) -> Place {
     (saga.started_at, saga.id.0)
-}
-
-fn concerned(saga: &SagaView) -> impl Iterator<Item = UserId> + use<> {
-    let owner = match saga.key {
-        Key::User(user) => Some(user),
-        Key::Post(_) | Key::Email(_) | Key::Username(_) => None,
-    };
-    owner.into_iter().chain(saga.actor)
 }
 
 fn of(sagas: &BTreeSet<(UserId, SagaId)>, user: UserId) -> impl Iterator<Item = SagaId> {
