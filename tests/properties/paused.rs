@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 use tidings_tests::services::Services;
 use tidings_tests::settings;
@@ -30,6 +31,8 @@ const ATTEMPTS_MAX: u64 = 40;
 /// From when the worker begins until it is paused, in microseconds.
 const DELAY_MAX_US: u64 = 8_000;
 const AGAIN: Duration = Duration::from_millis(50);
+/// How often the worker that was woken tries.
+const TRIES_MAX: u32 = 600;
 /// How long a successor may be held up by a transaction that nobody goes on with.
 const SUCCESSOR_MAX: Duration = Duration::from_secs(30);
 
@@ -80,8 +83,8 @@ impl Round {
     async fn of(store: Store, fenced: bool, services: &Services, dice: &mut Dice) -> Self {
         for attempt in 0..ATTEMPTS_MAX {
             let seed = dice.uuid().as_u64_pair().0;
-            // Shorter and shorter, until it falls into the batch.
-            let delay = dice.micros(0, DELAY_MAX_US / (attempt / 4 + 1));
+            // Shorter and shorter, until it falls into the batch, which may take less than a millisecond.
+            let delay = dice.micros(0, DELAY_MAX_US >> (attempt / 3));
             if let Some(round) = Self::attempt(store, fenced, services, seed, delay).await {
                 return round;
             }
@@ -104,7 +107,8 @@ impl Round {
         let mut worker = Worker::start(store, &url, seed, fenced);
         worker.hear("ready");
         worker.say("go");
-        sleep(delay).await;
+        // The runtime's timer knows whole milliseconds only.
+        thread::sleep(delay);
         worker.signal(Signal::STOP);
         let begun = Instant::now();
         let mut moved = false;
@@ -193,7 +197,7 @@ async fn work(told: &str) {
     let mut call: Call = workers.next(store.model(), PARTITION, batch).await;
     say("ready");
     std::io::stdin().read_line(&mut String::new()).unwrap();
-    loop {
+    for _ in 0..TRIES_MAX {
         match workers.write(&call).await {
             Ok(()) => return say("written"),
             Err(ApplyError::Fenced) if fenced == "true" => return say("fenced"),
@@ -206,6 +210,7 @@ async fn work(told: &str) {
             Err(error) => panic!("{error}"),
         }
     }
+    panic!("{store:?} does not answer");
 }
 
 #[expect(clippy::print_stdout, reason = "its parent reads it")]

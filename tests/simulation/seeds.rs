@@ -80,22 +80,23 @@ pub(crate) fn failing<'a>(seeds: &[u64], outcomes: &'a BTreeMap<u64, Outcome>) -
     seeds.iter().find_map(failed)
 }
 
-/// What went wrong, how to see it again, and the end of the story; all of it goes to a file.
+/// The end of the story, all of which goes to a file; then, so that it is what a log ends with, what went wrong and how to
+/// see it again.
 pub(crate) fn report(seed: u64, outcome: &Outcome) -> String {
-    let mut report = format!("seed {seed} breaks {} promises:\n", outcome.violations.len());
-    for violation in outcome.violations.iter().take(VIOLATIONS_MAX) {
-        let _ = writeln!(report, "  {violation}");
-    }
     let directory = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/simulation"));
     let file = directory.join(format!("seed-{seed}.txt"));
     let story = [outcome.violations.as_slice(), &outcome.lines].concat().join("\n");
     let written = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, story));
     let place = if written.is_ok() { "target/simulation" } else { "nowhere: it could not be written" };
-    let _ = writeln!(report, "\nIts story (all of it: {place}/seed-{seed}.txt) ends with:");
+    let mut report = format!("the story of seed {seed} (all of it: {place}/seed-{seed}.txt) ends with:\n");
     for line in &outcome.lines[outcome.lines.len().saturating_sub(LINES_MAX)..] {
         let _ = writeln!(report, "{line}");
     }
+    let _ = writeln!(report, "\nIt breaks {} promises:", outcome.violations.len());
+    for violation in outcome.violations.iter().take(VIOLATIONS_MAX) {
+        let _ = writeln!(report, "  {violation}");
+    }
     let test = "cargo test -p tidings-tests --test simulation the_promises";
-    let _ = writeln!(report, "\nReplay it with: TIDINGS_SEED={seed} {test} -- --nocapture");
+    let _ = writeln!(report, "Replay it with: TIDINGS_SEED={seed} {test} -- --nocapture");
     report
 }
