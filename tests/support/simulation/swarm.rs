@@ -78,7 +78,7 @@ impl Swarm {
             registrations: *dice.one_of(&[4, 16, 16, 24]),
             nobodies: dice.below(3),
             leavers: *dice.one_of(&[0, 1, 1, 3]),
-            orders: *dice.one_of(&[0, 4, 8]),
+            orders: *dice.one_of(&[0, 8, 12]),
             burst: dice.once_in(10),
             choice: *dice.one_of(&[2, 8, usize::MAX, usize::MAX]),
             mailbox_max: *dice.one_of(&[4, 16, MAILBOX_MAX]),
