@@ -12,10 +12,9 @@ use mongodb::bson::{Document, doc};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, raw_sql};
 use std::time::Duration;
-use tempfile::TempDir;
 use tidings_tests::pretended_mongodb::PretendedMongoDb;
 use tidings_tests::proxy::{Proxy, Weather};
-use tidings_tests::server::{Answer, Person, TestServer};
+use tidings_tests::server::{Answer, Person, TestServer, read_models_at};
 use tidings_tests::services::Services;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -23,34 +22,37 @@ use tokio::time::{Instant, sleep, timeout};
 const BACK_MAX: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A server whose users and posts are behind a link that can be cut.
+/// A server some of whose read models are behind a link that can be cut.
 struct Linked {
     server: TestServer,
     link: Proxy,
 }
 
-async fn linked(services: &Services, directory: TempDir, weather: Weather) -> Result<Linked> {
-    let direct = services.fresh_database_url();
-    gateway::migrate(&direct).await?;
-    let link = Proxy::to(services.database_address()).await?;
+/// One with those that are at this URL, which are made first.
+async fn linked(url: &str, weather: Weather) -> Result<Linked> {
+    linked_with(url, weather, |_| {}).await
+}
+
+/// The same with other settings.
+async fn linked_with(url: &str, weather: Weather, change: impl FnOnce(&mut Config)) -> Result<Linked> {
+    gateway::migrate(url).await?;
+    let (link, over_it) = Proxy::before(url).await?;
     link.set(weather);
-    let url = direct.replace(services.database_address(), &link.address().to_string());
-    let server = TestServer::over_with(directory, |config| {
-        config.read_models.database_url = Some(url);
+    let server = TestServer::over_with(tempfile::tempdir()?, |config| {
+        read_models_at(config, over_it);
+        change(config);
     });
     Ok(Linked { server: server.await?, link })
 }
 
+/// How long nobody waits for read models of which more than one thing is looked at while they are away.
+fn impatient(config: &mut Config) {
+    config.read_wait_ms = 300;
+}
+
 /// Why a server does not start with this URL.
 async fn refusal(url: &str) -> Result<String> {
-    refusal_with(|config| {
-        let url = Some(url.to_owned());
-        match url.as_ref().is_some_and(|url| url.starts_with("mongodb")) {
-            true => config.read_models.mongodb_url = url,
-            false => config.read_models.database_url = url,
-        }
-    })
-    .await
+    refusal_with(|config| read_models_at(config, url.to_owned())).await
 }
 
 /// The same with other settings.
@@ -123,7 +125,7 @@ async fn a_database_that_will_never_do_is_refused_at_the_start_by_name() -> Resu
 async fn while_the_database_is_away_who_is_signed_in_goes_on_writing_and_then_nothing_is_missing() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     for away in [Weather::Cut, Weather::Swallowed] {
-        let it = linked(&services, tempfile::tempdir()?, Weather::Fine).await?;
+        let it = linked(&services.fresh_database_url(), Weather::Fine).await?;
         let (ada, bob) = (it.server.register("ada").await?, it.server.register("bob").await?);
         let before = it.publish(&ada, "before").await?;
         let seen = format!("/posts/{}", before.body["id"].as_str().context("no id")?);
@@ -168,7 +170,7 @@ async fn while_the_database_is_away_who_is_signed_in_goes_on_writing_and_then_no
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_at_the_start_is_reached_when_it_is_back() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
-    let it = linked(&services, tempfile::tempdir()?, Weather::Cut).await?;
+    let it = linked(&services.fresh_database_url(), Weather::Cut).await?;
     let anybody = it.server.get("/posts").send().await?;
     assert_eq!(anybody.error(), (503, "Unavailable"));
     // The account is made; that it is theirs cannot be looked up yet.
@@ -197,7 +199,7 @@ async fn a_database_that_is_away_at_the_start_is_reached_when_it_is_back() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_database_makes_answers_late_and_not_wrong() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
-    let it = linked(&services, tempfile::tempdir()?, Weather::Fine).await?;
+    let it = linked(&services.fresh_database_url(), Weather::Fine).await?;
     let ada = it.server.register("ada").await?;
     it.link.set(Weather::Slow(Duration::from_millis(20)));
     for n in 0..5 {
@@ -208,20 +210,6 @@ async fn a_slow_database_makes_answers_late_and_not_wrong() -> Result<()> {
         assert_eq!(it.until(&path, &ada, StatusCode::OK).await?.body["content"], text.as_str());
     }
     it.server.close().await
-}
-
-/// A server whose notifications are behind a link that can be cut.
-async fn linked_to_mongodb(services: &Services, weather: Weather) -> Result<Linked> {
-    let direct = services.fresh_mongodb_url();
-    gateway::migrate(&direct).await?;
-    let link = Proxy::to(services.mongodb_address()).await?;
-    link.set(weather);
-    let url = direct.replace(services.mongodb_address(), &link.address().to_string());
-    let server = TestServer::over_with(tempfile::tempdir()?, |config| {
-        config.read_models.mongodb_url = Some(url);
-        config.read_wait_ms = 300;
-    });
-    Ok(Linked { server: server.await?, link })
 }
 
 async fn set_schema_version(url: &str, version: i64) -> Result<()> {
@@ -304,7 +292,7 @@ async fn a_mongodb_that_stands_alone_or_is_too_old_is_refused_by_name() -> Resul
 async fn while_mongodb_is_away_all_else_goes_on_and_then_nothing_is_missing() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     for away in [Weather::Cut, Weather::Swallowed] {
-        let it = linked_to_mongodb(&services, Weather::Fine).await?;
+        let it = linked_with(&services.fresh_mongodb_url(), Weather::Fine, impatient).await?;
         let (ada, bob, eve) =
             (it.server.register("ada").await?, it.server.register("bob").await?, it.server.register("eve").await?);
         it.follow(&bob, &ada).await?;
@@ -331,7 +319,7 @@ async fn while_mongodb_is_away_all_else_goes_on_and_then_nothing_is_missing() ->
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mongodb_that_is_away_at_the_start_or_slow_is_waited_for() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
-    let it = linked_to_mongodb(&services, Weather::Cut).await?;
+    let it = linked_with(&services.fresh_mongodb_url(), Weather::Cut, impatient).await?;
     let (ada, bob) = (it.server.register("ada").await?, it.server.register("bob").await?);
     it.follow(&bob, &ada).await?;
     it.until(HEARD[0], &ada, StatusCode::SERVICE_UNAVAILABLE).await?;

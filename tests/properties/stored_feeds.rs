@@ -211,8 +211,7 @@ async fn a_node_shows_nothing_before_what_it_was_told_to_expect_is_there() {
 async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next_one() {
     let Some(services) = Services::from_env() else { return };
     let url = services.fresh_redis_url();
-    let link = Proxy::to(services.redis_address()).await.unwrap();
-    let behind_a_link = url.replace(services.redis_address(), &link.address().to_string());
+    let (link, behind_a_link) = Proxy::before(&url).await.unwrap();
     let mut slow = Node::over(MemoryLog::new(1), &behind_a_link, FEW).await;
     let other = Node::over(Arc::clone(&slow.feeding.log), &url, FEW).await;
     other.feeding.assign(false);

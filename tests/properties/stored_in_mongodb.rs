@@ -146,9 +146,9 @@ async fn a_mongodb_that_comes_back_older_is_noticed_without_a_new_commit() {
 async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next_one() {
     let Some(services) = Services::from_env() else { return };
     let (url, documents) = fresh(&services).await;
-    let link = Proxy::to(services.mongodb_address()).await.unwrap();
+    let (link, behind_a_link) = Proxy::before(&url).await.unwrap();
     let name = format!("worker-{}", Uuid::new_v4());
-    let slow = url.replace(services.mongodb_address(), &link.address().to_string()) + "&appName=" + &name;
+    let slow = behind_a_link + "&appName=" + &name;
     let log = MemoryLog::new(1);
     let nodes = [Node::over(Arc::clone(&log), &slow).await, Node::over(log, &slow).await];
     nodes[1].assignment.send_replace(Assignment::new());

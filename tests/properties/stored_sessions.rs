@@ -95,8 +95,7 @@ async fn a_node_believes_nothing_before_what_it_was_told_to_expect_is_there() {
 async fn a_batch_that_arrives_when_another_node_has_gone_on_changes_nothing() {
     let Some(services) = Services::from_env() else { return };
     let url = services.fresh_redis_url();
-    let link = Proxy::to(services.redis_address()).await.unwrap();
-    let behind_a_link = url.replace(services.redis_address(), &link.address().to_string());
+    let (link, behind_a_link) = Proxy::before(&url).await.unwrap();
     let mut slow = Node::over(MemoryLog::new(1), &behind_a_link).await;
     let other = Node::over(Arc::clone(&slow.feeding.log), &url).await;
     other.feeding.assign(false);

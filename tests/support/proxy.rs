@@ -1,6 +1,6 @@
 //! A link between two processes that can be slow, cut, or swallow what is sent.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -36,6 +36,16 @@ impl Proxy {
     /// Takes a free port; what it leads to is told later, or is not there yet.
     pub async fn to(target: impl Into<String>) -> Result<Self> {
         Self::on(TcpListener::bind("127.0.0.1:0").await?, target.into())
+    }
+
+    /// One to the server that this URL names, and the URL of the same over the link.
+    pub async fn before(url: &str) -> Result<(Self, String)> {
+        let (_, rest) = url.split_once("://").context("a URL begins with a scheme")?;
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let address = authority.rsplit('@').next().unwrap_or_default();
+        let link = Self::to(address).await?;
+        let over_it = url.replace(address, &link.address().to_string());
+        Ok((link, over_it))
     }
 
     fn on(listener: TcpListener, target: String) -> Result<Self> {

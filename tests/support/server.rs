@@ -149,9 +149,7 @@ async fn read_models_of(directory: &TempDir) -> Result<ReadModelsConfig> {
             if let Ok(url) = std::fs::read_to_string(&note) {
                 return Ok::<_, anyhow::Error>(Some(url));
             }
-            if !fresh.starts_with("redis") {
-                gateway::migrate(&fresh).await?;
-            }
+            gateway::migrate(&fresh).await?;
             std::fs::write(note, &fresh)?;
             Ok(Some(fresh))
         }
@@ -160,6 +158,17 @@ async fn read_models_of(directory: &TempDir) -> Result<ReadModelsConfig> {
     let mongodb_url = url("mongodb-url", services.fresh_mongodb_url()).await?;
     let redis_url = url(REDIS_NOTE, services.fresh_redis_url()).await?;
     Ok(ReadModelsConfig { database_url, mongodb_url, redis_url, ..ReadModelsConfig::default() })
+}
+
+/// Has those read models be at this URL that are in servers of its scheme.
+pub fn read_models_at(config: &mut Config, url: String) {
+    let models = &mut config.read_models;
+    let place = match &url {
+        url if url.starts_with("mongodb") => &mut models.mongodb_url,
+        url if url.starts_with("redis") => &mut models.redis_url,
+        _ => &mut models.database_url,
+    };
+    *place = Some(url);
 }
 
 impl TestServer {

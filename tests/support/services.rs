@@ -80,19 +80,9 @@ impl Services {
         format!("{}?options[search_path]=test_{}", self.database, Uuid::new_v4().simple())
     }
 
-    /// Where the server of these databases listens.
-    pub fn database_address(&self) -> &str {
-        address_of(&self.database)
-    }
-
     /// The URL of keys for read models that begin as no others do.
     pub fn fresh_redis_url(&self) -> String {
         format!("{}/0?prefix=test_{}:", self.redis, Uuid::new_v4().simple())
-    }
-
-    /// Where the server of these keys listens.
-    pub fn redis_address(&self) -> &str {
-        address_of(&self.redis)
     }
 
     /// A connection to the server, for what only an operator does.
@@ -119,12 +109,6 @@ impl Services {
     pub fn fresh_mongodb_url(&self) -> String {
         let (server, _) = self.mongodb.split_once('?').unwrap_or((&self.mongodb, ""));
         format!("{server}test_{}?directConnection=true&authSource=admin", Uuid::new_v4().simple())
-    }
-
-    /// Where the server of these databases listens.
-    pub fn mongodb_address(&self) -> &str {
-        let server = self.mongodb.split_once('@').map_or("", |(_, rest)| rest);
-        server.split('/').next().unwrap_or_default()
     }
 
     /// A new MongoDB database for read models, as `tidings migrate` makes it.
@@ -166,9 +150,4 @@ fn text_of(value: &redis::Value) -> String {
         redis::Value::Array(all) => all.iter().map(text_of).collect::<Vec<_>>().join(" "),
         other => format!("{other:?}"),
     }
-}
-
-fn address_of(url: &str) -> &str {
-    let server = url.split_once('@').map_or("", |(_, rest)| rest);
-    server.split('/').next().unwrap_or_default()
 }

@@ -1,33 +1,22 @@
 //! Sessions and feeds in Redis: what is refused at the start, what goes on while it is away, slow or silent, and that nobody is let in,
 //! or told to sign in again, because it has lost what it had.
 
-use super::{Linked, refusal_with};
+use super::{linked, refusal_with};
 use anyhow::{Context, Result, ensure};
 use http::StatusCode;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tidings_tests::proxy::{Proxy, Weather};
-use tidings_tests::server::{PASSWORD, Person, TestServer};
+use tidings_tests::proxy::Weather;
+use tidings_tests::server::{PASSWORD, Person, TestServer, read_models_at};
 use tidings_tests::services::Services;
 
 const ME: &str = "/users/me";
 /// How long sessions that were lost may take to be read from the log again.
 const BACK_MAX: Duration = Duration::from_secs(30);
 
-async fn linked(services: &Services, directory: TempDir, weather: Weather) -> Result<Linked> {
-    let link = Proxy::to(services.redis_address()).await?;
-    link.set(weather);
-    let url = services.fresh_redis_url().replace(services.redis_address(), &link.address().to_string());
-    let server = over(directory, url).await?;
-    Ok(Linked { server, link })
-}
-
 async fn over(directory: TempDir, url: String) -> Result<TestServer> {
-    let server = TestServer::over_with(directory, |config| {
-        config.read_models.redis_url = Some(url);
-    });
-    server.await
+    TestServer::over_with(directory, |config| read_models_at(config, url)).await
 }
 
 /// Signs in once more, which needs no session.
@@ -62,7 +51,7 @@ async fn a_redis_that_will_never_do_is_refused_at_the_start_by_name() -> Result<
 async fn while_redis_is_away_strangers_are_served_and_nobody_is_let_in_with_a_token() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
     for away in [Weather::Cut, Weather::Swallowed] {
-        let it = linked(&services, tempfile::tempdir()?, Weather::Fine).await?;
+        let it = linked(&services.fresh_redis_url(), Weather::Fine).await?;
         let ada = it.server.register("ada").await?;
         it.until(ME, &ada, StatusCode::OK).await?;
 
@@ -93,7 +82,7 @@ async fn while_redis_is_away_strangers_are_served_and_nobody_is_let_in_with_a_to
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_away_at_the_start_is_reached_when_it_is_back() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
-    let it = linked(&services, tempfile::tempdir()?, Weather::Cut).await?;
+    let it = linked(&services.fresh_redis_url(), Weather::Cut).await?;
     let ada = it.server.register("ada").await?;
     it.until(ME, &ada, StatusCode::SERVICE_UNAVAILABLE).await?;
     it.link.set(Weather::Fine);
@@ -104,7 +93,7 @@ async fn a_redis_that_is_away_at_the_start_is_reached_when_it_is_back() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_redis_makes_answers_late_and_not_wrong() -> Result<()> {
     let Some(services) = Services::from_env() else { return Ok(()) };
-    let it = linked(&services, tempfile::tempdir()?, Weather::Fine).await?;
+    let it = linked(&services.fresh_redis_url(), Weather::Fine).await?;
     let ada = it.server.register("ada").await?;
     it.link.set(Weather::Slow(Duration::from_millis(20)));
     for _ in 0..5 {

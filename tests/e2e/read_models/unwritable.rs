@@ -2,7 +2,7 @@
 //! for what cannot be stored there, and nothing is missing, or parked, when they take writes again.
 
 use super::sessions::log_in;
-use super::{Linked, execute};
+use super::{Linked, execute, impatient, linked_with};
 use anyhow::{Context, Result, ensure};
 use http::StatusCode;
 use mongodb::Client;
@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tidings_tests::own_database::OwnDatabase;
-use tidings_tests::proxy::Proxy;
-use tidings_tests::server::{Person, TestServer};
+use tidings_tests::proxy::Weather;
+use tidings_tests::server::Person;
 use tidings_tests::services::Services;
 use tokio::time::sleep;
 
@@ -38,20 +38,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn begin(address: &str, direct: &str) -> Result<Self> {
-        let link = Proxy::to(address).await?;
-        let url = direct.replace(address, &link.address().to_string());
-        let server = TestServer::over_with(tempfile::tempdir()?, |config| {
-            config.read_wait_ms = 300;
-            let models = &mut config.read_models;
-            let place = match url.split(':').next() {
-                Some("mongodb") => &mut models.mongodb_url,
-                Some("redis") => &mut models.redis_url,
-                _ => &mut models.database_url,
-            };
-            *place = Some(url);
-        });
-        let it = Linked { server: server.await?, link };
+    async fn begin(url: &str) -> Result<Self> {
+        let it = linked_with(url, Weather::Fine, impatient).await?;
         let (ada, bob) = (it.server.register("ada").await?, it.server.register("bob").await?);
         it.follow(&bob, &ada).await?;
         let before = it.publish(&ada, "before").await?;
@@ -127,8 +115,7 @@ async fn a_postgresql_that_takes_no_writes_shows_what_it_has_and_gets_the_rest_l
     let Some(services) = Services::from_env() else { return Ok(()) };
     for how in BOTH {
         let database = OwnDatabase::make(&services).await?;
-        gateway::migrate(&database.url).await?;
-        let scene = Scene::begin(services.database_address(), &database.url).await?;
+        let scene = Scene::begin(&database.url).await?;
         match how {
             // What the server says when a disk has no room, said by a trigger: there is one disk for all tests.
             Unwritable::Full => {
@@ -158,8 +145,7 @@ async fn a_mongodb_that_takes_no_writes_shows_what_it_has_and_gets_the_rest_late
     let Some(services) = Services::from_env() else { return Ok(()) };
     for how in BOTH {
         let url = services.fresh_mongodb_url();
-        gateway::migrate(&url).await?;
-        let scene = Scene::begin(services.mongodb_address(), &url).await?;
+        let scene = Scene::begin(&url).await?;
         // What it says when its disk is full, and when it is no primary any more.
         let code = match how {
             Unwritable::Full => 14031,
@@ -188,13 +174,13 @@ async fn a_redis_that_takes_no_writes_shows_what_it_has_and_gets_the_rest_later(
         return Ok(());
     }
     let redis = OwnRedis::start().await?;
-    let full = Scene::begin(&redis.address, &format!("redis://{}/0", redis.address)).await?;
+    let full = Scene::begin(&format!("redis://{}/0", redis.address)).await?;
     redis.set("maxmemory", "1").await?;
     let meanwhile = full.goes_on().await?;
     redis.set("maxmemory", "0").await?;
     full.has_it_all(meanwhile).await?;
 
-    let read_only = Scene::begin(&redis.address, &format!("redis://{}/1", redis.address)).await?;
+    let read_only = Scene::begin(&format!("redis://{}/1", redis.address)).await?;
     redis.set("min-replicas-to-write", "1").await?;
     let elsewhere = read_only.lets_nobody_in().await?;
     redis.set("min-replicas-to-write", "0").await?;
