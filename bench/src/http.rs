@@ -73,13 +73,16 @@ async fn compare_all(
     let mut product = Child::tidings(data.path(), environment)?;
     let address = product.ready().await?.address;
     let requests = Arc::new(Requests::sign_in(address, &people).await?);
-    let answers = requests.sample(address, &people.script(Load::Mix)).await?;
+    // What was liked once is not liked again.
+    let mix = people.script(Load::Mix);
+    let answers = requests.sample(address, &mix).await?;
     let mut baseline = Child::empty(&data.path().join("answers.json"), &answers)?;
     let empty = baseline.address()?;
 
     let (mut sections, mut floors) = (Vec::new(), Vec::new());
     for load in loads {
-        let (script, mut section) = (&people.script(*load), section(*load));
+        let script = &if *load == Load::Mix { Arc::clone(&mix) } else { people.script(*load) };
+        let mut section = section(*load);
         for clients in scale.clients {
             let mut compared = Compared::default();
             let mut costs = [Vec::new(), Vec::new()];
