@@ -54,12 +54,20 @@ pub(crate) async fn start_on(config: &StoreConfig, log: PathBuf) -> Result<Child
     let mut command = Command::new(beside_us("tidings")?);
     command.args(["serve", "--dev", "--listen", &address.to_string()]);
     command.args(["--kafka-topic", &config.kafka_topic]);
+    forget_servers(&mut command);
     command.env("KAFKA_BROKERS", config.kafka_brokers.as_deref().unwrap_or_default());
     command.env("KEYRING_URL", config.keyring_url.as_deref().unwrap_or_default());
     command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
     let mut child = Child::spawn(command, Some((address, log)))?;
     child.ready().await?;
     Ok(child)
+}
+
+/// Nothing but what is measured may be elsewhere than on this disk and in memory.
+fn forget_servers(command: &mut Command) {
+    for server in ["KAFKA_BROKERS", "KEYRING_URL", "DATABASE_URL", "MONGODB_URL", "REDIS_URL"] {
+        command.env_remove(server).env_remove(format!("{server}_FILE"));
+    }
 }
 
 impl Child {
@@ -74,10 +82,7 @@ impl Child {
         let log = File::create(&path)?;
         let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
-        // Nothing but what is measured may be elsewhere than in memory.
-        for server in ["DATABASE_URL", "MONGODB_URL", "REDIS_URL"] {
-            command.env_remove(server).env_remove(format!("{server}_FILE"));
-        }
+        forget_servers(&mut command);
         command.envs(environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Self::spawn(command, Some((address, path)))
@@ -89,6 +94,7 @@ impl Child {
         let log = File::create(&path)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("profiled").arg(profile).arg("--data").arg(data).args(["--listen", &address.to_string()]);
+        forget_servers(&mut command);
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         Self::spawn(command, Some((address, path)))
     }
