@@ -23,7 +23,11 @@ const THIS: &str = "paused::a_worker_that_is_paused_and_woken_after_its_partitio
 /// Pauses of a short run, for each store; `TIDINGS_PAUSES` asks for more.
 const PAUSES: u64 = 3;
 /// Pauses without the fence after which something must have been wrong.
-const UNFENCED_MAX: u64 = 60;
+const UNFENCED_MAX: u64 = 20;
+/// Seeds among which there is one whose batch matters.
+const SEEDS_MAX: usize = 1_000;
+/// Items of a page of what is compared.
+const LIMIT: usize = 3;
 /// The one that the worker feeds, and its successor.
 const PARTITION: Partition = Partition(0);
 /// A pause that came too late is tried again.
@@ -35,6 +39,14 @@ const AGAIN: Duration = Duration::from_millis(50);
 const TRIES_MAX: u32 = 600;
 /// How long a successor may be held up by a transaction that nobody goes on with.
 const SUCCESSOR_MAX: Duration = Duration::from_secs(30);
+
+impl Workers {
+    /// As if there were no fence.
+    async fn expect_what_is_there(&self, call: &mut Call) {
+        call.expected = self.stored(call.model, call.partition).await;
+        call.new = call.expected.succeed(call.new.at);
+    }
+}
 
 /// What the paused worker has read before, and what its batch is.
 fn parts(workers: &Workers) -> (usize, usize) {
@@ -54,7 +66,7 @@ async fn a_worker_that_is_paused_and_woken_after_its_partition_moved_writes_noth
     for store in Store::ALL {
         for fenced in [true, false] {
             let (mut done, mut differ, mut held_off) = (0, 0, 0);
-            // Not every batch means something else when it is applied again.
+            // A pause may come before the worker has looked at what it is to change.
             while done < pauses || (!fenced && differ == 0 && done < UNFENCED_MAX) {
                 let round = Round::of(store, fenced, &services, &mut dice).await;
                 done += 1;
@@ -72,6 +84,31 @@ async fn a_worker_that_is_paused_and_woken_after_its_partition_moved_writes_noth
     }
 }
 
+/// A seed of which everybody could see that its batch was applied once more behind all that came after it.
+async fn one_that_matters(store: Store, dice: &mut Dice) -> u64 {
+    for _ in 0..SEEDS_MAX {
+        let seed = dice.uuid().as_u64_pair().0;
+        if is_seen_again(store.model(), seed).await {
+            return seed;
+        }
+    }
+    panic!("{store:?}: none of {SEEDS_MAX} seeds has a batch that matters");
+}
+
+async fn is_seen_again(model: usize, seed: u64) -> bool {
+    let mut workers = workers(seed, Models::default());
+    let (before, batch) = parts(&workers);
+    workers.apply(model, PARTITION, before).await;
+    let mut again = workers.next(model, PARTITION, batch).await;
+    for n in 0..PARTITIONS {
+        workers.apply(model, Partition(n), usize::MAX).await;
+    }
+    let once = workers.models.answers(LIMIT).await;
+    workers.expect_what_is_there(&mut again).await;
+    workers.write(&again).await.unwrap();
+    workers.models.answers(LIMIT).await != once
+}
+
 /// What came of one pause.
 struct Round {
     differs: bool,
@@ -82,7 +119,7 @@ impl Round {
     /// Pauses that come when all is written already do not count.
     async fn of(store: Store, fenced: bool, services: &Services, dice: &mut Dice) -> Self {
         for attempt in 0..ATTEMPTS_MAX {
-            let seed = dice.uuid().as_u64_pair().0;
+            let seed = one_that_matters(store, dice).await;
             // Shorter and shorter, until it falls into the batch, which may take less than a millisecond.
             let delay = dice.micros(0, DELAY_MAX_US >> (attempt / 3));
             if let Some(round) = Self::attempt(store, fenced, services, seed, delay).await {
@@ -93,11 +130,7 @@ impl Round {
     }
 
     async fn attempt(store: Store, fenced: bool, services: &Services, seed: u64, delay: Duration) -> Option<Self> {
-        let (before, batch) = parts(&workers(seed, Models::default()));
-        // Whether nothing was written nobody can see.
-        if batch == 0 {
-            return None;
-        }
+        let (before, _) = parts(&workers(seed, Models::default()));
         let (url, model) = (store.fresh(services).await, store.model());
         let mut ours = workers(seed, store.open(&url).await);
         ours.apply(model, PARTITION, before).await;
@@ -133,8 +166,8 @@ impl Round {
                 twin.apply(model, Partition(n), usize::MAX).await;
             }
             // Whoever was there might refuse to answer, because what it saw is not there any more.
-            let answers = store.open(&url).await.answers(3).await;
-            let differs = answers != twin.models.answers(3).await;
+            let answers = store.open(&url).await.answers(LIMIT).await;
+            let differs = answers != twin.models.answers(LIMIT).await;
             Some(Self { differs, was_fenced: said == "fenced" })
         };
         drop(ours);
@@ -202,10 +235,7 @@ async fn work(told: &str) {
             Ok(()) => return say("written"),
             Err(ApplyError::Fenced) if fenced == "true" => return say("fenced"),
             // Whoever is not held off compares with whatever is there by now.
-            Err(ApplyError::Fenced) => {
-                call.expected = workers.stored(call.model, call.partition).await;
-                call.new = call.expected.succeed(call.new.at);
-            }
+            Err(ApplyError::Fenced) => workers.expect_what_is_there(&mut call).await,
             Err(ApplyError::Unavailable(_)) => sleep(AGAIN).await,
             Err(error) => panic!("{error}"),
         }
