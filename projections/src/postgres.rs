@@ -1,7 +1,7 @@
 //! Read models in a PostgreSQL database: the way to it, its schema, and the checkpoints that stand beside the data.
 //!
-//! A batch is one transaction with its checkpoint. It is committed without waiting for the disk (`synchronous_commit`):
-//! after a crash of the server the last batches may be gone with their checkpoints, and are read from the log again.
+//! A batch is one transaction with its checkpoint. Its commit waits for the disk (`synchronous_commit`): nodes remember how
+//! far a checkpoint was, and answer whoever waits for that from tables that a crash of the server must not have taken back.
 
 mod batches;
 mod checkpoints;
@@ -123,7 +123,7 @@ impl Database {
             let statement_max = statement_max.as_millis().to_string();
             let idle_max = IDLE_MAX.as_millis().to_string();
             let settings = [
-                ("synchronous_commit", "off"),
+                ("synchronous_commit", "on"),
                 ("statement_timeout", statement_max.as_str()),
                 ("idle_in_transaction_session_timeout", idle_max.as_str()),
             ];
