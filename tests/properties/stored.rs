@@ -8,7 +8,7 @@ use events::{Content, Event, Key, PostPublished, Sealed, Timestamp, UserId};
 use journal::Position;
 use projections::postgres::Database;
 use projections::{Page, PostgresPosts, Posts, posts};
-use sqlx::{Connection, PgConnection, raw_sql};
+use sqlx::{Connection, PgConnection, query_scalar, raw_sql};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_tests::services::Services;
@@ -74,6 +74,23 @@ async fn a_commit_that_the_database_does_not_take_is_parked_and_others_go_on() {
     assert_eq!(node.shown().await, 2);
 }
 
+/// A crash of the database would take back what is not, and with it what nodes have told to be there.
+#[tokio::test]
+async fn what_somebody_has_waited_for_is_on_the_disk_of_the_database() {
+    let Some(services) = Services::from_env() else { return };
+    let node = Node::start(&services).await;
+    let mut connection = PgConnection::connect(&node.url).await.unwrap();
+    for n in 1..=20 {
+        let before = query_scalar("select pg_current_wal_insert_lsn()::text").fetch_one(&mut connection).await;
+        let before: String = before.unwrap();
+        node.feeding.pass(node.publish(n, "kept")).await.unwrap();
+        let is_kept = query_scalar("select pg_current_wal_flush_lsn() > $1::text::pg_lsn").bind(&before);
+        let is_kept: bool = is_kept.fetch_one(&mut connection).await.unwrap();
+        assert!(is_kept, "{before} is as far as the disk has it");
+    }
+    connection.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_database_that_comes_back_older_is_noticed_without_a_new_commit() {
     let Some(services) = Services::from_env() else { return };
@@ -126,7 +143,7 @@ async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next
 
 /// How many sessions wait for a lock in this schema's tables.
 async fn waiting(connection: &mut PgConnection) -> i64 {
-    let waiting = sqlx::query_scalar(
+    let waiting = query_scalar(
         "select count(*) from pg_locks where not granted and relation in ('posts'::regclass, 'gone'::regclass)",
     );
     waiting.fetch_one(connection).await.unwrap()
