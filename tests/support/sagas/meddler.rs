@@ -193,7 +193,8 @@ async fn go_wrong<T: Told>(run: &Arc<Run>, at: &At, wrong: Wrong, before: u32, e
         }
         Wrong::ToldTwice => {
             let told = errand().await;
-            run.tell_twice(at, told.outcome()).await;
+            let (teller, at, outcome) = (Arc::clone(run), at.clone(), told.outcome());
+            to_its_end(run, async move { teller.tell_twice(&at, outcome).await }).await;
             told
         }
         Wrong::OwnerAway(away) => {
@@ -219,21 +220,37 @@ async fn go_wrong<T: Told>(run: &Arc<Run>, at: &At, wrong: Wrong, before: u32, e
             std::future::pending().await
         }
         Wrong::UndoOrdered => {
-            run.order_undo(at).await;
+            let (operator, at) = (Arc::clone(run), at.clone());
+            to_its_end(run, async move { operator.order_undo(&at).await }).await;
             errand().await
         }
         Wrong::DeletedMeanwhile => {
-            let is_deleted = matches!(run.delete().await, Answer::Ended(_, Ended::Completed));
-            run.met_at(is_deleted, errand().await)
+            let person = Arc::clone(run);
+            let deleted = async move {
+                let is_deleted = matches!(person.delete().await, Answer::Ended(_, Ended::Completed));
+                person.met_at(is_deleted, ());
+            };
+            to_its_end(run, deleted).await;
+            errand().await
         }
         Wrong::RenamedMeanwhile => {
-            let person = &run.ready.person;
-            let to = (Some(person.other_email(9)), Some(person.other_username(9)));
-            run.met_at(run.is_renamed(to).await, errand().await)
+            let person = Arc::clone(run);
+            let renamed = async move {
+                let to = (Some(person.ready.person.other_email(9)), Some(person.ready.person.other_username(9)));
+                person.met_at(person.is_renamed(to).await, ());
+            };
+            to_its_end(run, renamed).await;
+            errand().await
         }
         Wrong::Fails(_) | Wrong::DoneButFails(_) | Wrong::RetriesOrdered => errand().await,
         Wrong::TakenBack | Wrong::GivenUp | Wrong::ToldEarly => errand().await,
     }
+}
+
+/// What is done in the middle of an attempt. It may end the saga, and with it the attempt: it is done to its end all the same,
+/// and the run is not over before.
+async fn to_its_end(run: &Arc<Run>, deed: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(run.act(deed)).await.expect("nothing panics");
 }
 
 /// Dropped, it was waited for long enough.
