@@ -54,11 +54,12 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
         println!("{}", runtime.block_on(profile::run(workload, &scale, options, data))?);
         return Ok(());
     }
-    let mut report = Report { cores: available_parallelism()?.get(), sections: Vec::new(), floors: Vec::new() };
+    let mut report = Report::begin(available_parallelism()?.get());
     let measured = fill(&mut report, options, runtime, &scale, data);
-    // Of a long run what there is is shown, whatever has failed then.
-    if measured.is_ok() || !report.sections.is_empty() {
-        finish(options, &report)?;
+    report.end();
+    // Of a long run what there is is kept, whatever has failed then.
+    if let Some(file) = &options.json {
+        std::fs::write(file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
     }
     measured
 }
@@ -66,7 +67,7 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
 /// Measures what is asked for.
 fn fill(report: &mut Report, options: &Options, runtime: &Runtime, scale: &Scale, data: &Path) -> Result<()> {
     if options.kafka && options.handover {
-        report.sections.push(runtime.block_on(kafka::handover::run(scale, options, data)).context("handover")?);
+        report.add([runtime.block_on(kafka::handover::run(scale, options, data)).context("handover")?], []);
         return Ok(());
     }
     if options.kafka && options.posts {
@@ -110,15 +111,7 @@ fn fill(report: &mut Report, options: &Options, runtime: &Runtime, scale: &Scale
     }
     if is_wanted(Part::Start) {
         let fresh = options.fresh && !is_wanted(Part::Replay);
-        report.sections.push(runtime.block_on(start::run(scale, data, fresh)).context("start")?);
+        report.add([runtime.block_on(start::run(scale, data, fresh)).context("start")?], []);
     }
-    Ok(())
-}
-
-fn finish(options: &Options, report: &Report) -> Result<()> {
-    if let Some(file) = &options.json {
-        std::fs::write(file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
-    }
-    print!("{report}");
     Ok(())
 }

@@ -4,12 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 use std::fmt;
 
-/// Everything that a run has measured.
+/// Everything that a run has measured. Each table is shown as soon as it is there: a run may take an hour.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    pub(crate) cores: usize,
-    pub(crate) sections: Vec<Section>,
-    pub(crate) floors: Vec<Floor>,
+    cores: usize,
+    sections: Vec<Section>,
+    floors: Vec<Floor>,
 }
 
 /// A table, and what is compared in it.
@@ -40,9 +40,35 @@ pub(crate) struct Floor {
 }
 
 impl Report {
+    /// Of nothing yet; says on what it is measured.
+    pub(crate) fn begin(cores: usize) -> Self {
+        println!("{cores} cores, shared by everything that is measured; rates are medians of the rounds");
+        Self { cores, sections: Vec::new(), floors: Vec::new() }
+    }
+
     pub(crate) fn add(&mut self, sections: impl IntoIterator<Item = Section>, floors: impl IntoIterator<Item = Floor>) {
-        self.sections.extend(sections);
+        for section in sections {
+            print!("\n{section}");
+            self.sections.push(section);
+        }
         self.floors.extend(floors);
+    }
+
+    /// Shows the floors, which come last.
+    pub(crate) fn end(&self) {
+        if self.floors.is_empty() {
+            return;
+        }
+        let mut floors = Section::new("Floors", vec!["", "floor", "measured", "met"]);
+        for Floor { what, limit, measured, met } in &self.floors {
+            let met = if *met { "yes" } else { "NO" };
+            floors.row(vec![what.as_str().into(), limit.as_str().into(), measured.as_str().into(), met.into()]);
+        }
+        print!("\n{floors}");
+    }
+
+    pub(crate) fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
     }
 }
 
@@ -99,30 +125,6 @@ impl Section {
 
     pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
-    }
-}
-
-impl Report {
-    pub(crate) fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self)?)
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cores, shared by everything that is measured; rates are medians of the rounds", self.cores)?;
-        for section in &self.sections {
-            write!(f, "\n{section}")?;
-        }
-        if self.floors.is_empty() {
-            return Ok(());
-        }
-        let mut floors = Section::new("Floors", vec!["", "floor", "measured", "met"]);
-        for Floor { what, limit, measured, met } in &self.floors {
-            let met = if *met { "yes" } else { "NO" };
-            floors.row(vec![what.as_str().into(), limit.as_str().into(), measured.as_str().into(), met.into()]);
-        }
-        write!(f, "\n{floors}")
     }
 }
 

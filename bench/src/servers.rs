@@ -73,7 +73,7 @@ pub(crate) fn run(
             let environment = [(which.variable().to_owned(), place.url().to_owned())];
             let (read, _) = http::run(&scale, directory, &[Load::Reads], &environment).context("http")?;
             let particular = format!("what {} can keep is there", which.server());
-            report.sections.extend(read.into_iter().map(|section| section.titled(&particular)));
+            report.add(read.into_iter().map(|section| section.titled(&particular)), []);
             runtime.block_on(place.delete())?;
         }
     }

@@ -44,6 +44,7 @@ pub(super) async fn run(
     );
     section.note("ZADD as elements come into its sorted sets, by redis-benchmark -P 64; in turns;");
     section.note("ratio: how long that takes, in times of the reading");
+    let mut floors = Vec::new();
     for (what, which) in [
         ("users in PostgreSQL", Which::Users),
         ("posts in PostgreSQL", Which::Posts),
@@ -73,22 +74,15 @@ pub(super) async fn run(
             Cell::number(ratio),
         ]);
         if which == Which::Postgres {
-            report.floors.push(Floor::at_least(
-                "into PostgreSQL: ratio to COPY of the same rows",
-                COPY_RATIO_MIN,
-                ratio,
-            ));
-            report.floors.push(Floor::at_least("into PostgreSQL: events/s", EVENTS_MIN, events / took));
+            floors.push(Floor::at_least("into PostgreSQL: ratio to COPY of the same rows", COPY_RATIO_MIN, ratio));
+            floors.push(Floor::at_least("into PostgreSQL: events/s", EVENTS_MIN, events / took));
         }
         if which == Which::Feeds {
-            report.floors.push(Floor::at_least(
-                "into Redis feeds: ratio to redis-benchmark -P 64 ZADD",
-                ZADD_RATIO_MIN,
-                ratio,
-            ));
+            let what = "into Redis feeds: ratio to redis-benchmark -P 64 ZADD";
+            floors.push(Floor::at_least(what, ZADD_RATIO_MIN, ratio));
         }
     }
-    report.sections.push(section);
+    report.add([section], floors);
     Ok(())
 }
 

@@ -41,15 +41,16 @@ pub(super) async fn run(scale: &Scale, servers: &Servers, directory: &Path, repo
     section.note(format!("models there had passed it; the median of {ROUNDS} rounds, and the worst p99 of them"));
     // One for all, so that nobody does anything again.
     let script = people.script(Load::Mix);
+    let mut floors = Vec::new();
     for which in Which::SERVERS {
         let place = Place::new(servers, which).await?;
         let fed = Fed::begin(&node.journal, &node.keyring, &place).await?;
         fed.catch_up().await?;
-        rates(scale, &node, (&people, &script), (which, &fed), (&mut section, &mut report.floors)).await?;
+        rates(scale, &node, (&people, &script), (which, &fed), (&mut section, &mut floors)).await?;
         fed.end().await?;
         place.delete().await?;
     }
-    report.sections.push(section);
+    report.add([section], floors);
     node.close().await
 }
 
