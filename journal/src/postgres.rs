@@ -16,15 +16,18 @@ use crate::chain::{Anchor, Head};
 use crate::partition::Partition;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys};
 use keys::Keys;
+use pool::Pool;
+pub use pool::PoolUse;
 use signing::Signing;
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Connections of a node.
-const CONNECTIONS_MAX: u32 = 4;
+pub const CONNECTIONS_MAX: u32 = 4;
 /// How long the database may take to give one.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -44,7 +47,7 @@ pub struct LogBinding {
 /// While the database does not answer, keys that were read a moment ago are still given; everything else is
 /// [`KeyringError::Unavailable`]. It reconnects by itself.
 pub struct PostgresKeyring {
-    pool: PgPool,
+    pool: Pool,
     secrets: Secrets,
     log: Uuid,
     keys: Keys,
@@ -57,8 +60,8 @@ impl PostgresKeyring {
     /// [`KeyringError::Unavailable`] if the database does not answer, [`KeyringError::Damaged`] if it holds something
     /// else or was made by a newer program; nothing was changed then.
     pub async fn open(url: &str) -> Result<Self, KeyringError> {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(CONNECT_MAX);
-        let pool = pool.connect(url).await.map_err(unavailable)?;
+        let options = PgConnectOptions::from_str(url).map_err(unavailable)?;
+        let pool = Pool::new(options, CONNECTIONS_MAX, CONNECT_MAX);
         let (root, log) = schema::prepare(&pool).await?;
         let signing = Signing::start(pool.clone()).await?;
         Ok(Self { secrets: Secrets::derive(&root), log, keys: Keys::start(pool.clone()), signing, pool })
@@ -67,6 +70,11 @@ impl PostgresKeyring {
     /// The name of the log whose keys these are: made with the keyring, and never another one.
     pub fn log(&self) -> Uuid {
         self.log
+    }
+
+    /// Its connections as they are now; [`CONNECTIONS_MAX`] are open at most.
+    pub fn in_use(&self) -> PoolUse {
+        self.pool.in_use()
     }
 
     /// Where the log is, if it was opened before.
@@ -114,7 +122,7 @@ impl PostgresKeyring {
 
     /// Forgets all anchors for these: what the log has lost is accepted.
     pub async fn replace_anchors(&self, anchors: &[(Partition, Anchor)]) -> Result<(), KeyringError> {
-        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        let mut transaction = self.pool.begin("begin").await.map_err(unavailable)?;
         sqlx::query("delete from anchors").execute(&mut *transaction).await.map_err(unavailable)?;
         note(&mut *transaction, anchors).await?;
         transaction.commit().await.map_err(unavailable)

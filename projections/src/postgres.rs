@@ -15,10 +15,11 @@ use crate::read_model::Unavailable;
 pub(crate) use batches::{Batches, Tables, in_time};
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use fate::Fate;
-use futures::FutureExt;
+use pool::Pool;
+pub use pool::PoolUse;
 pub(crate) use rows::{Of, Rows};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, raw_sql};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, raw_sql};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -36,30 +37,21 @@ pub const READ_MAX: Duration = Duration::from_secs(5);
 /// How long writing a batch may take, before it is tried again.
 pub const WRITE_MAX: Duration = Duration::from_secs(30);
 
-/// A connection that was not used for so long is tried out first: a round trip that would double the cost of a busy one.
-const IDLE_UNTESTED_MAX: Duration = Duration::from_secs(1);
-
 /// How long a transaction may wait for its next statement: that of a node which sleeps in the middle of a batch holds up
 /// whoever takes over.
 const IDLE_MAX: Duration = Duration::from_secs(5);
+/// How often the server looks whether whoever has asked is still there: what it works at otherwise holds its locks until
+/// it is done.
+const ASKER_POLL: Duration = Duration::from_secs(1);
 
 /// The oldest server that is known to do, as `server_version_num` tells it.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
-/// The connections of a pool; [`CONNECTIONS_MAX`] at most.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolUse {
-    /// Those that are open.
-    pub open: u32,
-    /// Those of them that wait for work.
-    pub idle: u32,
-}
-
 /// A database for read models. It reconnects by itself. A clone is the same one.
 #[derive(Clone)]
 pub struct Database {
-    reads: PgPool,
-    writes: PgPool,
+    reads: Pool,
+    writes: Pool,
     /// Whether the server and its schema were seen to be what they should be.
     checked: Arc<OnceCell<()>>,
     /// Which log they must be built from, if it was told.
@@ -99,7 +91,8 @@ impl Database {
         // A step may take as long as it takes, and so may waiting for whoever takes one.
         let database = Self::lazy(url, Duration::ZERO)?;
         database.check_version().await?;
-        migrations::run(&database.writes).await
+        let mut connection = database.writes.get().await.map_err(unavailable)?;
+        migrations::run(&mut connection).await
     }
 
     /// What is wrong with it for good.
@@ -121,26 +114,14 @@ impl Database {
         let options = options.application_name("tidings");
         let pool = |statement_max: Duration| {
             let statement_max = statement_max.as_millis().to_string();
-            let idle_max = IDLE_MAX.as_millis().to_string();
+            let (idle_max, asker_poll) = (IDLE_MAX.as_millis().to_string(), ASKER_POLL.as_millis().to_string());
             let settings = [
                 ("synchronous_commit", "on"),
                 ("statement_timeout", statement_max.as_str()),
                 ("idle_in_transaction_session_timeout", idle_max.as_str()),
+                ("client_connection_check_interval", asker_poll.as_str()),
             ];
-            PgPoolOptions::new()
-                .max_connections(CONNECTIONS_MAX)
-                .acquire_timeout(CONNECT_MAX)
-                .test_before_acquire(false)
-                .before_acquire(|connection, use_before| {
-                    async move {
-                        if use_before.idle_for >= IDLE_UNTESTED_MAX {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    }
-                    .boxed()
-                })
-                .connect_lazy_with(options.clone().options(settings))
+            Pool::new(options.clone().options(settings), CONNECTIONS_MAX, CONNECT_MAX)
         };
         let database = options.get_database().unwrap_or(options.get_username());
         let place = format!("{} on {}:{}", database, options.get_host(), options.get_port()).into();
@@ -157,11 +138,9 @@ impl Database {
         Ok(())
     }
 
-    /// Its pools by name, as they are now.
+    /// Its pools by name, as they are now; [`CONNECTIONS_MAX`] are open at most.
     pub fn pools(&self) -> [(&'static str, PoolUse); 2] {
-        let of =
-            |pool: &PgPool| PoolUse { open: pool.size(), idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX) };
-        [("postgresql_reads", of(&self.reads)), ("postgresql_writes", of(&self.writes))]
+        [("postgresql_reads", self.reads.in_use()), ("postgresql_writes", self.writes.in_use())]
     }
 
     /// Where it is, without secrets.
@@ -170,13 +149,13 @@ impl Database {
     }
 
     /// For reads.
-    pub(crate) async fn reads(&self) -> Result<&PgPool, Unavailable> {
+    pub(crate) async fn reads(&self) -> Result<&Pool, Unavailable> {
         self.checked().await?;
         Ok(&self.reads)
     }
 
     /// For batches.
-    pub(crate) async fn writes(&self) -> Result<&PgPool, Unavailable> {
+    pub(crate) async fn writes(&self) -> Result<&Pool, Unavailable> {
         self.checked().await?;
         Ok(&self.writes)
     }
@@ -189,13 +168,17 @@ impl Database {
     }
 
     async fn check(&self) -> Result<(), OpenError> {
-        let check = || async {
-            self.check_version().await?;
-            migrations::check(&self.writes).await
-        };
-        self.checked.get_or_try_init(check).await?;
+        self.checked.get_or_try_init(|| self.check_database()).await?;
         let Some(log) = self.log.get() else { return Ok(()) };
         self.bound.get_or_try_init(|| self.check_log(log)).await.copied()
+    }
+
+    async fn check_database(&self) -> Result<(), OpenError> {
+        self.check_version().await?;
+        let mut connection = self.writes.get().await.map_err(unavailable)?;
+        migrations::check(&mut connection).await?;
+        connection.give_back();
+        Ok(())
     }
 
     async fn check_log(&self, log: &str) -> Result<(), OpenError> {

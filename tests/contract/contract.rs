@@ -7,6 +7,7 @@ mod directory;
 mod embedded;
 mod kafka;
 mod kafka_refusals;
+mod pool;
 mod postgres;
 mod simulated;
 mod slots;

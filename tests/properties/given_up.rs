@@ -7,14 +7,12 @@ use crate::stores::{Store, workers};
 use journal::Partition;
 use projections::ApplyError;
 use projections::postgres::Database;
-use std::future::poll_fn;
 use std::iter;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tidings_tests::own_database::OwnDatabase;
 use tidings_tests::services::Services;
 use tidings_tests::settings;
+use tidings_tests::steps::in_steps;
 use tokio::time::sleep;
 
 /// Batches that are given up at each point until they are written.
@@ -27,19 +25,6 @@ const POINTS_MAX: usize = 1_000;
 /// How long a transaction may stay open of which nobody knows: far less than what the database itself allows it.
 const LEFT_OPEN_MAX: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(2);
-
-/// What comes of it in so many steps.
-async fn in_steps<T>(steps: usize, work: impl Future<Output = T>) -> Option<T> {
-    let (mut work, mut left) = (pin!(work), steps);
-    poll_fn(|context| {
-        if let Poll::Ready(done) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(done));
-        }
-        left -= 1;
-        if left == 0 { Poll::Ready(None) } else { Poll::Pending }
-    })
-    .await
-}
 
 #[tokio::test]
 async fn a_batch_that_is_given_up_at_any_point_leaves_nothing_behind() {

@@ -12,6 +12,7 @@ use sqlx::{Connection, PgConnection, query_scalar, raw_sql};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_tests::services::Services;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// A node that feeds posts.
@@ -127,9 +128,7 @@ async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next
         raw_sql(lock).execute(&mut holder).await.unwrap();
         let [feeding, next] = nodes;
         let position = feeding.publish(n % 6, &format!("post {n}"));
-        while waiting(&mut holder).await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_waiting(&mut holder, 1).await;
         feeding.feeding.assign(false);
         next.feeding.assign(true);
         raw_sql("commit").execute(&mut holder).await.unwrap();
@@ -139,6 +138,33 @@ async fn a_worker_that_is_stopped_in_the_middle_of_a_batch_leaves_it_to_the_next
     }
     assert_eq!(one.shown().await, 6, "each post once, however often it was published");
     assert!(one.feeding.is_running() && other.feeding.is_running());
+}
+
+#[tokio::test]
+async fn what_a_worker_has_given_up_waits_for_no_lock() {
+    let Some(services) = Services::from_env() else { return };
+    let node = Node::start(&services).await;
+    let mut holder = PgConnection::connect(&node.url).await.unwrap();
+    raw_sql("begin; lock table posts in exclusive mode").execute(&mut holder).await.unwrap();
+    let position = node.publish(1, "late");
+    until_waiting(&mut holder, 1).await;
+    node.feeding.assign(false);
+    until_waiting(&mut holder, 0).await;
+    raw_sql("commit").execute(&mut holder).await.unwrap();
+    node.feeding.assign(true);
+    node.feeding.pass(position).await.unwrap();
+    assert_eq!(node.shown().await, 1);
+}
+
+/// Far less than what a statement of a batch may take.
+async fn until_waiting(connection: &mut PgConnection, wanted: i64) {
+    const SOON: Duration = Duration::from_secs(10);
+    let waited = timeout(SOON, async {
+        while waiting(connection).await != wanted {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("there are never {wanted} that wait"));
 }
 
 /// How many sessions wait for a lock in this schema's tables.

@@ -13,10 +13,11 @@ use std::process::Command;
 const OURS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("traces", &[]),
-    ("journal", &["events"]),
+    ("pool", &[]),
+    ("journal", &["events", "pool"]),
     ("commands", &["events", "traces", "journal"]),
     ("sagas", &["events", "commands"]),
-    ("projections", &["events", "traces", "journal"]),
+    ("projections", &["events", "traces", "pool", "journal"]),
     ("demo", &[]),
     ("gateway", &["events", "traces", "journal", "commands", "sagas", "projections", "demo"]),
 ];
@@ -37,7 +38,8 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("indicatif", &["demo"]),
     ("mongodb", &["projections"]),
     ("redis", &["projections", "gateway"]),
-    ("sqlx", &["projections", "journal"]),
+    ("sqlx", &["pool", "projections", "journal"]),
+    ("deadpool", &["pool"]),
     ("aws-sdk-s3", &["media"]),
     ("opentelemetry", &["gateway"]),
     ("opentelemetry_sdk", &["gateway"]),

@@ -1,6 +1,7 @@
 //! A link between two processes that can be slow, cut, or swallow what is sent.
 
 use anyhow::{Context, Result};
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -29,6 +30,8 @@ pub enum Weather {
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    /// How often connections were forgotten.
+    forgotten: watch::Sender<usize>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -51,13 +54,14 @@ impl Proxy {
     fn on(listener: TcpListener, target: String) -> Result<Self> {
         let address = listener.local_addr()?;
         let weather = watch::Sender::new(Weather::Fine);
-        let watched = weather.subscribe();
+        let forgotten = watch::Sender::new(0);
+        let watched = (weather.subscribe(), forgotten.subscribe());
         let serving = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(link(near, target.clone(), watched.clone()));
+                tokio::spawn(link(near, target.clone(), watched.0.clone(), watched.1.clone()));
             }
         }));
-        Ok(Self { address, weather, _serving: serving })
+        Ok(Self { address, weather, forgotten, _serving: serving })
     }
 
     /// Where it listens.
@@ -69,20 +73,35 @@ impl Proxy {
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }
+
+    /// Connections that are open fall silent for good, as if something on their way had forgotten them; new ones are as the
+    /// weather is.
+    pub fn forget(&self) {
+        self.forgotten.send_modify(|times| *times += 1);
+    }
 }
 
-async fn link(near: TcpStream, target: String, mut weather: watch::Receiver<Weather>) {
+async fn link(
+    mut near: TcpStream,
+    target: String,
+    mut weather: watch::Receiver<Weather>,
+    mut forgotten: watch::Receiver<usize>,
+) {
+    forgotten.mark_unchanged();
     if *weather.borrow() == Weather::Cut {
         return;
     }
-    let Ok(far) = TcpStream::connect(target).await else { return };
-    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+    let Ok(mut far) = TcpStream::connect(target).await else { return };
+    let ((near_in, near_out), (far_in, far_out)) = (near.split(), far.split());
     let (there, back) = (weather.clone(), weather.clone());
     tokio::select! {
-        _ = weather.wait_for(|weather| *weather == Weather::Cut) => {}
-        () = forward(near_in, far_out, there) => {}
-        () = forward(far_in, near_out, back) => {}
+        _ = weather.wait_for(|weather| *weather == Weather::Cut) => return,
+        () = forward(near_in, far_out, there) => return,
+        () = forward(far_in, near_out, back) => return,
+        _ = forgotten.changed() => {}
     }
+    // Both ends are open, and nothing comes out of either.
+    pending().await;
 }
 
 async fn forward(

@@ -23,5 +23,6 @@ pub mod settings;
 pub mod settled;
 pub mod simulation;
 pub mod snapshot;
+pub mod steps;
 pub mod stored_log;
 pub mod world;

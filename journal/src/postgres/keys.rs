@@ -4,7 +4,8 @@ use super::schema::random;
 use super::{field, secret, unavailable};
 use events::{CipherKey, KeyId, KeyringError, STALENESS_MAX};
 use parking_lot::Mutex;
-use sqlx::postgres::{PgPool, PgRow};
+use pool::Pool;
+use sqlx::postgres::PgRow;
 use sqlx::raw_sql;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,13 +36,13 @@ struct Call {
 
 /// See the module.
 pub(super) struct Keys {
-    pool: PgPool,
+    pool: Pool,
     calls: mpsc::Sender<Call>,
     remembered: Arc<Mutex<HashMap<KeyId, (Known, Instant)>>>,
 }
 
 impl Keys {
-    pub(super) fn start(pool: PgPool) -> Self {
+    pub(super) fn start(pool: Pool) -> Self {
         let (calls, waiting) = mpsc::channel(WAITING_MAX);
         let remembered = Arc::new(Mutex::new(HashMap::new()));
         tokio::spawn(serve(pool.clone(), waiting, Arc::clone(&remembered)));
@@ -89,7 +90,7 @@ impl Keys {
 
 /// Carries out what waits, all of it together, until nobody can call any more.
 async fn serve(
-    pool: PgPool,
+    pool: Pool,
     mut waiting: mpsc::Receiver<Call>,
     remembered: Arc<Mutex<HashMap<KeyId, (Known, Instant)>>>,
 ) {
@@ -123,7 +124,7 @@ async fn serve(
     }
 }
 
-async fn carry_out(pool: &PgPool, calls: &[Call]) -> Result<HashMap<KeyId, Known>, KeyringError> {
+async fn carry_out(pool: &Pool, calls: &[Call]) -> Result<HashMap<KeyId, Known>, KeyringError> {
     let create = calls.iter().filter(|call| call.create).map(|call| call.id).collect::<BTreeSet<_>>();
     if !create.is_empty() {
         let ids = create.iter().map(|id| id.0).collect::<Vec<_>>();

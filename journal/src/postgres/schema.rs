@@ -3,7 +3,8 @@
 use super::{field, secret, unavailable};
 use aws_lc_rs::rand;
 use events::KeyringError;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction, raw_sql};
+use pool::Pool;
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 use uuid::Uuid;
 
 const VERSION: i64 = 1;
@@ -37,13 +38,10 @@ const TABLES: &str = "
 ";
 
 /// The root of the secrets and the log's name, made now if there are none.
-pub(super) async fn prepare(pool: &PgPool) -> Result<([u8; 32], Uuid), KeyringError> {
-    let mut transaction = pool.begin().await.map_err(unavailable)?;
+pub(super) async fn prepare(pool: &Pool) -> Result<([u8; 32], Uuid), KeyringError> {
     // Two nodes that start at once must not both find nothing.
-    raw_sql("select pg_advisory_xact_lock(x'746964696e6773'::bigint)")
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+    let alone = "begin; select pg_advisory_xact_lock(x'746964696e6773'::bigint)";
+    let mut transaction = pool.begin(alone).await.map_err(unavailable)?;
     make_schema(&mut transaction).await?;
     let tables = sqlx::query(
         "select coalesce(bool_or(table_name = 'keyring'), false), count(*) from information_schema.tables \
@@ -79,14 +77,14 @@ pub(super) async fn prepare(pool: &PgPool) -> Result<([u8; 32], Uuid), KeyringEr
 }
 
 /// Whoever shares a database names a schema in the URL (`?options[search_path]=...`): it is made if it is not there.
-async fn make_schema(transaction: &mut Transaction<'_, Postgres>) -> Result<(), KeyringError> {
+async fn make_schema(connection: &mut PgConnection) -> Result<(), KeyringError> {
     let row = sqlx::query("select current_schema()::text, current_setting('search_path')");
-    let row = row.fetch_one(&mut **transaction).await.map_err(unavailable)?;
+    let row = row.fetch_one(&mut *connection).await.map_err(unavailable)?;
     let (there, wanted): (Option<String>, String) = (field(&row, 0)?, field(&row, 1)?);
     if there.is_none() {
         let quoted = wanted.trim_matches('"').replace('"', "\"\"");
         let make = AssertSqlSafe(format!("create schema if not exists \"{quoted}\""));
-        raw_sql(make).execute(&mut **transaction).await.map_err(unavailable)?;
+        raw_sql(make).execute(&mut *connection).await.map_err(unavailable)?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 use super::{field, number, unavailable};
 use events::{ACCESS_TOKEN_LIFE, KeyringError, SigningKey, SigningKeys, Timestamp};
 use parking_lot::Mutex;
-use sqlx::postgres::{PgPool, PgRow};
+use pool::Pool;
+use sqlx::postgres::PgRow;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
@@ -23,7 +24,7 @@ const _: () = assert!(FRESH_MAX.as_secs() < DELAY.as_secs());
 
 /// See the module.
 pub(super) struct Signing {
-    pool: PgPool,
+    pool: Pool,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -35,7 +36,7 @@ struct Seen {
 
 impl Signing {
     /// Reads them once, and looks for new ones until dropped.
-    pub(super) async fn start(pool: PgPool) -> Result<Self, KeyringError> {
+    pub(super) async fn start(pool: Pool) -> Result<Self, KeyringError> {
         let looked = Instant::now();
         let keys = Arc::new(read(&pool).await?);
         let seen = Arc::new(Mutex::new(Seen { keys, looked }));
@@ -54,7 +55,7 @@ impl Signing {
 
     /// Adds a generation, by the database's clock.
     pub(super) async fn rotate(&self) -> Result<Arc<SigningKeys>, KeyringError> {
-        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        let mut transaction = self.pool.begin("begin").await.map_err(unavailable)?;
         // Of two rotations at once the second sees what the first has added.
         let now =
             sqlx::query("select (extract(epoch from clock_timestamp()) * 1000000)::bigint from keyring for update");
@@ -83,7 +84,7 @@ impl Signing {
 }
 
 /// Looks again and again, as long as somebody wants to know.
-async fn look(pool: PgPool, seen: Weak<Mutex<Seen>>) {
+async fn look(pool: Pool, seen: Weak<Mutex<Seen>>) {
     loop {
         sleep(LOOK_EVERY).await;
         if seen.strong_count() == 0 {

@@ -4,7 +4,8 @@ use super::{Checkpoints, Database, WRITE_MAX, too_slow, unavailable};
 use crate::checkpoint::Checkpoint;
 use crate::read_model::{Advance, ApplyError, Batch, Unavailable};
 use journal::Partition;
-use sqlx::{PgConnection, Postgres, Transaction, raw_sql};
+use pool::Transaction;
+use sqlx::PgConnection;
 use tokio::time::timeout;
 
 /// The tables of a read model, and what events mean to them.
@@ -12,8 +13,8 @@ pub(crate) trait Tables: Send + Sync {
     /// What one event means, opened.
     type Change: Send;
 
-    /// With which statement each transaction begins, before the checkpoint is moved; empty if with none.
-    const BEGIN: &'static str = "";
+    /// With which statements each transaction begins, before the checkpoint is moved.
+    const BEGIN: &'static str = "begin";
 
     /// What a batch means.
     fn changes(&self, batch: &Batch<'_>) -> Result<Vec<Self::Change>, ApplyError>;
@@ -82,23 +83,17 @@ impl Batches {
         })
     }
 
-    /// Whoever gives it up leaves nothing open. Until its beginning is answered, only what nobody gives up can see to that: sqlx
-    /// 0.9.0 does not roll back what it does not know to have begun, and others would go on in it with the next statement
-    /// over that connection (transact-rs/sqlx#4393, mended behind 0.9.0).
-    pub(crate) async fn begin(&self, with: &'static str) -> Result<Transaction<'static, Postgres>, ApplyError> {
-        let pool = self.database.writes().await?.clone();
-        let begun = tokio::spawn(async move { pool.begin().await }).await;
-        let mut transaction = begun.expect("beginning does not panic").map_err(unavailable)?;
-        if !with.is_empty() {
-            raw_sql(with).execute(&mut *transaction).await.map_err(unavailable)?;
-        }
-        Ok(transaction)
+    /// Begins a transaction with these statements. Whoever gives it up leaves nothing open.
+    pub(crate) async fn begin(&self, with: &'static str) -> Result<Transaction, ApplyError> {
+        Ok(self.database.writes().await?.begin(with).await.map_err(unavailable)?)
     }
 
     async fn write<T: Tables>(&self, advance: &Advance<'_>, changes: Vec<T::Change>) -> Result<(), NotWritten> {
         if changes.is_empty() {
-            let mut connection = self.database.writes().await.map_err(ApplyError::from)?.acquire().await?;
-            return Ok(self.checkpoints.advance(&mut connection, advance).await?);
+            let mut connection = self.database.writes().await.map_err(ApplyError::from)?.get().await?;
+            self.checkpoints.advance(&mut connection, advance).await?;
+            connection.give_back();
+            return Ok(());
         }
         let mut transaction = self.begin(T::BEGIN).await?;
         self.checkpoints.advance(&mut transaction, advance).await?;

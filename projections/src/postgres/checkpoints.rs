@@ -6,8 +6,9 @@ use crate::parked;
 use crate::read_model::{Advance, ApplyError, Unavailable};
 use events::Incarnation;
 use journal::{Head, Offset, Partition};
-use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{Executor, PgConnection, Postgres, postgres::PgArguments, query::Query};
+use pool::Pool;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Executor, PgConnection, Postgres, query::Query};
 
 /// Those of one build of one read model.
 #[derive(Clone, Copy)]
@@ -17,7 +18,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(crate) async fn load(&self, pool: &PgPool, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
+    pub(crate) async fn load(&self, pool: &Pool, partition: Partition) -> Result<Option<Checkpoint>, Unavailable> {
         read(self.stored(partition, pool)).await?.as_ref().map(checkpoint).transpose()
     }
 

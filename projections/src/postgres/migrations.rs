@@ -2,9 +2,8 @@
 //! takes away what it no longer needs (contract): so nodes of two versions work on one schema while they are exchanged.
 
 use super::{OpenError, column, unavailable};
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::PgPool;
+use sqlx::{PgConnection, SqlSafeStr};
 use std::collections::BTreeSet;
 
 /// Number, what it is about, and what it does. Never change one that was released.
@@ -26,26 +25,26 @@ fn migrator() -> Migrator {
 }
 
 /// Takes the steps that are left. Returns how many these were.
-pub(super) async fn run(pool: &PgPool) -> Result<usize, OpenError> {
-    let before = taken(pool).await?.len();
+pub(super) async fn run(connection: &mut PgConnection) -> Result<usize, OpenError> {
+    let before = taken(connection).await?.len();
     let mut migrator = migrator();
-    if let Some(schema) = missing_schema(pool).await? {
+    if let Some(schema) = missing_schema(connection).await? {
         migrator.create_schema(schema);
     }
-    migrator.run(pool).await.map_err(failed)?;
+    migrator.run(connection).await.map_err(failed)?;
     Ok(STEPS.len() - before.min(STEPS.len()))
 }
 
 /// The schema that the URL names, if there is none of that name.
-async fn missing_schema(pool: &PgPool) -> Result<Option<String>, OpenError> {
+async fn missing_schema(connection: &mut PgConnection) -> Result<Option<String>, OpenError> {
     let named = sqlx::query("select current_setting('search_path') as named where current_schema() is null");
-    let named = named.fetch_optional(pool).await.map_err(unavailable)?;
+    let named = named.fetch_optional(connection).await.map_err(unavailable)?;
     Ok(named.map(|row| column(&row, "named")).transpose()?)
 }
 
 /// That exactly the steps were taken that this program knows.
-pub(super) async fn check(pool: &PgPool) -> Result<(), OpenError> {
-    let taken = taken(pool).await?;
+pub(super) async fn check(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let taken = taken(connection).await?;
     let known = STEPS.iter().map(|(version, ..)| *version).collect::<BTreeSet<_>>();
     if let Some(newer) = taken.difference(&known).next() {
         return Err(newer_than_known(*newer));
@@ -57,13 +56,12 @@ pub(super) async fn check(pool: &PgPool) -> Result<(), OpenError> {
     Ok(())
 }
 
-async fn taken(pool: &PgPool) -> Result<BTreeSet<i64>, OpenError> {
+async fn taken(connection: &mut PgConnection) -> Result<BTreeSet<i64>, OpenError> {
     let exists = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
-    let exists: bool = exists.fetch_one(pool).await.map_err(unavailable)?;
+    let exists: bool = exists.fetch_one(&mut *connection).await.map_err(unavailable)?;
     if !exists {
         return Ok(BTreeSet::new());
     }
-    let mut connection = pool.acquire().await.map_err(unavailable)?;
     let applied = connection.list_applied_migrations(TABLE).await.map_err(failed)?;
     Ok(applied.into_iter().map(|step| step.version).collect())
 }

@@ -4,7 +4,8 @@ use super::values::{FIRST, LAST};
 use super::{number, read, time};
 use crate::listing::{Filling, Listing, Page, Place};
 use crate::read_model::Unavailable;
-use sqlx::postgres::{PgPool, PgRow};
+use pool::Pool;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 /// Rows of one query, at most. The first one asks for no more than the page needs if nothing is hidden.
@@ -13,7 +14,7 @@ const ROWS_MAX: usize = 1_000;
 /// A query for a list. It takes a place as `$1` and `$2`, how many rows to read from there on as `$3`, and as `$4` what
 /// the list is of.
 pub(crate) struct Rows<'a> {
-    pub(crate) pool: &'a PgPool,
+    pub(crate) pool: &'a Pool,
     pub(crate) sql: &'static str,
     pub(crate) of: Of<'a>,
     /// Otherwise the newest come first.

@@ -9,7 +9,8 @@ use crate::read_model::Unavailable;
 use crate::text::Text;
 use async_trait::async_trait;
 use events::{CommentId, PostId, Timestamp, UserId};
-use sqlx::postgres::{PgPool, PgRow};
+use pool::Pool;
+use sqlx::postgres::PgRow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -63,7 +64,7 @@ const LIKES: &str = "select user_id, created_at from likes \
     order by created_at desc, user_id desc limit $3";
 
 impl PostgresPosts {
-    async fn pool(&self) -> Result<&PgPool, Unavailable> {
+    async fn pool(&self) -> Result<&Pool, Unavailable> {
         self.batches.database.reads().await
     }
 

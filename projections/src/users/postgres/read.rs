@@ -10,7 +10,8 @@ use crate::read_model::Unavailable;
 use crate::text::Text;
 use async_trait::async_trait;
 use events::{Digest, PasswordHash, Role, UserId};
-use sqlx::postgres::{PgPool, PgRow};
+use pool::Pool;
+use sqlx::postgres::PgRow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -63,7 +64,7 @@ const RELATED: &str = "(select 1 as kind, follower_id as other from followers wh
     order by kind, other limit $2";
 
 impl PostgresUsers {
-    async fn pool(&self) -> Result<&PgPool, Unavailable> {
+    async fn pool(&self) -> Result<&Pool, Unavailable> {
         self.batches.database.reads().await
     }
 }
