@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 pub use apart::apart;
 use events::Keyring;
 use journal::Journal;
-use metrics::gauge;
 use projections::sagas::Plan;
 use projections::{Feed, Notifications, Posts, ReadModel, Sagas, Sessions, Users};
 use servers::{Database, Keyspace, MongoDb};
@@ -55,14 +54,10 @@ impl SharedModels {
         Ok(shared)
     }
 
-    /// Measures the connections to servers as they are now.
+    /// Measures the connections to servers as they are now. To Redis there is one, which all share.
     pub(crate) fn measure(&self) {
-        for (pool, open, idle, max) in self.database.iter().flat_map(servers::pools) {
-            for (state, connections) in [("in_use", open.saturating_sub(idle)), ("idle", idle)] {
-                gauge!("tidings_pool_connections", "pool" => pool, "state" => state).set(f64::from(connections));
-            }
-            gauge!("tidings_pool_connections_max", "pool" => pool).set(f64::from(max));
-        }
+        let to_databases = self.database.iter().flat_map(servers::pools);
+        to_databases.chain(self.mongodb.iter().map(servers::mongodb_pool)).for_each(|pool| pool.show());
     }
 
     /// Says which log they are built from, which keyring belongs to it, and what sagas are to do. A server that holds those of

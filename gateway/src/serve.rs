@@ -5,6 +5,7 @@
 //! flight, and reports an error.
 
 mod recovery;
+mod upkeep;
 
 use crate::admin::SagaMeters;
 use crate::backend::{App, Backend, Models};
@@ -35,9 +36,8 @@ use axum::Router;
 use commands::{Effects, Owner, Phase, Processes};
 use events::Timestamp;
 use journal::{Journal, JournalError, Ownership, Partition, Position, Rules};
-use metrics::gauge;
 use projections::sagas::Plan;
-use projections::{ModelLag, Projections, ProjectionsOptions, ReadModel, SharedRunner, Stop};
+use projections::{Projections, ProjectionsOptions, ReadModel, SharedRunner, Stop};
 use recovery::{Partitions, Ready, recover};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,13 +45,11 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant as TokioInstant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-/// How often measurements are folded together, and the log is asked how far it has come.
-const UPKEEP: Duration = Duration::from_secs(1);
 /// How far the clocks of nodes may be apart, and how late one may notice that it is behind, when it is reckoned until when
 /// a request of somebody who is deleted may come.
 const STRAGGLERS_MARGIN: Duration = Duration::from_secs(10);
@@ -221,8 +219,8 @@ async fn serve(
         }
         error = running.serve(parts.partitions, stage, begun) => Err(error),
         () = store.keep_anchors(&projections) => Ok(()),
-        () = upkeep(metrics, &app, shared) => Ok(()),
-        () = measure_sagas(&app) => Ok(()),
+        () = upkeep::measure(metrics, &app, store, shared) => Ok(()),
+        () = upkeep::measure_sagas(&app) => Ok(()),
     };
     Ok((outcome, running))
 }
@@ -262,43 +260,6 @@ fn limits(config: &Config) -> ConnectionLimits {
         write_timeout: Duration::from_millis(config.door.write_timeout_ms),
         drain_timeout: Duration::from_millis(config.drain_timeout_ms),
     }
-}
-
-async fn upkeep(metrics: &Metrics, app: &App, shared: &SharedModels) {
-    let mut ticks = interval(UPKEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        metrics.0.run_upkeep();
-        app.measure_runners();
-        shared.measure();
-        let asked = Instant::now();
-        match app.projections.lag().await {
-            Ok(lags) => {
-                app.hearsay.note(asked, &lags);
-                lags.iter().for_each(measure);
-            }
-            Err(error) => warn!("how far the read models are behind cannot be told: {error}"),
-        }
-    }
-}
-
-/// Apart from the rest: the database that they may be in may keep one waiting.
-async fn measure_sagas(app: &App) {
-    let mut ticks = interval(UPKEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = app.measure_sagas().await {
-            warn!("how sagas get on cannot be told: {error}");
-        }
-    }
-}
-
-fn measure(lag: &ModelLag) {
-    let labels = [("model", lag.model.to_owned()), ("partition", lag.partition.to_string())];
-    gauge!("tidings_model_lag_records", &labels).set(lag.records as f64 + lag.parked as f64);
-    gauge!("tidings_model_lag_oldest_seconds", &labels).set(lag.oldest.unwrap_or_default().as_secs_f64());
 }
 
 /// What is made of a configuration.

@@ -93,6 +93,13 @@ impl Store {
         }
     }
 
+    /// Measures the connections to servers as they are now.
+    pub(crate) fn measure(&self) {
+        if let Kind::Servers(servers) = &self.kind {
+            servers.pool().show();
+        }
+    }
+
     /// Returns when the log or the keyring has failed for good: only opening them again shows what they hold.
     pub(crate) async fn failed(&self) -> Error {
         match &self.kind {

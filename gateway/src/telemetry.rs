@@ -1,8 +1,10 @@
 //! Where log lines and measurements go.
 
 mod described;
+mod pools;
 
 pub use described::names;
+pub(crate) use pools::Pool;
 
 use crate::config::{Config, LogFormat};
 use anyhow::{Context, Result, anyhow};

@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod commands;
+mod connections;
 mod idle;
 mod migrations;
 mod transaction;
@@ -18,6 +19,8 @@ use ::mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcer
 use ::mongodb::{Client, ClientSession, Collection};
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use commands::{Refused, run};
+use connections::Connections;
+pub use pool::PoolUse;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -47,6 +50,7 @@ pub struct Database {
     client: Client,
     database: ::mongodb::Database,
     options: Arc<ClientOptions>,
+    connections: Arc<Connections>,
     /// Whether the server and its schema were seen to be what they should be.
     checked: Arc<OnceCell<()>>,
     /// Which log they must be built from, if it was told.
@@ -97,10 +101,17 @@ impl Database {
         &self.place
     }
 
+    /// Its connections as they are now; [`CONNECTIONS_MAX`] are open at most to each member.
+    pub fn in_use(&self) -> PoolUse {
+        self.connections.in_use()
+    }
+
     async fn lazy(url: &str) -> Result<Self, OpenError> {
         let wrong = |error: Error| OpenError::Unusable(format!("it is no mongodb:// URL: {error}"));
         let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
         options.app_name.get_or_insert_with(|| "tidings".to_owned());
+        let connections = Arc::<Connections>::default();
+        options.cmap_event_handler = Some(connections.counted());
         options.max_pool_size = Some(CONNECTIONS_MAX);
         options.connect_timeout = Some(CONNECT_MAX);
         options.server_selection_timeout = Some(CONNECT_MAX);
@@ -111,7 +122,8 @@ impl Database {
         let client = Client::with_options(options.clone()).map_err(wrong)?;
         let (checked, log, bound) = Default::default();
         let (database, options) = (client.database(&name), Arc::new(options));
-        Ok(Self { client, database, options, checked, log, bound, place: format!("{name} on {hosts}").into() })
+        let place = format!("{name} on {hosts}").into();
+        Ok(Self { client, database, options, connections, checked, log, bound, place })
     }
 
     /// What is wrong with it for good.

@@ -187,10 +187,14 @@ async fn what_the_dashboard_and_the_alerts_ask_for_is_measured() -> Result<()> {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url().into()),
         ("OTEL_BSP_SCHEDULE_DELAY", "100".into()),
     ];
-    let database = Services::of_read_models().map(|services| services.fresh_database_url());
-    if let Some(url) = &database {
-        gateway::migrate(url).await?;
-        environment.push(("DATABASE_URL", url.into()));
+    let services = Services::of_read_models();
+    if let Some(services) = &services {
+        for (name, url) in
+            [("DATABASE_URL", services.fresh_database_url()), ("MONGODB_URL", services.fresh_mongodb_url())]
+        {
+            gateway::migrate(&url).await?;
+            environment.push((name, url.into()));
+        }
     }
     let server = child::Server::start_in(&home.path().join("data"), environment).await?;
     traffic(&HttpClient::new(server.url())).await?;
@@ -202,8 +206,10 @@ async fn what_the_dashboard_and_the_alerts_ask_for_is_measured() -> Result<()> {
         ensure!(text.contains(&format!("# HELP {name} ")), "{name} does not say what it is");
     }
     let mut measured = measured(&text);
-    if database.is_some() {
-        ensure!(measured.contains_key("tidings_pool_connections"), "{text}");
+    for pool in services.iter().flat_map(|_| ["postgresql_reads", "postgresql_writes", "mongodb"]) {
+        let of_it = format!("tidings_pool_connections{{pool=\"{pool}\",");
+        let mut connections = text.lines().filter(|line| line.starts_with(&of_it));
+        ensure!(connections.any(|line| !line.ends_with(" 0")), "{pool} has no connections: {text}");
     }
     for (name, labels) in ELSEWHERE {
         ensure!(gateway::telemetry::names().any(|known| known == *name), "{name} is measured nowhere");

@@ -2,17 +2,19 @@
 
 use super::SharedModels;
 use crate::rate_limits::SharedWindows;
+use crate::telemetry::Pool;
 use anyhow::{Context, Result};
 use events::Keyring;
 pub(super) use projections::mongodb::Database as MongoDb;
 pub(super) use projections::postgres::Database;
-use projections::postgres::{CONNECTIONS_MAX, PoolUse};
+use projections::postgres::PoolUse;
 pub(super) use projections::redis::Keyspace;
 use projections::sagas::Plan;
 use projections::{
     MongoNotifications, Notifications, PostgresPosts, PostgresSagas, PostgresUsers, RedisFeed, RedisSagaKeys,
     RedisSessions, Sagas,
 };
+use projections::{mongodb, postgres};
 use std::sync::Arc;
 
 /// What is wrong is wrong with one of these.
@@ -39,9 +41,14 @@ pub(super) async fn open_keyspace(shared: &mut SharedModels, url: &str) -> Resul
     Ok(())
 }
 
-/// The pools: which, how many of their connections are open and idle, and how many there may be.
-pub(super) fn pools(database: &Database) -> impl Iterator<Item = (&'static str, u32, u32, u32)> + use<> {
-    database.pools().into_iter().map(|(pool, PoolUse { open, idle })| (pool, open, idle, CONNECTIONS_MAX))
+pub(super) fn pools(database: &Database) -> impl Iterator<Item = Pool> + use<> {
+    let pools = database.pools().into_iter();
+    pools.map(|(name, PoolUse { open, idle })| Pool { name, open, idle, max: postgres::CONNECTIONS_MAX })
+}
+
+pub(super) fn mongodb_pool(database: &MongoDb) -> Pool {
+    let PoolUse { open, idle } = database.in_use();
+    Pool { name: "mongodb", open, idle, max: mongodb::CONNECTIONS_MAX }
 }
 
 pub(super) async fn open_mongodb(url: &str) -> Result<MongoDb> {

@@ -5,10 +5,11 @@
 //! read models pass the log.
 
 use crate::config::StoreConfig;
+use crate::telemetry::Pool;
 use anyhow::{Context, Result};
 use events::Keyring;
 use journal::kafka::{GroupOwnership, KafkaLog, KafkaOptions, PARTITIONS_DEFAULT};
-use journal::postgres::{LogBinding, PostgresKeyring};
+use journal::postgres::{CONNECTIONS_MAX, LogBinding, PoolUse, PostgresKeyring};
 use journal::{Anchor, Journal, Ownership, Partition};
 use projections::Projections;
 use std::collections::BTreeMap;
@@ -62,6 +63,12 @@ impl Servers {
 
     pub(super) fn keyring(&self) -> Arc<dyn Keyring> {
         Arc::clone(&self.keyring) as _
+    }
+
+    /// The keyring's connections as they are now.
+    pub(super) fn pool(&self) -> Pool {
+        let PoolUse { open, idle } = self.keyring.in_use();
+        Pool { name: "keyring", open, idle, max: CONNECTIONS_MAX }
     }
 
     pub(super) fn join(&self, address: &str) -> Result<Arc<dyn Ownership>> {
