@@ -21,9 +21,9 @@ fn to(url: &str) -> Pool {
     Pool::new(PgConnectOptions::from_str(url).unwrap(), CONNECTIONS_MAX, CONNECT_MAX)
 }
 
-/// What the server says to a number: the number.
+/// What the server says to a number, after a moment: the number.
 async fn ask(pool: &Pool, number: i64) -> i64 {
-    query_scalar("select $1").bind(number).fetch_one(pool).await.unwrap()
+    query_scalar("select $1 from pg_sleep(0.002)").bind(number).fetch_one(pool).await.unwrap()
 }
 
 /// Has as many connections open as there may be.

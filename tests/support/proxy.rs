@@ -98,10 +98,10 @@ async fn link(
         _ = weather.wait_for(|weather| *weather == Weather::Cut) => return,
         () = forward(near_in, far_out, there) => return,
         () = forward(far_in, near_out, back) => return,
-        _ = forgotten.changed() => {}
+        Ok(()) = forgotten.changed() => {}
     }
     // Both ends are open, and nothing comes out of either.
-    pending().await;
+    pending::<()>().await;
 }
 
 async fn forward(
