@@ -53,8 +53,11 @@ impl Backend {
         let email = email.ok_or_else(|| not_linked("The issuer of this token vouches for no address"))?;
         // A registration that comes to nothing uses its id up.
         self.consistency.caught_up(&[users::NAME]).await?;
-        if self.models.users.credentials(self.secrets().claim("email", &email.folded())).await?.is_some() {
-            return Err(not_linked("This address is taken by an account that signs in with a password"));
+        match self.models.users.credentials(self.secrets().claim("email", &email.folded())).await? {
+            // Another request with this token, at the same time, was faster.
+            Some(credentials) if credentials.user == user => return Ok(credentials),
+            Some(_) => return Err(not_linked("This address is taken by an account that signs in with a password")),
+            None => {}
         }
         let name = self.secrets().token(&[b"oidc name", user.0.as_bytes()]);
         let name = name[..6].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
