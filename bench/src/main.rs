@@ -58,7 +58,7 @@ fn measure(options: &Options, runtime: &Runtime) -> Result<()> {
     let measured = fill(&mut report, options, runtime, &scale, data);
     report.end();
     // Of a long run what there is is kept, whatever has failed then.
-    if let Some(file) = &options.json {
+    if let Some(file) = options.json.as_ref().filter(|_| measured.is_ok() || !report.is_empty()) {
         std::fs::write(file, report.to_json()?).with_context(|| format!("writing {}", file.display()))?;
     }
     measured
