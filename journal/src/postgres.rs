@@ -16,20 +16,23 @@ use crate::chain::{Anchor, Head};
 use crate::partition::Partition;
 use events::{CipherKey, KeyId, Keyring, KeyringError, KeyringFuture, Secrets, SigningKeys};
 use keys::Keys;
-use pool::Pool;
 pub use pool::PoolUse;
+use pool::{Limits, Pool};
 use signing::Signing;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Connections of a node.
 pub const CONNECTIONS_MAX: u32 = 4;
 /// How long the database may take to give one.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to answer. Emptying a large table of what was deleted takes longest.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Where the log is that a keyring belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +64,9 @@ impl PostgresKeyring {
     /// else or was made by a newer program; nothing was changed then.
     pub async fn open(url: &str) -> Result<Self, KeyringError> {
         let options = PgConnectOptions::from_str(url).map_err(unavailable)?;
-        let pool = Pool::new(options, CONNECTIONS_MAX, CONNECT_MAX);
-        let (root, log) = schema::prepare(&pool).await?;
+        let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer: ANSWER_MAX };
+        let pool = Pool::new(options, limits);
+        let (root, log) = in_time(schema::prepare(&pool)).await?;
         let signing = Signing::start(pool.clone()).await?;
         Ok(Self { secrets: Secrets::derive(&root), log, keys: Keys::start(pool.clone()), signing, pool })
     }
@@ -122,10 +126,13 @@ impl PostgresKeyring {
 
     /// Forgets all anchors for these: what the log has lost is accepted.
     pub async fn replace_anchors(&self, anchors: &[(Partition, Anchor)]) -> Result<(), KeyringError> {
-        let mut transaction = self.pool.begin("begin").await.map_err(unavailable)?;
-        sqlx::query("delete from anchors").execute(&mut *transaction).await.map_err(unavailable)?;
-        note(&mut *transaction, anchors).await?;
-        transaction.commit().await.map_err(unavailable)
+        in_time(async {
+            let mut transaction = self.pool.begin("").await.map_err(unavailable)?;
+            sqlx::query("delete from anchors").execute(&mut *transaction).await.map_err(unavailable)?;
+            note(&mut *transaction, anchors).await?;
+            transaction.commit().await.map_err(unavailable)
+        })
+        .await
     }
 
     /// Deletes the schema that it is in, and with it every key: what they sealed cannot be read any more. The backups of the
@@ -139,6 +146,12 @@ impl PostgresKeyring {
         sqlx::query(AssertSqlSafe(drop)).execute(&self.pool).await.map_err(unavailable)?;
         Ok(())
     }
+}
+
+/// What several statements come to, at most after [`ANSWER_MAX`].
+async fn in_time<T>(statements: impl Future<Output = Result<T, KeyringError>>) -> Result<T, KeyringError> {
+    let too_late = |_| KeyringError::Unavailable(format!("no answer within {ANSWER_MAX:?}"));
+    timeout(ANSWER_MAX, statements).await.map_err(too_late)?
 }
 
 /// One statement for all, by arrays.

@@ -6,38 +6,53 @@
 //! pool that comes with sqlx (0.9.0) asks the server after each use instead, which costs as much as a small read, and keeps
 //! the place of a connection for as long as there is no answer (transact-rs/sqlx#4349, #4393).
 
-use deadpool::managed::{
-    self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleError, RecycleResult,
-};
+use deadpool::managed::{self, Manager, Metrics, Object, PoolConfig, PoolError, QueueMode, RecycleResult};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{
-    ConnectOptions, Connection as _, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr, raw_sql,
+    AssertSqlSafe, ConnectOptions, Connection as _, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
+    raw_sql,
 };
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 /// A connection that was not used for so long is tried out first: a round trip that would double the cost of a busy one.
 pub const IDLE_UNTESTED_MAX: Duration = Duration::from_secs(1);
 /// How long it may take to answer then, before another one is opened in its place.
 const TEST_MAX: Duration = Duration::from_millis(500);
+/// For how long a connection is kept that nobody uses.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How old a connection may become: what a session of the server holds grows, and an address may lead elsewhere since.
 const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// For how long it is tried to connect to a server that is just starting or has no place free.
 const STARTING_MAX: Duration = Duration::from_secs(1);
 const STARTING_POLL: Duration = Duration::from_millis(50);
+/// For how long the server may still be at work for whoever gave up, before another one has that place.
+const GIVEN_UP_MAX: Duration = Duration::from_secs(1);
 
 /// So many connections at most. It is an executor for single statements, whose rows are read before the first is handed on.
 /// A clone is the same one.
 #[derive(Clone)]
 pub struct Pool {
-    connections: managed::Pool<Opening>,
-    connect_max: Duration,
+    sessions: managed::Pool<Opening>,
+    limits: Limits,
+}
+
+/// What a pool may need.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections.
+    pub connections: u32,
+    /// The time until there is a connection, the wait for one that is free included.
+    pub connect: Duration,
+    /// The time until a single statement, the beginning of a transaction or its commit is answered.
+    pub answer: Duration,
 }
 
 /// How many connections there are.
@@ -52,34 +67,41 @@ pub struct PoolUse {
 /// How to connect.
 struct Opening(PgConnectOptions);
 
+/// A connection, and when it was last taken up or given back.
+struct Session {
+    postgres: PgConnection,
+    used: Instant,
+}
+
 /// A connection that is in use. It is closed when it is dropped, unless it was [given back](Self::give_back).
 pub struct Connection(Option<Object<Opening>>);
 
 /// What is changed together. Unless it is committed all of it is taken back when this is dropped.
-pub struct Transaction(Connection);
+pub struct Transaction {
+    connection: Connection,
+    limits: Limits,
+}
+
+/// What is never used again. It keeps its place in the pool until it is dropped.
+struct GivenUp(Option<Object<Opening>>);
 
 impl Manager for Opening {
-    type Type = PgConnection;
+    type Type = Session;
     type Error = Error;
 
-    async fn create(&self) -> Result<PgConnection, Error> {
+    async fn create(&self) -> Result<Session, Error> {
         let begun = Instant::now();
         loop {
             // In a box: it is large, and seldom there.
             match self.0.connect().boxed().await {
                 Err(error) if is_starting(&error) && begun.elapsed() < STARTING_MAX => sleep(STARTING_POLL).await,
-                opened => return opened,
+                opened => return Ok(Session { postgres: opened?, used: Instant::now() }),
             }
         }
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<Error> {
-        if metrics.age() >= AGE_MAX {
-            return Err(RecycleError::message("it is too old"));
-        }
-        if metrics.last_used() >= IDLE_UNTESTED_MAX {
-            timeout(TEST_MAX, connection.ping()).await.map_err(|_| RecycleError::message("it is silent"))??;
-        }
+    /// Whether it is in order is for [`Pool::get`] to see, which can do something about the others too.
+    async fn recycle(&self, _: &mut Session, _: &Metrics) -> RecycleResult<Error> {
         Ok(())
     }
 }
@@ -97,58 +119,98 @@ fn is_starting(error: &Error) -> bool {
 }
 
 impl Pool {
-    /// Connects when it is first used. `connect_max` is how long it may take to get a connection, with the wait for one that
-    /// is free.
-    pub fn new(options: PgConnectOptions, connections_max: u32, connect_max: Duration) -> Self {
-        // The one that was used last, so that the others may become idle and no use meets all of those that have broken.
-        let connections_max = usize::try_from(connections_max).unwrap_or(usize::MAX);
-        let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(connections_max) };
-        let connections = managed::Pool::builder(Opening(options)).config(config).build();
-        Self { connections: connections.expect("without timeouts of its own it needs no runtime"), connect_max }
+    /// Connects when it is first used.
+    pub fn new(options: PgConnectOptions, limits: Limits) -> Self {
+        // The one that was used last, so that the others may become idle and are closed.
+        let connections = usize::try_from(limits.connections).unwrap_or(usize::MAX);
+        let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(connections) };
+        let sessions = managed::Pool::builder(Opening(options)).config(config).build();
+        Self { sessions: sessions.expect("without timeouts of its own it needs no runtime"), limits }
     }
 
     /// One that nobody else uses. [`Error::PoolTimedOut`] if it takes too long.
     pub async fn get(&self) -> Result<Connection, Error> {
-        let connection = timeout(self.connect_max, self.connections.get()).await.map_err(|_| Error::PoolTimedOut)?;
-        let connection = connection.map_err(|error| match error {
-            PoolError::Backend(error) => error,
-            other => Error::Configuration(other.into()),
-        });
-        Ok(Connection(Some(connection?)))
+        timeout(self.limits.connect, self.in_order()).await.map_err(|_| Error::PoolTimedOut)?
     }
 
-    /// Begins a transaction with these statements, of which the first is `begin`: one round trip.
-    pub async fn begin(&self, with: &'static str) -> Result<Transaction, Error> {
+    async fn in_order(&self) -> Result<Connection, Error> {
+        drop(self.sessions.retain(|it, metrics| it.used.elapsed() < IDLE_MAX && metrics.age() < AGE_MAX));
+        loop {
+            let session = self.sessions.get().await.map_err(|error| match error {
+                PoolError::Backend(error) => error,
+                other => Error::Configuration(other.into()),
+            })?;
+            let is_fresh = session.used.elapsed() < IDLE_UNTESTED_MAX;
+            let mut connection = Connection(Some(session));
+            if is_fresh || matches!(timeout(TEST_MAX, connection.ping()).await, Ok(Ok(()))) {
+                return Ok(connection);
+            }
+            // What has happened to it has happened to all that have waited for as long.
+            drop(self.sessions.retain(|it, _| it.used.elapsed() < IDLE_UNTESTED_MAX));
+        }
+    }
+
+    /// Begins a transaction, and carries out what is to come first in it, if there is something: one round trip.
+    pub async fn begin(&self, first: &'static str) -> Result<Transaction, Error> {
         let mut connection = self.get().await?;
-        raw_sql(with).execute(&mut *connection).await?;
-        Ok(Transaction(connection))
+        let begin = AssertSqlSafe(format!("begin; {first}"));
+        in_time(self.limits.answer, raw_sql(begin).execute(&mut *connection)).await?;
+        Ok(Transaction { connection, limits: self.limits })
     }
 
     /// As it is now.
     pub fn in_use(&self) -> PoolUse {
-        let status = self.connections.status();
+        let status = self.sessions.status();
         let count = |connections: usize| u32::try_from(connections).unwrap_or(u32::MAX);
         PoolUse { open: count(status.size), idle: count(status.available) }
     }
 }
 
+/// An answer, if it comes in time.
+async fn in_time<T>(max: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let too_late = |_| Error::Io(io::Error::new(ErrorKind::TimedOut, format!("no answer within {max:?}")));
+    timeout(max, answer).await.map_err(too_late)?
+}
+
 impl Connection {
     /// Everything that was asked is answered: the next may have it.
     pub fn give_back(mut self) {
-        drop(self.0.take());
+        if let Some(mut session) = self.0.take() {
+            session.used = Instant::now();
+        }
     }
 }
 
 impl Transaction {
     /// Makes it durable. After an error it may have been.
     pub async fn commit(mut self) -> Result<(), Error> {
-        raw_sql("commit").execute(&mut *self).await?;
-        self.0.give_back();
+        in_time(self.limits.answer, raw_sql("commit").execute(&mut *self.connection)).await?;
+        self.connection.give_back();
         Ok(())
     }
 }
 
 impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(session) = self.0.take() else { return };
+        let mut given_up = GivenUp(Some(session));
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { given_up.end().await });
+        }
+    }
+}
+
+impl GivenUp {
+    /// As long as the server is at work for it, within limits, nobody else has its place: else whoever asks and goes away, again
+    /// and again, would have the server at work for any number.
+    async fn end(&mut self) {
+        if let GivenUp(Some(session)) = self {
+            let _ = timeout(GIVEN_UP_MAX, session.postgres.ping()).await;
+        }
+    }
+}
+
+impl Drop for GivenUp {
     fn drop(&mut self) {
         // Taken from the pool, it is closed.
         drop(self.0.take().map(Object::take));
@@ -159,13 +221,13 @@ impl Deref for Connection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.0.as_deref().expect("it is there until it is given back")
+        &self.0.as_ref().expect("it is there until it is given back").postgres
     }
 }
 
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_deref_mut().expect("it is there until it is given back")
+        &mut self.0.as_mut().expect("it is there until it is given back").postgres
     }
 }
 
@@ -173,13 +235,13 @@ impl Deref for Transaction {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.0
+        &self.connection
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.connection
     }
 }
 
@@ -199,7 +261,8 @@ impl<'c> Executor<'c> for &'c Pool {
     {
         let answer = async move {
             let mut connection = self.get().await?;
-            let answer = Executor::fetch_many(&mut *connection, query).try_collect::<Vec<_>>().await?;
+            let rows = Executor::fetch_many(&mut *connection, query).try_collect::<Vec<_>>();
+            let answer = in_time(self.limits.answer, rows).await?;
             connection.give_back();
             Ok(stream::iter(answer.into_iter().map(Ok)))
         };
@@ -213,7 +276,8 @@ impl<'c> Executor<'c> for &'c Pool {
     {
         let answer = async move {
             let mut connection = self.get().await?;
-            let answer = Executor::fetch_optional(&mut *connection, query).await?;
+            let row = Executor::fetch_optional(&mut *connection, query);
+            let answer = in_time(self.limits.answer, row).await?;
             connection.give_back();
             Ok(answer)
         };
@@ -226,7 +290,8 @@ impl<'c> Executor<'c> for &'c Pool {
     {
         let prepared = async move {
             let mut connection = self.get().await?;
-            let prepared = Executor::prepare_with(&mut *connection, sql, parameters).await?;
+            let prepared = Executor::prepare_with(&mut *connection, sql, parameters);
+            let prepared = in_time(self.limits.answer, prepared).await?;
             connection.give_back();
             Ok(prepared)
         };

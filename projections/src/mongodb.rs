@@ -111,7 +111,7 @@ impl Database {
         let mut options = ClientOptions::parse(url).await.map_err(wrong)?;
         options.app_name.get_or_insert_with(|| "tidings".to_owned());
         let connections = Arc::<Connections>::default();
-        options.cmap_event_handler = Some(connections.counted());
+        options.cmap_event_handler = Some(connections.noted());
         options.max_pool_size = Some(CONNECTIONS_MAX);
         options.connect_timeout = Some(CONNECT_MAX);
         options.server_selection_timeout = Some(CONNECT_MAX);

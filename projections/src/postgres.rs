@@ -15,8 +15,8 @@ use crate::read_model::Unavailable;
 pub(crate) use batches::{Batches, Tables, in_time};
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use fate::Fate;
-use pool::Pool;
 pub use pool::PoolUse;
+use pool::{Limits, Pool};
 pub(crate) use rows::{Of, Rows};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, raw_sql};
@@ -112,8 +112,8 @@ impl Database {
         let options = PgConnectOptions::from_str(url);
         let options = options.map_err(|error| OpenError::Unusable(format!("it is no postgres:// URL: {error}")))?;
         let options = options.application_name("tidings");
-        let pool = |statement_max: Duration| {
-            let statement_max = statement_max.as_millis().to_string();
+        let pool = |answer: Duration| {
+            let statement_max = answer.as_millis().to_string();
             let (idle_max, asker_poll) = (IDLE_MAX.as_millis().to_string(), ASKER_POLL.as_millis().to_string());
             let settings = [
                 ("synchronous_commit", "on"),
@@ -121,7 +121,9 @@ impl Database {
                 ("idle_in_transaction_session_timeout", idle_max.as_str()),
                 ("client_connection_check_interval", asker_poll.as_str()),
             ];
-            Pool::new(options.clone().options(settings), CONNECTIONS_MAX, CONNECT_MAX)
+            let answer = if answer.is_zero() { Duration::MAX } else { answer };
+            let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer };
+            Pool::new(options.clone().options(settings), limits)
         };
         let database = options.get_database().unwrap_or(options.get_username());
         let place = format!("{} on {}:{}", database, options.get_host(), options.get_port()).into();
@@ -176,7 +178,8 @@ impl Database {
     async fn check_database(&self) -> Result<(), OpenError> {
         self.check_version().await?;
         let mut connection = self.writes.get().await.map_err(unavailable)?;
-        migrations::check(&mut connection).await?;
+        let checked = timeout(READ_MAX, migrations::check(&mut connection)).await;
+        checked.map_err(|_| too_slow(READ_MAX))??;
         connection.give_back();
         Ok(())
     }
@@ -218,10 +221,11 @@ pub(crate) fn unavailable(error: sqlx::Error) -> Unavailable {
     Unavailable(format!("PostgreSQL: {error}"))
 }
 
-/// Wrong credentials and a missing database are no outage: nobody but the operator mends them.
+/// Wrong credentials, a missing database and a server that cannot do what is asked of it are no outage: nobody but the operator mends them.
 fn refused(error: sqlx::Error) -> OpenError {
-    /// Classes of SQLSTATE: invalid authorization, invalid catalog name.
-    const FINAL: [&str; 2] = ["28", "3D"];
+    /// Classes of SQLSTATE, or one of them as a whole: invalid authorization, invalid catalog name, and a setting that the
+    /// server does not take.
+    const FINAL: [&str; 3] = ["28", "3D", "22023"];
     let code = error.as_database_error().and_then(|error| error.code());
     match code {
         Some(code) if FINAL.iter().any(|class| code.starts_with(class)) => OpenError::Unusable(error.to_string()),

@@ -1,6 +1,7 @@
 //! Connections to PostgreSQL that go from hand to hand: what is given up on one, and what has fallen silent.
 
-use pool::{IDLE_UNTESTED_MAX, Pool};
+use futures::future::join_all;
+use pool::{IDLE_UNTESTED_MAX, Limits, Pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{query_scalar, raw_sql};
 use std::str::FromStr;
@@ -10,15 +11,15 @@ use tidings_tests::services::Services;
 use tidings_tests::steps::in_steps;
 use tokio::time::{sleep, timeout};
 
-const CONNECTIONS_MAX: u32 = 2;
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// As a node has them.
+const LIMITS: Limits = Limits { connections: 8, connect: Duration::from_secs(2), answer: Duration::from_secs(5) };
 /// At so many points at most a question is given up.
 const POINTS_MAX: usize = 1_000;
 /// How long one waits who soon gives up.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 fn to(url: &str) -> Pool {
-    Pool::new(PgConnectOptions::from_str(url).unwrap(), CONNECTIONS_MAX, CONNECT_MAX)
+    Pool::new(PgConnectOptions::from_str(url).unwrap(), LIMITS)
 }
 
 /// What the server says to a number, after a moment: the number.
@@ -26,12 +27,16 @@ async fn ask(pool: &Pool, number: i64) -> i64 {
     query_scalar("select $1 from pg_sleep(0.002)").bind(number).fetch_one(pool).await.unwrap()
 }
 
+/// Which session of the server it is whose turn is next.
+async fn session(pool: &Pool) -> i32 {
+    query_scalar("select pg_backend_pid()").fetch_one(pool).await.unwrap()
+}
+
 /// Has as many connections open as there may be.
 async fn open_all(pool: &Pool) {
-    let (one, other) = (pool.get().await.unwrap(), pool.get().await.unwrap());
-    one.give_back();
-    other.give_back();
-    assert_eq!(pool.in_use().open, CONNECTIONS_MAX);
+    let all = join_all((0..LIMITS.connections).map(|_| pool.get())).await;
+    all.into_iter().for_each(|connection| connection.unwrap().give_back());
+    assert_eq!(pool.in_use().open, LIMITS.connections);
 }
 
 #[tokio::test]
@@ -41,12 +46,13 @@ async fn nobody_hears_what_somebody_has_asked_who_gave_up() {
     let mut given_up = 0;
     for n in 0..20 {
         for steps in 1..=POINTS_MAX {
-            ask(&pool, 0).await;
+            let before = session(&pool).await;
             if let Some(answer) = in_steps(steps, ask(&pool, n)).await {
                 assert_eq!(answer, n);
                 break;
             }
             assert_eq!(ask(&pool, -n).await, -n, "after {n} was given up in {steps} steps");
+            assert_ne!(session(&pool).await, before, "nobody hears of it any more");
             given_up += 1;
         }
     }
@@ -59,14 +65,13 @@ async fn a_transaction_that_is_dropped_is_taken_back_at_once() {
     let pool = to(&services.fresh_database_url());
     let name = format!("dropped_{}", uuid::Uuid::new_v4().simple());
     let make = |what: &str| sqlx::AssertSqlSafe(format!("create table public.{name} ({what} int)"));
-    let mut transaction = pool.begin("begin").await.unwrap();
+    let mut transaction = pool.begin("").await.unwrap();
     raw_sql(make("a")).execute(&mut *transaction).await.unwrap();
     drop(transaction);
     // This waits for whoever makes the same, and is refused if that one goes through.
-    let mut transaction = pool.begin("begin").await.unwrap();
+    let mut transaction = pool.begin("").await.unwrap();
     raw_sql(make("b")).execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
-    assert_eq!(pool.in_use().open, 1, "the other one is closed");
     let drop = sqlx::AssertSqlSafe(format!("drop table public.{name}"));
     raw_sql(drop).execute(&pool).await.unwrap();
 }
@@ -78,9 +83,8 @@ async fn connections_that_have_fallen_silent_are_replaced() {
     let pool = to(&url);
     open_all(&pool).await;
     link.forget();
-    for n in 0..CONNECTIONS_MAX {
-        assert!(timeout(PATIENCE, ask(&pool, 1)).await.is_err(), "connection {n} is silent");
-    }
+    let silent = join_all((0..LIMITS.connections).map(|_| timeout(PATIENCE, ask(&pool, 1)))).await;
+    assert!(silent.iter().all(Result::is_err), "{silent:?}");
     assert_eq!(ask(&pool, 2).await, 2);
 
     // What falls silent while nobody uses it is noticed before anybody does.

@@ -40,7 +40,7 @@ const TABLES: &str = "
 /// The root of the secrets and the log's name, made now if there are none.
 pub(super) async fn prepare(pool: &Pool) -> Result<([u8; 32], Uuid), KeyringError> {
     // Two nodes that start at once must not both find nothing.
-    let alone = "begin; select pg_advisory_xact_lock(x'746964696e6773'::bigint)";
+    let alone = "select pg_advisory_xact_lock(x'746964696e6773'::bigint)";
     let mut transaction = pool.begin(alone).await.map_err(unavailable)?;
     make_schema(&mut transaction).await?;
     let tables = sqlx::query(

@@ -1,7 +1,7 @@
 //! The generations of the signing key: each node looks for new ones now and then, and a new one takes over only when all
 //! nodes that may still sign have seen it.
 
-use super::{field, number, unavailable};
+use super::{field, in_time, number, unavailable};
 use events::{ACCESS_TOKEN_LIFE, KeyringError, SigningKey, SigningKeys, Timestamp};
 use parking_lot::Mutex;
 use pool::Pool;
@@ -55,7 +55,13 @@ impl Signing {
 
     /// Adds a generation, by the database's clock.
     pub(super) async fn rotate(&self) -> Result<Arc<SigningKeys>, KeyringError> {
-        let mut transaction = self.pool.begin("begin").await.map_err(unavailable)?;
+        let keys = Arc::new(in_time(self.add()).await?);
+        self.seen.lock().keys = Arc::clone(&keys);
+        Ok(keys)
+    }
+
+    async fn add(&self) -> Result<SigningKeys, KeyringError> {
+        let mut transaction = self.pool.begin("").await.map_err(unavailable)?;
         // Of two rotations at once the second sees what the first has added.
         let now =
             sqlx::query("select (extract(epoch from clock_timestamp()) * 1000000)::bigint from keyring for update");
@@ -77,9 +83,7 @@ impl Signing {
             .await
             .map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)?;
-        let keys = Arc::new(rotated);
-        self.seen.lock().keys = Arc::clone(&keys);
-        Ok(keys)
+        Ok(rotated)
     }
 }
 

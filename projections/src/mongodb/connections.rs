@@ -1,34 +1,52 @@
-//! How many connections there are: the driver only tells what becomes of each.
+//! Which connections there are: the driver only tells what becomes of each.
 
 use ::mongodb::event::EventHandler;
 use ::mongodb::event::cmap::CmapEvent;
+use ::mongodb::options::ServerAddress;
+use parking_lot::Mutex;
 use pool::PoolUse;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where to, and the number that the driver has given it.
+type Id = (ServerAddress, u32);
 
 /// Those of a client, to all members that it knows. In fact it works with the one that takes writes.
 #[derive(Default)]
-pub(super) struct Connections {
-    open: AtomicU32,
-    in_use: AtomicU32,
+pub(super) struct Connections(Mutex<Known>);
+
+/// By name and not by number: whoever gives up while a connection is handed out has it given back without being told to have
+/// had it.
+#[derive(Default)]
+struct Known {
+    open: HashSet<Id>,
+    in_use: HashSet<Id>,
 }
 
 impl Connections {
-    /// Counts what a client tells.
-    pub(super) fn counted(self: &Arc<Self>) -> EventHandler<CmapEvent> {
-        let counted = Arc::clone(self);
-        EventHandler::callback(move |event| match event {
-            CmapEvent::ConnectionCreated(_) => drop(counted.open.fetch_add(1, Ordering::Relaxed)),
-            CmapEvent::ConnectionClosed(_) => drop(counted.open.fetch_sub(1, Ordering::Relaxed)),
-            CmapEvent::ConnectionCheckedOut(_) => drop(counted.in_use.fetch_add(1, Ordering::Relaxed)),
-            CmapEvent::ConnectionCheckedIn(_) => drop(counted.in_use.fetch_sub(1, Ordering::Relaxed)),
-            _ => {}
+    /// Notes what a client tells.
+    pub(super) fn noted(self: &Arc<Self>) -> EventHandler<CmapEvent> {
+        let connections = Arc::clone(self);
+        EventHandler::callback(move |event| {
+            let Known { open, in_use } = &mut *connections.0.lock();
+            match event {
+                CmapEvent::ConnectionCreated(it) => drop(open.insert((it.address, it.connection_id))),
+                CmapEvent::ConnectionCheckedOut(it) => drop(in_use.insert((it.address, it.connection_id))),
+                CmapEvent::ConnectionCheckedIn(it) => drop(in_use.remove(&(it.address, it.connection_id))),
+                CmapEvent::ConnectionClosed(it) => {
+                    let id = (it.address, it.connection_id);
+                    open.remove(&id);
+                    in_use.remove(&id);
+                }
+                _ => {}
+            }
         })
     }
 
     /// As they are now.
     pub(super) fn in_use(&self) -> PoolUse {
-        let open = self.open.load(Ordering::Relaxed);
-        PoolUse { open, idle: open.saturating_sub(self.in_use.load(Ordering::Relaxed)) }
+        let Known { open, in_use } = &*self.0.lock();
+        let count = |connections: usize| u32::try_from(connections).unwrap_or(u32::MAX);
+        PoolUse { open: count(open.len()), idle: count(open.difference(in_use).count()) }
     }
 }

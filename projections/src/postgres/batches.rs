@@ -13,8 +13,8 @@ pub(crate) trait Tables: Send + Sync {
     /// What one event means, opened.
     type Change: Send;
 
-    /// With which statements each transaction begins, before the checkpoint is moved.
-    const BEGIN: &'static str = "begin";
+    /// With which statement each transaction begins, before the checkpoint is moved; empty if with none.
+    const BEGIN: &'static str = "";
 
     /// What a batch means.
     fn changes(&self, batch: &Batch<'_>) -> Result<Vec<Self::Change>, ApplyError>;
@@ -83,7 +83,7 @@ impl Batches {
         })
     }
 
-    /// Begins a transaction with these statements. Whoever gives it up leaves nothing open.
+    /// Begins a transaction with this statement. Whoever gives it up leaves nothing open.
     pub(crate) async fn begin(&self, with: &'static str) -> Result<Transaction, ApplyError> {
         Ok(self.database.writes().await?.begin(with).await.map_err(unavailable)?)
     }

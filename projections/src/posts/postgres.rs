@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use stages::Stage;
 
 /// Whoever hears that somebody is gone waits for all who write, and these for them: each sees what the other wrote.
-const ALONE: &str = "begin; lock table gone in exclusive mode";
+const ALONE: &str = "lock table gone in exclusive mode";
 
 /// The read model of posts, shared by all nodes.
 pub struct PostgresPosts {
@@ -55,7 +55,7 @@ struct PostTables;
 impl Tables for PostTables {
     type Change = Change;
 
-    const BEGIN: &'static str = "begin; lock table gone in row share mode";
+    const BEGIN: &'static str = "lock table gone in row share mode";
 
     fn changes(&self, batch: &Batch<'_>) -> Result<Vec<Change>, ApplyError> {
         batch.changes(Change::of)

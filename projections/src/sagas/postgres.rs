@@ -19,7 +19,7 @@ use journal::Partition;
 use sqlx::{PgConnection, query};
 
 /// Whoever hears that somebody is gone waits for all who write, and these for them: each sees what the other wrote.
-const ALONE: &str = "begin; lock table saga_gone in exclusive mode";
+const ALONE: &str = "lock table saga_gone in exclusive mode";
 
 /// The read model of sagas, shared by all nodes.
 pub struct PostgresSagas {
@@ -62,7 +62,7 @@ struct SagaTables {
 impl Tables for SagaTables {
     type Change = Change;
 
-    const BEGIN: &'static str = "begin; lock table saga_gone in row share mode";
+    const BEGIN: &'static str = "lock table saga_gone in row share mode";
 
     fn changes(&self, batch: &Batch<'_>) -> Result<Vec<Change>, ApplyError> {
         Ok(Change::all(batch, self.plan.as_ref()))
