@@ -159,6 +159,7 @@ async fn a_post_whose_authors_owner_is_away_is_seen_and_retried_or_undone() -> R
     seen_and_retried_or_undone(&services).await
 }
 
+#[expect(clippy::print_stdout, reason = "what an operator sees, for whoever runs it by itself")]
 async fn seen_and_retried_or_undone(services: &Services) -> Result<()> {
     let stage = Stage::set(services).await?;
     stage.link.set(Weather::Cut);
