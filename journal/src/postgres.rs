@@ -64,7 +64,7 @@ impl PostgresKeyring {
     /// else or was made by a newer program; nothing was changed then.
     pub async fn open(url: &str) -> Result<Self, KeyringError> {
         let options = PgConnectOptions::from_str(url).map_err(unavailable)?;
-        let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer: ANSWER_MAX };
+        let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer: Some(ANSWER_MAX) };
         let pool = Pool::new(options, limits);
         let (root, log) = in_time(schema::prepare(&pool)).await?;
         let signing = Signing::start(pool.clone()).await?;

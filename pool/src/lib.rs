@@ -35,6 +35,12 @@ const STARTING_MAX: Duration = Duration::from_secs(1);
 const STARTING_POLL: Duration = Duration::from_millis(50);
 /// For how long the server may still be at work for whoever gave up, before another one has that place.
 const GIVEN_UP_MAX: Duration = Duration::from_secs(1);
+/// How long a transaction may wait for its next statement: that of a node which sleeps in the middle of it holds up
+/// whoever takes over.
+const NEXT_STATEMENT_MAX: Duration = Duration::from_secs(5);
+/// How often the server looks whether whoever has asked is still there: what it works at otherwise holds its locks until
+/// it is done.
+const ASKER_POLL: Duration = Duration::from_secs(1);
 
 /// So many connections at most. It is an executor for single statements, whose rows are read before the first is handed on.
 /// A clone is the same one.
@@ -51,8 +57,9 @@ pub struct Limits {
     pub connections: u32,
     /// The time until there is a connection, the wait for one that is free included.
     pub connect: Duration,
-    /// The time until a single statement, the beginning of a transaction or its commit is answered.
-    pub answer: Duration,
+    /// The time until a single statement, the beginning of a transaction or its commit is answered, which the server keeps
+    /// to as well; `None` if it may take as long as it takes.
+    pub answer: Option<Duration>,
 }
 
 /// How many connections there are.
@@ -119,8 +126,16 @@ fn is_starting(error: &Error) -> bool {
 }
 
 impl Pool {
-    /// Connects when it is first used.
+    /// Connects when it is first used. Whatever the server or the options say, a commit waits for the disk there
+    /// (`synchronous_commit`), and what is given up or forgotten in the middle does not hold its locks for long.
     pub fn new(options: PgConnectOptions, limits: Limits) -> Self {
+        let millis = |time: Duration| time.as_millis().to_string();
+        let options = options.application_name("tidings").options([
+            ("synchronous_commit", "on"),
+            ("statement_timeout", &millis(limits.answer.unwrap_or_default())),
+            ("idle_in_transaction_session_timeout", &millis(NEXT_STATEMENT_MAX)),
+            ("client_connection_check_interval", &millis(ASKER_POLL)),
+        ]);
         // The one that was used last, so that the others may become idle and are closed.
         let connections = usize::try_from(limits.connections).unwrap_or(usize::MAX);
         let config = PoolConfig { queue_mode: QueueMode::Lifo, ..PoolConfig::new(connections) };
@@ -167,7 +182,8 @@ impl Pool {
 }
 
 /// An answer, if it comes in time.
-async fn in_time<T>(max: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn in_time<T>(max: Option<Duration>, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let Some(max) = max else { return answer.await };
     let too_late = |_| Error::Io(io::Error::new(ErrorKind::TimedOut, format!("no answer within {max:?}")));
     timeout(max, answer).await.map_err(too_late)?
 }

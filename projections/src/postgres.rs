@@ -1,7 +1,8 @@
 //! Read models in a PostgreSQL database: the way to it, its schema, and the checkpoints that stand beside the data.
 //!
-//! A batch is one transaction with its checkpoint. Its commit waits for the disk (`synchronous_commit`): nodes remember how
-//! far a checkpoint was, and answer whoever waits for that from tables that a crash of the server must not have taken back.
+//! A batch is one transaction with its checkpoint. Its commit waits for the disk, as every one of a [`Pool`] does: nodes
+//! remember how far a checkpoint was, and answer whoever waits for that from tables that a crash of the server must not have
+//! taken back.
 
 mod batches;
 mod checkpoints;
@@ -37,13 +38,6 @@ pub const READ_MAX: Duration = Duration::from_secs(5);
 /// How long writing a batch may take, before it is tried again.
 pub const WRITE_MAX: Duration = Duration::from_secs(30);
 
-/// How long a transaction may wait for its next statement: that of a node which sleeps in the middle of a batch holds up
-/// whoever takes over.
-const IDLE_MAX: Duration = Duration::from_secs(5);
-/// How often the server looks whether whoever has asked is still there: what it works at otherwise holds its locks until
-/// it is done.
-const ASKER_POLL: Duration = Duration::from_secs(1);
-
 /// The oldest server that is known to do, as `server_version_num` tells it.
 const SERVER_VERSION_MIN: i32 = 140_000;
 
@@ -68,7 +62,7 @@ impl Database {
     /// The URL is `postgres://user:password@host/database`; a schema of its own can be named by
     /// `?options[search_path]=...`.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let database = Self::lazy(url, WRITE_MAX)?;
+        let database = Self::lazy(url, Some(WRITE_MAX))?;
         database.look().await?;
         Ok(database)
     }
@@ -89,7 +83,7 @@ impl Database {
     /// it took.
     pub async fn migrate(url: &str) -> Result<usize, OpenError> {
         // A step may take as long as it takes, and so may waiting for whoever takes one.
-        let database = Self::lazy(url, Duration::ZERO)?;
+        let database = Self::lazy(url, None)?;
         database.check_version().await?;
         let mut connection = database.writes.get().await.map_err(unavailable)?;
         migrations::run(&mut connection).await
@@ -104,31 +98,21 @@ impl Database {
         Ok(())
     }
 
-    fn lazy(url: &str, write_max: Duration) -> Result<Self, OpenError> {
+    fn lazy(url: &str, write_max: Option<Duration>) -> Result<Self, OpenError> {
         // Which any other scheme is to the driver as well.
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(OpenError::Unusable("it is no postgres:// URL".to_owned()));
         }
         let options = PgConnectOptions::from_str(url);
         let options = options.map_err(|error| OpenError::Unusable(format!("it is no postgres:// URL: {error}")))?;
-        let options = options.application_name("tidings");
-        let pool = |answer: Duration| {
-            let statement_max = answer.as_millis().to_string();
-            let (idle_max, asker_poll) = (IDLE_MAX.as_millis().to_string(), ASKER_POLL.as_millis().to_string());
-            let settings = [
-                ("synchronous_commit", "on"),
-                ("statement_timeout", statement_max.as_str()),
-                ("idle_in_transaction_session_timeout", idle_max.as_str()),
-                ("client_connection_check_interval", asker_poll.as_str()),
-            ];
-            let answer = if answer.is_zero() { Duration::MAX } else { answer };
+        let pool = |answer: Option<Duration>| {
             let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer };
-            Pool::new(options.clone().options(settings), limits)
+            Pool::new(options.clone(), limits)
         };
         let database = options.get_database().unwrap_or(options.get_username());
         let place = format!("{} on {}:{}", database, options.get_host(), options.get_port()).into();
         let (checked, log, bound) = Default::default();
-        Ok(Self { reads: pool(READ_MAX), writes: pool(write_max), checked, log, bound, place })
+        Ok(Self { reads: pool(Some(READ_MAX)), writes: pool(write_max), checked, log, bound, place })
     }
 
     /// Deletes the schema that it is in, with all read models.
@@ -223,9 +207,9 @@ pub(crate) fn unavailable(error: sqlx::Error) -> Unavailable {
 
 /// Wrong credentials, a missing database and a server that cannot do what is asked of it are no outage: nobody but the operator mends them.
 fn refused(error: sqlx::Error) -> OpenError {
-    /// Classes of SQLSTATE, or one of them as a whole: invalid authorization, invalid catalog name, and a setting that the
-    /// server does not take.
-    const FINAL: [&str; 3] = ["28", "3D", "22023"];
+    /// Classes of SQLSTATE, or one of them as a whole: invalid authorization, invalid catalog name, a setting that the
+    /// server does not take, and one that it does not know.
+    const FINAL: [&str; 4] = ["28", "3D", "22023", "42704"];
     let code = error.as_database_error().and_then(|error| error.code());
     match code {
         Some(code) if FINAL.iter().any(|class| code.starts_with(class)) => OpenError::Unusable(error.to_string()),

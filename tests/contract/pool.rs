@@ -12,7 +12,7 @@ use tidings_tests::steps::in_steps;
 use tokio::time::{sleep, timeout};
 
 /// As a node has them.
-const LIMITS: Limits = Limits { connections: 8, connect: Duration::from_secs(2), answer: Duration::from_secs(5) };
+const LIMITS: Limits = Limits { connections: 8, connect: Duration::from_secs(2), answer: Some(Duration::from_secs(5)) };
 /// At so many points at most a question is given up.
 const POINTS_MAX: usize = 1_000;
 /// How long one waits who soon gives up.
@@ -92,4 +92,22 @@ async fn connections_that_have_fallen_silent_are_replaced() {
     link.forget();
     sleep(IDLE_UNTESTED_MAX).await;
     assert_eq!(ask(&pool, 3).await, 3);
+}
+
+#[tokio::test]
+async fn a_session_is_durable_and_holds_nothing_for_long_whatever_it_was_told() {
+    let Some(services) = Services::from_env() else { return };
+    let lax = ["synchronous_commit", "statement_timeout", "client_connection_check_interval"].map(|it| (it, "0"));
+    let told = PgConnectOptions::from_str(&services.fresh_keyring()).unwrap().options(lax);
+    let pool = Pool::new(told, LIMITS);
+    for (setting, wanted) in [
+        ("synchronous_commit", "on"),
+        ("statement_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("client_connection_check_interval", "1s"),
+        ("application_name", "tidings"),
+    ] {
+        let is: String = query_scalar("select current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
+        assert_eq!(is, wanted, "{setting}");
+    }
 }

@@ -114,6 +114,13 @@ async fn a_database_that_will_never_do_is_refused_at_the_start_by_name() -> Resu
     let wrong = refusal(&format!("{scheme}:wrong-secret@{rest}")).await?;
     assert!(wrong.contains("password") && !wrong.contains("wrong-secret"), "{wrong}");
 
+    let and = if url.contains('?') { '&' } else { '?' };
+    // One that the server does not know, and one that it does not take.
+    for (name, value) in [("no_such_setting", "1"), ("work_mem", "nonsense")] {
+        let setting = refusal(&format!("{url}{and}options[{name}]={value}")).await?;
+        assert!(setting.contains(name), "{setting}");
+    }
+
     for other in ["mysql//nothing", "mysql://localhost/tidings"] {
         let nonsense = refusal(other).await?;
         assert!(nonsense.contains("postgres://"), "{nonsense}");
