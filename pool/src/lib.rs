@@ -127,10 +127,12 @@ fn is_starting(error: &Error) -> bool {
 
 impl Pool {
     /// Connects when it is first used. Whatever the server or the options say, a commit waits for the disk there
-    /// (`synchronous_commit`), and what is given up or forgotten in the middle does not hold its locks for long.
+    /// (`synchronous_commit`), and what is given up or forgotten in the middle does not hold its locks for long. Sessions bear
+    /// the name in the options, or else that of the program.
     pub fn new(options: PgConnectOptions, limits: Limits) -> Self {
         let millis = |time: Duration| time.as_millis().to_string();
-        let options = options.application_name("tidings").options([
+        let name = options.get_application_name().unwrap_or("tidings").to_owned();
+        let options = options.application_name(&name).options([
             ("synchronous_commit", "on"),
             ("statement_timeout", &millis(limits.answer.unwrap_or_default())),
             ("idle_in_transaction_session_timeout", &millis(NEXT_STATEMENT_MAX)),
@@ -220,8 +222,12 @@ impl GivenUp {
     /// As long as the server is at work for it, within limits, nobody else has its place: else whoever asks and goes away, again
     /// and again, would have the server at work for any number.
     async fn end(&mut self) {
-        if let GivenUp(Some(session)) = self {
-            let _ = timeout(GIVEN_UP_MAX, session.postgres.ping()).await;
+        let GivenUp(Some(session)) = self else { return };
+        let given_up = Instant::now();
+        let is_broken = matches!(timeout(GIVEN_UP_MAX, session.postgres.ping()).await, Ok(Err(_)));
+        // The server has ended it, and most likely all that have waited since: it was started again.
+        if is_broken && let Some(sessions) = Object::pool(session) {
+            drop(sessions.retain(|it, _| it.used > given_up));
         }
     }
 }

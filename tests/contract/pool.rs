@@ -95,6 +95,35 @@ async fn connections_that_have_fallen_silent_are_replaced() {
 }
 
 #[tokio::test]
+async fn of_sessions_that_the_server_has_ended_only_one_is_met() {
+    let Some(services) = Services::from_env() else { return };
+    let url = services.fresh_keyring();
+    let (pool, other) = (to(&url), to(&url));
+    let all = join_all((0..LIMITS.connections).map(|_| pool.get())).await;
+    let mut sessions = Vec::new();
+    for connection in all {
+        let mut connection = connection.unwrap();
+        sessions.push(query_scalar::<_, i32>("select pg_backend_pid()").fetch_one(&mut *connection).await.unwrap());
+        connection.give_back();
+    }
+    let ended =
+        query_scalar("select count(*) filter (where pg_terminate_backend(it, 5000)) from unnest($1::int4[]) as it");
+    let ended: i64 = ended.bind(&sessions).fetch_one(&other).await.unwrap();
+    assert_eq!(ended, i64::from(LIMITS.connections));
+
+    let mut met = 0;
+    for _ in &sessions {
+        if query_scalar::<_, i32>("select 1").fetch_one(&pool).await.is_err() {
+            met += 1;
+            while pool.in_use().open == LIMITS.connections {
+                sleep(PATIENCE).await;
+            }
+        }
+    }
+    assert!(met <= 1, "{met} of {sessions:?} were met");
+}
+
+#[tokio::test]
 async fn a_session_is_durable_and_holds_nothing_for_long_whatever_it_was_told() {
     let Some(services) = Services::from_env() else { return };
     let lax = ["synchronous_commit", "statement_timeout", "client_connection_check_interval"].map(|it| (it, "0"));

@@ -10,13 +10,14 @@ use http::StatusCode;
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
-use sqlx::{Connection, PgConnection, raw_sql};
+use sqlx::{Connection, PgConnection, query_scalar, raw_sql};
 use std::time::Duration;
 use tidings_tests::pretended_mongodb::PretendedMongoDb;
 use tidings_tests::proxy::{Proxy, Weather};
 use tidings_tests::server::{Answer, Person, TestServer, read_models_at};
 use tidings_tests::services::Services;
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 /// How long a database that is back may take to be reached again and to be brought up to date.
 const BACK_MAX: Duration = Duration::from_secs(30);
@@ -62,6 +63,11 @@ async fn refusal_with(change: impl FnOnce(&mut Config)) -> Result<String> {
         Ok(_) => anyhow::bail!("it has started"),
         Err(error) => Ok(format!("{error:#}")),
     }
+}
+
+/// What stands before one more parameter of this URL.
+fn and(url: &str) -> char {
+    if url.contains('?') { '&' } else { '?' }
 }
 
 async fn execute(url: &str, sql: &'static str) -> Result<()> {
@@ -114,10 +120,9 @@ async fn a_database_that_will_never_do_is_refused_at_the_start_by_name() -> Resu
     let wrong = refusal(&format!("{scheme}:wrong-secret@{rest}")).await?;
     assert!(wrong.contains("password") && !wrong.contains("wrong-secret"), "{wrong}");
 
-    let and = if url.contains('?') { '&' } else { '?' };
     // One that the server does not know, and one that it does not take.
     for (name, value) in [("no_such_setting", "1"), ("work_mem", "nonsense")] {
-        let setting = refusal(&format!("{url}{and}options[{name}]={value}")).await?;
+        let setting = refusal(&format!("{url}{}options[{name}]={value}", and(&url))).await?;
         assert!(setting.contains(name), "{setting}");
     }
 
@@ -126,6 +131,35 @@ async fn a_database_that_will_never_do_is_refused_at_the_start_by_name() -> Resu
         assert!(nonsense.contains("postgres://"), "{nonsense}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_the_sessions_of_a_node_costs_readers_another_try_and_writers_nothing() -> Result<()> {
+    /// So often.
+    const ENDINGS: usize = 20;
+
+    let Some(services) = Services::from_env() else { return Ok(()) };
+    let url = services.fresh_database_url();
+    let name = format!("ended_{}", Uuid::new_v4().simple());
+    let it = linked(&format!("{url}{}application_name={name}", and(&url)), Weather::Fine).await?;
+    let ada = it.server.register("ada").await?;
+    let posts = format!("/users/{}/posts", ada.id);
+    let mut database = PgConnection::connect(&url).await?;
+    let mut ended = 0;
+    for written in 1..=ENDINGS {
+        let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = $1";
+        ended += query_scalar::<_, i64>(all).bind(&name).fetch_one(&mut database).await?;
+        let post = it.publish(&ada, "again").await?;
+        assert_eq!(post.status, StatusCode::CREATED, "{post:?}");
+        let read = it.until_it(&posts, &ada, |read| {
+            let later = read.error() == (503, "Unavailable") && read.header("retry-after").is_some();
+            assert!(later || read.status == StatusCode::OK, "{read:?}");
+            !later && read.items("posts").len() == written
+        });
+        read.await.with_context(|| format!("{written} posts"))?;
+    }
+    assert!(ended >= ENDINGS as i64, "only {ended} sessions were ended");
+    it.server.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
