@@ -60,6 +60,26 @@ async fn nobody_hears_what_somebody_has_asked_who_gave_up() {
 }
 
 #[tokio::test]
+async fn who_gives_up_costs_nobody_else_a_connection() {
+    let Some(services) = Services::from_env() else { return };
+    let pool = to(&services.fresh_keyring());
+    let mut given_up = 0;
+    for steps in 1..=POINTS_MAX {
+        open_all(&pool).await;
+        if in_steps(steps, ask(&pool, 1)).await.is_some() {
+            break;
+        }
+        // Until the server is done with it.
+        while pool.in_use().idle < pool.in_use().open {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(pool.in_use().open >= LIMITS.connections - 1, "{pool:?} after {steps} steps");
+        given_up += 1;
+    }
+    assert!(given_up > 0, "nobody gave up");
+}
+
+#[tokio::test]
 async fn a_transaction_that_is_dropped_is_taken_back_at_once() {
     let Some(services) = Services::from_env() else { return };
     let pool = to(&services.fresh_database_url());
