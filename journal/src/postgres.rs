@@ -19,9 +19,8 @@ use keys::Keys;
 pub use pool::PoolUse;
 use pool::{Limits, Pool};
 use signing::Signing;
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -60,10 +59,11 @@ pub struct PostgresKeyring {
 impl PostgresKeyring {
     /// Opens the keyring, or makes one if the database is empty; nodes that do so at once get the same one.
     ///
-    /// [`KeyringError::Unavailable`] if the database does not answer, [`KeyringError::Damaged`] if it holds something
-    /// else or was made by a newer program; nothing was changed then.
+    /// [`KeyringError::Unavailable`] if the database does not answer, [`KeyringError::Unusable`] if it is the wrong address,
+    /// or it does not let us in, [`KeyringError::Damaged`] if it holds something else or was made by a newer program; nothing
+    /// was changed then.
     pub async fn open(url: &str) -> Result<Self, KeyringError> {
-        let options = PgConnectOptions::from_str(url).map_err(unavailable)?;
+        let options = pool::options(url).map_err(|what| unusable(&what))?;
         let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer: Some(ANSWER_MAX) };
         let pool = Pool::new(options, limits);
         let (root, log) = in_time(schema::prepare(&pool)).await?;
@@ -203,6 +203,15 @@ fn field<'r, T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>>(
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unavailable(error: sqlx::Error) -> KeyringError {
     KeyringError::Unavailable(error.to_string())
+}
+
+/// Why it cannot be opened: for good, or for now.
+fn refused(error: sqlx::Error) -> KeyringError {
+    if pool::is_final(&error) { unusable(&error.to_string()) } else { unavailable(error) }
+}
+
+fn unusable(what: &str) -> KeyringError {
+    KeyringError::Unusable(format!("the keyring cannot be used: {what}"))
 }
 
 impl Keyring for PostgresKeyring {

@@ -18,6 +18,7 @@ use sqlx::{
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::{Deref, DerefMut};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -123,6 +124,26 @@ fn is_starting(error: &Error) -> bool {
         Error::Database(error) => error.code().is_some_and(|code| STARTING.contains(&&*code)),
         _ => false,
     }
+}
+
+/// What a `postgres://` URL says of how to connect; the error says what is wrong with it, without secrets.
+pub fn options(url: &str) -> Result<PgConnectOptions, String> {
+    const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+    // Which any other scheme is to the driver as well.
+    if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err("it is no postgres:// URL".to_owned());
+    }
+    PgConnectOptions::from_str(url).map_err(|error| format!("it is no postgres:// URL: {error}"))
+}
+
+/// Whether nobody but the operator mends it: wrong credentials, a database that is not there, and a server that cannot do
+/// what is asked of it.
+pub fn is_final(error: &Error) -> bool {
+    /// Classes of SQLSTATE, or one of them as a whole: invalid authorization, invalid catalog name, a setting that the
+    /// server does not take, and one that it does not know.
+    const FINAL: [&str; 4] = ["28", "3D", "22023", "42704"];
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| FINAL.iter().any(|class| code.starts_with(class)))
 }
 
 impl Pool {

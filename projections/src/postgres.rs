@@ -19,9 +19,7 @@ pub(crate) use fate::Fate;
 pub use pool::PoolUse;
 use pool::{Limits, Pool};
 pub(crate) use rows::{Of, Rows};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, raw_sql};
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -99,12 +97,7 @@ impl Database {
     }
 
     fn lazy(url: &str, write_max: Option<Duration>) -> Result<Self, OpenError> {
-        // Which any other scheme is to the driver as well.
-        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(OpenError::Unusable("it is no postgres:// URL".to_owned()));
-        }
-        let options = PgConnectOptions::from_str(url);
-        let options = options.map_err(|error| OpenError::Unusable(format!("it is no postgres:// URL: {error}")))?;
+        let options = pool::options(url).map_err(OpenError::Unusable)?;
         let pool = |answer: Option<Duration>| {
             let limits = Limits { connections: CONNECTIONS_MAX, connect: CONNECT_MAX, answer };
             Pool::new(options.clone(), limits)
@@ -205,14 +198,7 @@ pub(crate) fn unavailable(error: sqlx::Error) -> Unavailable {
     Unavailable(format!("PostgreSQL: {error}"))
 }
 
-/// Wrong credentials, a missing database and a server that cannot do what is asked of it are no outage: nobody but the operator mends them.
+/// Why it cannot be opened: for good, or for now.
 fn refused(error: sqlx::Error) -> OpenError {
-    /// Classes of SQLSTATE, or one of them as a whole: invalid authorization, invalid catalog name, a setting that the
-    /// server does not take, and one that it does not know.
-    const FINAL: [&str; 4] = ["28", "3D", "22023", "42704"];
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code {
-        Some(code) if FINAL.iter().any(|class| code.starts_with(class)) => OpenError::Unusable(error.to_string()),
-        _ => unavailable(error).into(),
-    }
+    if pool::is_final(&error) { OpenError::Unusable(error.to_string()) } else { unavailable(error).into() }
 }

@@ -1,7 +1,7 @@
 //! Connections to PostgreSQL that go from hand to hand: what is given up on one, and what has fallen silent.
 
 use futures::future::join_all;
-use pool::{IDLE_UNTESTED_MAX, Limits, Pool};
+use pool::{IDLE_UNTESTED_MAX, Limits, Pool, PoolUse};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{query_scalar, raw_sql};
 use std::str::FromStr;
@@ -17,6 +17,9 @@ const LIMITS: Limits = Limits { connections: 8, connect: Duration::from_secs(2),
 const POINTS_MAX: usize = 1_000;
 /// How long one waits who soon gives up.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long what was given up may keep its place.
+const DONE_MAX: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(1);
 
 fn to(url: &str) -> Pool {
     Pool::new(PgConnectOptions::from_str(url).unwrap(), LIMITS)
@@ -30,6 +33,16 @@ async fn ask(pool: &Pool, number: i64) -> i64 {
 /// Which session of the server it is whose turn is next.
 async fn session(pool: &Pool) -> i32 {
     query_scalar("select pg_backend_pid()").fetch_one(pool).await.unwrap()
+}
+
+/// Waits until the server is done with what was given up, so that this holds.
+async fn until(pool: &Pool, holds: impl Fn(PoolUse) -> bool) {
+    let looks = async {
+        while !holds(pool.in_use()) {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(DONE_MAX, looks).await.unwrap_or_else(|_| panic!("still {pool:?}"));
 }
 
 /// Has as many connections open as there may be.
@@ -69,10 +82,7 @@ async fn who_gives_up_costs_nobody_else_a_connection() {
         if in_steps(steps, ask(&pool, 1)).await.is_some() {
             break;
         }
-        // Until the server is done with it.
-        while pool.in_use().idle < pool.in_use().open {
-            sleep(Duration::from_millis(1)).await;
-        }
+        until(&pool, |all| all.idle == all.open).await;
         assert!(pool.in_use().open >= LIMITS.connections - 1, "{pool:?} after {steps} steps");
         given_up += 1;
     }
@@ -135,9 +145,7 @@ async fn of_sessions_that_the_server_has_ended_only_one_is_met() {
     for _ in &sessions {
         if query_scalar::<_, i32>("select 1").fetch_one(&pool).await.is_err() {
             met += 1;
-            while pool.in_use().open == LIMITS.connections {
-                sleep(PATIENCE).await;
-            }
+            until(&pool, |all| all.open < LIMITS.connections).await;
         }
     }
     assert!(met <= 1, "{met} of {sessions:?} were met");

@@ -64,6 +64,26 @@ async fn nodes_that_open_it_at_once_have_the_same_secrets_and_the_same_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_will_never_do_is_refused_by_name_not_waited_for() {
+    let Some(services) = Services::from_env() else { return };
+    let url = services.fresh_keyring();
+    let (user, rest) = url.split_once('@').unwrap();
+    let scheme = user.rsplit_once(':').unwrap().0;
+    for (url, named) in [
+        (format!("{scheme}:wrong-secret@{rest}"), "password"),
+        (format!("{}/no_such_database", url.rsplit_once('/').unwrap().0), "no_such_database"),
+        (format!("{url}&options[no_such_setting]=1"), "no_such_setting"),
+        ("mysql://localhost/keyring".to_owned(), "postgres://"),
+        ("nonsense".to_owned(), "postgres://"),
+    ] {
+        let error = PostgresKeyring::open(&url).await.err().unwrap();
+        let text = error.to_string();
+        assert!(matches!(error, KeyringError::Unusable(_)) && text.contains(named), "{named}: {text}");
+        assert!(!text.contains("wrong-secret"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_race_for_a_key_get_the_same_one() {
     let Some(nodes) = two_nodes().await else { return };
     for n in 0..50 {

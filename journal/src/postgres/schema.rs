@@ -1,6 +1,6 @@
 //! The tables, made once, and refused where something else lives.
 
-use super::{field, secret, unavailable};
+use super::{field, refused, secret, unavailable};
 use aws_lc_rs::rand;
 use events::KeyringError;
 use pool::Pool;
@@ -41,7 +41,7 @@ const TABLES: &str = "
 pub(super) async fn prepare(pool: &Pool) -> Result<([u8; 32], Uuid), KeyringError> {
     // Two nodes that start at once must not both find nothing.
     let alone = "select pg_advisory_xact_lock(x'746964696e6773'::bigint)";
-    let mut transaction = pool.begin(alone).await.map_err(unavailable)?;
+    let mut transaction = pool.begin(alone).await.map_err(refused)?;
     make_schema(&mut transaction).await?;
     let tables = sqlx::query(
         "select coalesce(bool_or(table_name = 'keyring'), false), count(*) from information_schema.tables \
